@@ -75,6 +75,13 @@ class Slab {
 
   std::size_t size() const { return size_; }
 
+  // For sweeps in slices: slots are numbered from 0 to slots() - 1, and the handle of an empty one is null.
+  std::uint32_t slots() const { return used_; }
+  Handle handle_at(std::uint32_t index) {
+    const Slot& s = slot(index);
+    return s.alive ? Handle{index, s.generation} : Handle{};
+  }
+
   // Calls f(Handle, T&) for every object; f must not add or erase objects.
   template <class F>
   void for_each(F&& f) {

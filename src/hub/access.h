@@ -1,0 +1,24 @@
+// Who may do what in a namespace (protocol §7): its rules, and grants that add to them. Pure.
+#pragma once
+
+#include <string_view>
+
+#include "auth/identity.h"
+#include "base/error.h"
+#include "hub/namespaces.h"
+
+namespace tidewire::hub {
+
+// Who asks: a connection or an HTTP call with a user's token, or the server's API key.
+struct Caller {
+  const auth::Identity* identity = nullptr;  // null: anonymous
+  bool server = false;                       // an API key, which passes every access rule
+};
+
+// The namespace of a channel that this caller may do `action` in. Checks the name (invalid_channel,
+// forbidden for `$…`), that the namespace exists (not_found), and the rules (unauthorized where a token
+// would help, else forbidden); in this order, protocol §3.
+Result<const Namespace*> admit(const Namespaces& namespaces, const Caller& caller, auth::Action action,
+                               std::string_view channel);
+
+}  // namespace tidewire::hub

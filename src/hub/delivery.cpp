@@ -1,0 +1,241 @@
+// From a channel's home to its subscribers on this shard: live ones are pushed to, once a turn; one
+// whose connection is over its outbound budget falls behind, which is a number and nothing else, and is
+// caught up from the home at its own pace (architecture §1.5).
+//
+// Why there is no seam: envelopes from the home keep their order. When an answer says "up to n", all
+// deliveries up to n have been handled here and none after n has; so what comes next is n+1.
+
+#include <algorithm>
+
+#include "hub/sessions.h"
+#include "protocol/message_writer.h"
+
+namespace tidewire::hub {
+
+Replica::Turn& Sessions::turn_of(Handle handle, Replica& replica) {
+  if (replica.turn) return *replica.turn;
+  if (spare_turns_.empty()) {
+    replica.turn = std::make_unique<Replica::Turn>();
+  } else {
+    replica.turn = std::move(spare_turns_.back());
+    spare_turns_.pop_back();
+  }
+  dirty_.push_back(handle);
+  return *replica.turn;
+}
+
+void Sessions::handle(Delivery&& delivery, const Time&) {
+  Replica* replica = replicas_.get(delivery.follower);
+  if (replica == nullptr) return;
+  if (delivery.seq != 0) replica->seq = delivery.seq;
+  if (replica->subscribers.empty()) return;
+  Replica::Turn& turn = turn_of(delivery.follower, *replica);
+  turn.items.push_back({.seq = delivery.seq, .presence_only = false, .skip = delivery.skip});
+  if (delivery.skip) turn.for_all = false;
+  // A channel's name needs no escaping: its characters are plain in JSON.
+  turn.batch.add("{\"type\":\"message\",\"channel\":\"", replica->key.name, "\",", delivery.body.view());
+}
+
+void Sessions::handle(PresenceDelivery&& delivery, const Time&) {
+  Replica* replica = replicas_.get(delivery.follower);
+  if (replica == nullptr) return;
+  if (std::ranges::none_of(replica->subscribers, &Subscriber::presence)) return;
+  Replica::Turn& turn = turn_of(delivery.follower, *replica);
+  turn.items.push_back({.seq = 0, .presence_only = true, .skip = delivery.skip});
+  turn.for_all = false;
+  turn.batch.add(delivery.json.view());
+}
+
+void Sessions::flush() {
+  for (const Handle handle : dirty_) {
+    Replica* replica = replicas_.get(handle);
+    if (replica != nullptr && replica->turn) flush(*replica);
+  }
+  dirty_.clear();
+}
+
+void Sessions::flush(Replica& replica) {
+  Replica::Turn& turn = *replica.turn;
+  const std::size_t count = turn.batch.size();
+  for (Subscriber& subscriber : replica.subscribers) {
+    if (!subscriber.live) {
+      if (subscriber.presence && !turn.for_all)
+        find(subscriber.connection)->find(subscriber.subscription)->presence_missed = true;
+      continue;
+    }
+    std::size_t taken = count;
+    if (!turn.for_all)
+      taken = push_some(replica, subscriber);
+    else if (!outbound_.push(subscriber.connection, turn.batch, 0, count, replica.ns->priority))
+      taken = 0;
+    if (taken < count) fall_behind(replica, subscriber, taken);
+  }
+  turn.batch.clear();
+  turn.items.clear();
+  turn.for_all = true;
+  spare_turns_.push_back(std::move(replica.turn));
+}
+
+// Pushes the runs of messages that are for this subscriber; answers where it had to stop.
+std::size_t Sessions::push_some(Replica& replica, const Subscriber& subscriber) {
+  Replica::Turn& turn = *replica.turn;
+  const auto wanted = [&](const Replica::Turn::Item& item) {
+    return item.skip != subscriber.connection && (!item.presence_only || subscriber.presence);
+  };
+  std::size_t begin = 0;
+  while (begin < turn.items.size()) {
+    if (!wanted(turn.items[begin])) {
+      ++begin;
+      continue;
+    }
+    std::size_t end = begin + 1;
+    while (end < turn.items.size() && wanted(turn.items[end])) ++end;
+    if (!outbound_.push(subscriber.connection, turn.batch, begin, end, replica.ns->priority)) return begin;
+    begin = end;
+  }
+  return begin;
+}
+
+// The connection is full: from here on the subscription is a position, the first numbered message at
+// or behind `from`. Where only ephemeral ones were left they are lost to it, as the protocol allows
+// (§4 `ephemeral`).
+void Sessions::fall_behind(const Replica& replica, Subscriber& subscriber, std::size_t from) {
+  Session& session = *find(subscriber.connection);
+  Subscription& subscription = *session.find(subscriber.subscription);
+  const auto& items = replica.turn->items;
+  std::uint64_t next_seq = replica.seq + 1;
+  for (std::size_t i = items.size(); i > from; --i) {
+    if (items[i - 1].seq != 0) next_seq = items[i - 1].seq;
+    if (items[i - 1].presence_only && subscriber.presence) subscription.presence_missed = true;
+  }
+  if (next_seq > replica.seq && !subscription.presence_missed) return;
+  subscriber.live = false;
+  subscription.state = Subscription::State::behind;
+  subscription.next_seq = next_seq;
+  ++session.behind;
+  ++counts_.went_behind;
+  outbound_.notify_when_drained(subscriber.connection);
+}
+
+// Its `subscribed` has been sent: from now on the subscription is among the subscribers.
+void Sessions::activate(Handle connection, Session& session, std::uint32_t number) {
+  Subscription* subscription = session.find(number);
+  if (subscription == nullptr) return;
+  Replica& replica = *replicas_.get(subscription->replica);
+  // What waits in the batch is older than what the answer said.
+  if (replica.turn) flush(replica);
+  subscription->place = static_cast<std::uint32_t>(replica.subscribers.size());
+  const bool live = subscription->next_seq > replica.seq;
+  replica.subscribers.push_back({.connection = connection,
+                                 .subscription = number,
+                                 .live = live,
+                                 .presence = subscription->presence});
+  subscription->state = live ? Subscription::State::live : Subscription::State::behind;
+  if (live) return;
+  ++session.behind;
+  catch_up_next(connection, session);
+}
+
+void Sessions::end_subscription(Handle, Session& session, Subscription& subscription) {
+  const Handle handle = subscription.replica;
+  Replica& replica = *replicas_.get(handle);
+  if (subscription.state != Subscription::State::joining) remove_subscriber(replica, subscription.place);
+  if (subscription.state == Subscription::State::behind) --session.behind;
+  --counts_.subscriptions;
+  post_(replica.home_shard, UnsubscribeCommand{.channel = replica.key, .follower = handle});
+  subscription = session.subscriptions.back();
+  session.subscriptions.pop_back();
+  if (session.subscriptions.empty()) session.subscriptions.shrink_to_fit();
+  if (--replica.subscriptions > 0) return;
+  replica_by_name_.erase(replica.key);
+  replicas_.erase(handle);
+}
+
+void Sessions::remove_subscriber(Replica& replica, std::uint32_t place) {
+  Subscriber& hole = replica.subscribers[place];
+  const bool is_last = place + 1 == replica.subscribers.size();
+  if (!is_last) {
+    hole = replica.subscribers.back();
+    find(hole.connection)->find(hole.subscription)->place = place;
+  }
+  replica.subscribers.pop_back();
+}
+
+void Sessions::on_drained(Handle connection, const Time&) {
+  Session* session = find(connection);
+  if (session != nullptr && session->behind > 0 && !session->closing) catch_up_next(connection, *session);
+}
+
+// Asks for more for the most important subscription that is behind. One at a time: what comes fills
+// the connection again, and its draining asks for the next.
+void Sessions::catch_up_next(Handle connection, Session& session) {
+  Subscription* next = nullptr;
+  for (Subscription& subscription : session.subscriptions) {
+    if (subscription.state != Subscription::State::behind) continue;
+    if (subscription.fetching) return;
+    if (next == nullptr || replicas_.get(subscription.replica)->ns->priority <
+                               replicas_.get(next->replica)->ns->priority)
+      next = &subscription;
+  }
+  if (next == nullptr) return;
+  next->fetching = true;
+  const Replica& replica = *replicas_.get(next->replica);
+  post_(replica.home_shard, CatchUpCommand{.home = replica.home,
+                                           .follower = next->replica,
+                                           .session = connection,
+                                           .subscription = next->number,
+                                           .next_seq = next->next_seq});
+}
+
+void Sessions::handle(CatchUpResult&& result, const Time&) {
+  Session* session = find(result.session);
+  Subscription* subscription = session == nullptr ? nullptr : session->find(result.subscription);
+  if (session == nullptr || session->closing) return;
+  if (subscription == nullptr) {  // unsubscribed meanwhile; the others still wait for their turn
+    catch_up_next(result.session, *session);
+    return;
+  }
+  Replica& replica = *replicas_.get(result.follower);
+  // The batch holds nothing that the result lacks; whoever is live gets it before this one joins them.
+  if (replica.turn) flush(replica);
+  subscription->fetching = false;
+
+  protocol::DeliveryBatch batch;
+  for (const CatchUpItem& item : result.items) {
+    if (item.body) {
+      batch.add("{\"type\":\"message\",\"channel\":\"", replica.key.name, "\",", item.body.view());
+      continue;
+    }
+    ++counts_.gaps;
+    batch.add(protocol::MessageWriter("gap")
+                  .text("channel", replica.key.name)
+                  .text("epoch", result.epoch)
+                  .number("from", item.first)
+                  .number("to", item.last)
+                  .finish());
+  }
+  if (!batch.empty() && !outbound_.push(result.session, batch, 0, batch.size(), replica.ns->priority)) {
+    outbound_.notify_when_drained(result.session);
+    return;
+  }
+  subscription->next_seq = result.next_seq;
+  if (result.at_end) {
+    TIDEWIRE_CHECK(result.next_seq == replica.seq + 1);
+    subscription->state = Subscription::State::live;
+    replica.subscribers[subscription->place].live = true;
+    --session->behind;
+    if (subscription->presence_missed) {
+      // What it missed is not in the log, so it gets the list anew, as the reply to `get` has it.
+      subscription->presence_missed = false;
+      post_(replica.home_shard, PresenceCommand{.channel = replica.key,
+                                                .reply = {.kind = ReplyTo::Kind::notice, .target = result.session},
+                                                .action = protocol::PresenceAction::get,
+                                                .author = nullptr,
+                                                .data = {},
+                                                .session = result.session});
+    }
+  }
+  if (session->behind > 0) outbound_.notify_when_drained(result.session);
+}
+
+}  // namespace tidewire::hub

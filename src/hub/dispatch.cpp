@@ -1,0 +1,93 @@
+// The way of one message through its checks, in the order of protocol §3: size and UTF-8 were looked
+// at before; JSON and envelope in protocol/decode; then rate, here; then each request's own.
+
+#include "hub/sessions.h"
+#include "protocol/message_writer.h"
+
+namespace tidewire::hub {
+
+namespace {
+constexpr bool counts_against_rate(const protocol::RequestBody& body) {
+  return !std::holds_alternative<protocol::PingRequest>(body) &&
+         !std::holds_alternative<protocol::AuthRequest>(body) &&
+         !std::holds_alternative<protocol::AckRequest>(body) &&
+         !std::holds_alternative<protocol::UnsubscribeRequest>(body);
+}
+
+constexpr bool needs_no_identity(const protocol::RequestBody& body) {
+  return std::holds_alternative<protocol::PingRequest>(body) ||
+         std::holds_alternative<protocol::AuthRequest>(body);
+}
+}  // namespace
+
+Sessions::Taken Sessions::on_text(Handle connection, std::string_view text, const Time& now, bool keys_awaited) {
+  Session* session = find(connection);
+  if (session == nullptr || session->closing) return Taken::yes;
+  ++counts_.messages_in;
+  auto request = protocol::decode(text, tenant_of(*session).limits.json_depth);
+  if (!request) {
+    malformed(connection, *session, request.error(), now);
+    return Taken::yes;
+  }
+  const std::string id = std::move(request->id);
+  Context context{.connection = connection, .session = *session, .now = now, .id = id, .type = request->type};
+  return dispatch(context, std::move(*request), keys_awaited);
+}
+
+void Sessions::on_malformed(Handle connection, ErrorCode code, std::string message, const Time& now) {
+  Session* session = find(connection);
+  if (session == nullptr || session->closing) return;
+  malformed(connection, *session,
+            {.error = fail(code, std::move(message)).error(), .id = {}, .type = {}, .channel = {}}, now);
+}
+
+// Answered like any error; the 20th in a minute then ends the connection (protocol §6).
+void Sessions::malformed(Handle connection, Session& session, const protocol::DecodeFailure& failure,
+                         const Time& now) {
+  ++counts_.malformed;
+  reply(connection, session,
+        protocol::error_message(failure.error, failure.id, failure.type, failure.channel));
+  const auto verdict = session.malformed.record(tenant_of(session).limits.guard, now.mono_ms());
+  if (verdict == guard::MalformedLimit::Verdict::answer_and_close)
+    end(connection, session, 1008, name_of(ErrorCode::invalid_message));
+}
+
+// False when the request was refused.
+bool Sessions::pass_rate(Context& context, const protocol::Request& request) {
+  if (!counts_against_rate(request.body)) return true;
+  Session& session = context.session;
+  const guard::Limits& limits = tenant_of(session).limits.guard;
+  const std::int64_t now_ms = context.now.mono_ms();
+  const auto verdict = session.limiter.check(limits, now_ms, {}, [&](guard::Spend spend) {
+    return shared_.limits.spend(spend, session.shared_keys, limits, {}, now_ms);
+  });
+  using enum guard::RequestVerdict::Kind;
+  if (verdict.kind == allowed) return true;
+  ++counts_.rate_limited;
+  Error error = fail(ErrorCode::rate_limited).error();
+  error.retry_after_ms = verdict.retry_after_ms;
+  refuse(context, error, protocol::channel_of(request));
+  if (verdict.kind == refused_and_close)
+    end(context.connection, session, 1008, name_of(ErrorCode::rate_limited));
+  return false;
+}
+
+Sessions::Taken Sessions::dispatch(Context& context, protocol::Request&& request, bool keys_awaited) {
+  if (!keys_awaited) ++counts_.requests[request.body.index()];
+  if (!pass_rate(context, request)) return Taken::yes;
+  if (context.session.restricted && !needs_no_identity(request.body)) {
+    refuse(context, fail(ErrorCode::unauthorized).error(), protocol::channel_of(request));
+    return Taken::yes;
+  }
+  if (const auto* auth_request = std::get_if<protocol::AuthRequest>(&request.body))
+    return authenticate(context, *auth_request, keys_awaited);
+  std::visit(
+      [&](auto&& body) {
+        if constexpr (!std::is_same_v<std::decay_t<decltype(body)>, protocol::AuthRequest>)
+          carry_out(context, std::move(body));
+      },
+      std::move(request.body));
+  return Taken::yes;
+}
+
+}  // namespace tidewire::hub

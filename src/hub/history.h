@@ -1,0 +1,62 @@
+// The newest messages of a channel, kept by count, age and bytes; the log of a memory channel and the
+// cache in front of a durable one's log.
+//
+// Invariant: entries have contiguous seqs and end at the channel's latest. An entry whose own time to
+// live has ended is a hole: it counts for nothing and is read as a gap (protocol §4 `ttl_ms`).
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "base/ring.h"
+#include "base/shared_bytes.h"
+#include "hub/messages.h"
+
+namespace tidewire::hub {
+
+struct Entry {
+  std::uint64_t seq = 0;
+  std::int64_t timestamp_ms = 0;
+  std::int64_t expires_ms = 0;  // 0: never
+  SharedBytes body;             // what follows `"channel":C,` in the delivery's JSON
+
+  bool expired(std::int64_t now_ms) const { return expires_ms != 0 && expires_ms <= now_ms; }
+};
+
+struct HistoryBounds {
+  std::size_t messages = 0;
+  std::int64_t ttl_ms = 0;  // 0: no limit
+  std::size_t bytes = std::size_t{16} << 20;
+};
+
+class History {
+ public:
+  void append(Entry entry, const HistoryBounds& bounds);
+  // Drops what the bounds no longer allow, and expired entries at the old end.
+  void trim(std::int64_t now_ms, const HistoryBounds& bounds);
+
+  bool empty() const { return entries_.empty(); }
+  // The oldest seq kept; 0 when empty. Exact after trim().
+  std::uint64_t first_seq() const { return entries_.empty() ? 0 : entries_.front().seq; }
+  std::uint64_t last_seq() const { return entries_.empty() ? 0 : entries_.back().seq; }
+
+  // Reads from `next` on until `messages_max` or `bytes_max` is reached (at least one message), holes
+  // as gaps. `next` moves behind what was read; true when it has moved past the newest.
+  bool read(std::uint64_t& next, std::int64_t now_ms, std::size_t messages_max, std::size_t bytes_max,
+            std::vector<CatchUpItem>& out) const;
+
+  // The seq at which the newest `count` messages that are there begin; last_seq() + 1 for none.
+  std::uint64_t start_of_last(std::uint64_t count, std::int64_t now_ms) const;
+
+  // Up to `limit` messages with after < seq < before, ascending: the oldest of them, or the newest
+  // where `newest` is true.
+  std::vector<SharedBytes> page(std::uint64_t after, std::uint64_t before, std::uint64_t limit, bool newest,
+                                std::int64_t now_ms) const;
+
+ private:
+  void drop_front();
+  Ring<Entry> entries_;
+  std::size_t bytes_ = 0;
+};
+
+}  // namespace tidewire::hub

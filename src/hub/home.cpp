@@ -1,0 +1,330 @@
+#include "hub/home.h"
+
+#include <algorithm>
+
+#include "base/json_text.h"
+#include "hub/namespaces.h"
+#include "protocol/channel_name.h"
+
+namespace tidewire::hub {
+
+namespace {
+
+// A tick looks at so many channels: a million are swept within a few minutes, and a turn stays short.
+constexpr std::uint32_t kSweepPerTick = 500;
+constexpr std::uint64_t kHistoryPageMax = 1000;
+
+ChannelInfo info_of(const Channel& channel) {
+  return {.name = channel.key.name,
+          .kind = channel.ns->kind,
+          .epoch = channel.epoch,
+          .seq = channel.seq,
+          .subscribers = channel.subscribers()};
+}
+
+}  // namespace
+
+Home::Home(const HomeOptions& options, const Namespaces& namespaces, std::uint64_t seed, Post post)
+    : options_(options),
+      namespaces_(namespaces),
+      random_(seed),
+      post_(std::move(post)),
+      by_name_(0, ChannelKeyHash{options.hash_seed}) {}
+
+Channel* Home::find(const ChannelKey& key) {
+  const auto found = by_name_.find(key);
+  return found == by_name_.end() ? nullptr : channels_.get(found->second);
+}
+
+Channel& Home::open(const ChannelKey& key, const Time& now, Handle* handle) {
+  auto found = by_name_.find(key);
+  if (found == by_name_.end()) {
+    const Namespace* ns = namespaces_.find(protocol::namespace_of(key.name));
+    TIDEWIRE_CHECK(ns != nullptr);  // the session's checks come first, and namespaces never vanish
+    found = by_name_.emplace(key, channels_.emplace(key, *ns, random_.name(), now.mono_ms())).first;
+  }
+  if (handle != nullptr) *handle = found->second;
+  Channel& channel = *channels_.get(found->second);
+  channel.last_used_ms = now.mono_ms();
+  return channel;
+}
+
+Channel::Follower& Home::follower_of(Channel& channel, ShardId shard, Handle replica) {
+  for (Channel::Follower& follower : channel.followers)
+    if (follower.shard == shard && follower.replica == replica) return follower;
+  return channel.followers.emplace_back(Channel::Follower{.shard = shard, .replica = replica});
+}
+
+// Where a new subscription begins (protocol §5, `subscribed`).
+void Home::start_position(const SubscribeCommand& command, Channel& channel, const Time& now,
+                          SubscribedState& state) {
+  History& history = channel.history;
+  const std::uint64_t retained = history.empty() ? channel.seq + 1 : history.first_seq();
+  state.next_seq = channel.seq + 1;
+  if (command.since) {
+    const Position& since = *command.since;
+    if (since.epoch != channel.epoch)
+      state.reason = "epoch";
+    else if (since.seq > channel.seq)
+      state.reason = "ahead";
+    else if (since.seq + 1 < retained)
+      state.reason = "trimmed";
+    state.recovered = state.reason.empty();
+    state.next_seq = *state.recovered ? since.seq + 1 : retained;
+  } else if (command.history && !history.empty()) {
+    state.next_seq = history.start_of_last(*command.history, now.unix_ms);
+  }
+  if (state.next_seq > channel.seq) return;
+
+  // What fits goes into the reply; more, or a range with a hole, follows it as messages.
+  std::vector<CatchUpItem> items;
+  std::uint64_t next = state.next_seq;
+  const bool all = history.read(next, now.unix_ms, kReplayMessages, kReplayBytes, items);
+  std::size_t bytes = 0;
+  for (const CatchUpItem& item : items) bytes += item.body.size();
+  const bool has_hole = std::ranges::any_of(items, [](const CatchUpItem& item) { return !item.body; });
+  if (!all || has_hole || bytes > kReplayBytes) return;
+  for (CatchUpItem& item : items) state.messages.push_back(std::move(item.body));
+  state.next_seq = channel.seq + 1;
+}
+
+void Home::handle(ShardId from, SubscribeCommand&& command, const Time& now) {
+  Handle handle;
+  Channel& channel = open(command.channel, now, &handle);
+  channel.history.trim(now.unix_ms, channel.bounds());
+  if (!command.again) ++follower_of(channel, from, command.follower).subscribers;
+
+  SubscribedState state{.home = handle,
+                        .epoch = channel.epoch,
+                        .kind = channel.ns->kind,
+                        .seq = channel.seq,
+                        .next_seq = channel.seq + 1,
+                        .recovered = {},
+                        .reason = {},
+                        .messages = {},
+                        .members = {}};
+  if (!command.again) start_position(command, channel, now, state);
+  if (command.presence) state.members = channel.presence ? channel.presence->members_json() : "[]";
+  post_(from, SubscribeResult{.reply = command.reply,
+                              .channel = std::move(command.channel),
+                              .follower = command.follower,
+                              .subscription = command.subscription,
+                              .again = command.again,
+                              .state = std::move(state)});
+}
+
+void Home::handle(ShardId from, UnsubscribeCommand&& command, const Time& now) {
+  Channel* channel = find(command.channel);
+  TIDEWIRE_CHECK(channel != nullptr);  // followed channels are not swept
+  Channel::Follower& follower = follower_of(*channel, from, command.follower);
+  TIDEWIRE_CHECK(follower.subscribers > 0);
+  channel->last_used_ms = now.mono_ms();
+  if (--follower.subscribers > 0) return;
+  follower = channel->followers.back();
+  channel->followers.pop_back();
+}
+
+void Home::handle(ShardId from, PublishCommand&& command, const Time& now) {
+  Channel& channel = open(command.channel, now);
+  const auto answer = [&](Published published) {
+    post_(from, PublishResult{.reply = command.reply, .channel = command.channel, .result = std::move(published)});
+  };
+
+  if (command.ephemeral) {
+    std::string head = "\"timestamp\":";
+    append_json_int(head, now.unix_ms);
+    head += ',';
+    deliver(channel, 0, SharedBytes(head, command.tail), command.skip, from);
+    return answer({.epoch = channel.epoch, .seq = 0});
+  }
+  if (!command.key.empty() && channel.keys) {
+    if (const auto seq = channel.keys->find(command.author->scope, command.key, now.mono_ms()))
+      return answer({.epoch = channel.epoch, .seq = *seq, .duplicate = true});
+  }
+
+  const std::uint64_t seq = ++channel.seq;
+  std::string head = "\"seq\":";
+  append_json_int(head, seq);
+  head += ",\"timestamp\":";
+  append_json_int(head, now.unix_ms);
+  head += ',';
+  SharedBytes body(head, command.tail);
+  channel.history.append({.seq = seq,
+                          .timestamp_ms = now.unix_ms,
+                          .expires_ms = command.ttl_ms == 0 ? 0 : now.unix_ms + command.ttl_ms,
+                          .body = body},
+                         channel.bounds());
+  if (!command.key.empty()) {
+    if (!channel.keys) channel.keys = std::make_unique<IdempotencyWindow>();
+    channel.keys->add(command.author->scope, command.key, seq, now.mono_ms() + options_.idempotency_window_ms);
+  }
+  deliver(channel, seq, body, command.skip, from);
+  answer({.epoch = channel.epoch, .seq = seq});
+}
+
+void Home::deliver(const Channel& channel, std::uint64_t seq, const SharedBytes& body, Handle skip,
+                   ShardId skip_shard) {
+  for (const Channel::Follower& follower : channel.followers)
+    post_(follower.shard, Delivery{.follower = follower.replica,
+                                   .seq = seq,
+                                   .body = body,
+                                   .skip = follower.shard == skip_shard ? skip : Handle{}});
+}
+
+void Home::handle(ShardId from, HistoryCommand&& command, const Time& now) {
+  Channel* channel = find(command.channel);
+  HistoryResult answer{.reply = command.reply, .channel = std::move(command.channel), .result = HistoryPage{}};
+  if (channel == nullptr) {
+    // A channel that was never used has an empty history, and an epoch once somebody asks for it.
+    channel = &open(answer.channel, now);
+  }
+  channel->history.trim(now.unix_ms, channel->bounds());
+  if (command.epoch && *command.epoch != channel->epoch) {
+    Error error{.code = ErrorCode::conflict,
+                .message = "the channel has another epoch now",
+                .seq = channel->seq,
+                .rule = {}};
+    answer.result = std::unexpected(std::move(error));
+  } else {
+    const History& history = channel->history;
+    answer.result = HistoryPage{
+        .epoch = channel->epoch,
+        .first = history.first_seq(),
+        .last = history.last_seq(),
+        .messages = history.page(command.after.value_or(0), command.before.value_or(~std::uint64_t{0}),
+                                 std::min(command.limit, kHistoryPageMax), !command.after.has_value(),
+                                 now.unix_ms)};
+  }
+  post_(from, std::move(answer));
+}
+
+void Home::handle(ShardId from, PresenceCommand&& command, const Time& now) {
+  using enum protocol::PresenceAction;
+  Channel& channel = open(command.channel, now);
+  Presence::Outcome outcome;
+  if (command.action == enter) {
+    if (!channel.presence) channel.presence = std::make_unique<Presence>();
+    outcome = channel.presence->enter(*command.author, command.data, now.unix_ms);
+  } else if (command.action == update) {
+    auto updated = channel.presence ? channel.presence->update(*command.author, command.data) : std::nullopt;
+    if (!updated) {
+      post_(from, PresenceResult{.reply = command.reply,
+                                 .channel = std::move(command.channel),
+                                 .result = fail(ErrorCode::invalid_event, "this connection has not entered")});
+      return;
+    }
+    outcome = std::move(*updated);
+  } else if (command.action == leave && channel.presence) {
+    outcome = channel.presence->leave(*command.author);
+  }
+  post_(from, PresenceResult{.reply = command.reply,
+                             .channel = std::move(command.channel),
+                             .result = channel.presence ? channel.presence->members_json() : "[]"});
+  tell_presence(channel, outcome, command.session, from);
+  if (channel.presence && channel.presence->empty()) channel.presence.reset();
+}
+
+void Home::handle(ShardId, DepartCommand&& command, const Time& now) {
+  const auto found = by_name_.find(command.channel);
+  if (found == by_name_.end()) return;
+  Channel& channel = *channels_.get(found->second);
+  if (!channel.presence) return;
+  const auto leaves_at =
+      channel.presence->depart(*command.author, now.unix_ms, options_.presence_grace_ms);
+  if (leaves_at) graces_.push({.at_ms = *leaves_at, .channel = found->second, .scope = command.author->scope});
+}
+
+void Home::tell_presence(const Channel& channel, const Presence::Outcome& outcome, Handle skip,
+                         ShardId skip_shard) {
+  if (outcome.change == Presence::Change::none) return;
+  static constexpr std::string_view kActions[] = {"", "enter", "update", "leave"};
+  std::string json = "{\"type\":\"presence_event\",\"channel\":";
+  append_json_string(json, channel.key.name);
+  json += ",\"action\":\"";
+  json += kActions[static_cast<std::size_t>(outcome.change)];
+  json += "\",\"member\":";
+  json += outcome.member;
+  json += '}';
+  const SharedBytes shared(json);
+  for (const Channel::Follower& follower : channel.followers)
+    post_(follower.shard, PresenceDelivery{.follower = follower.replica,
+                                           .json = shared,
+                                           .skip = follower.shard == skip_shard ? skip : Handle{}});
+}
+
+void Home::handle(ShardId from, CatchUpCommand&& command, const Time& now) {
+  Channel* channel = channels_.get(command.home);
+  TIDEWIRE_CHECK(channel != nullptr);  // followed channels are not swept
+  channel->history.trim(now.unix_ms, channel->bounds());
+  CatchUpResult result{.follower = command.follower,
+                       .session = command.session,
+                       .subscription = command.subscription,
+                       .epoch = channel->epoch,
+                       .items = {},
+                       .next_seq = command.next_seq};
+  const std::uint64_t retained =
+      channel->history.empty() ? channel->seq + 1 : channel->history.first_seq();
+  if (result.next_seq < retained) {
+    result.items.push_back({.first = result.next_seq, .last = retained - 1, .body = {}});
+    result.next_seq = retained;
+  }
+  result.at_end = channel->history.read(result.next_seq, now.unix_ms, kReplayMessages, kReplayBytes, result.items);
+  post_(from, std::move(result));
+}
+
+void Home::handle(ShardId from, ChannelInfoCommand&& command, const Time&) {
+  const Channel* channel = find(command.channel);
+  ChannelInfoResult answer{.reply = command.reply, .result = ChannelInfo{}};
+  if (channel != nullptr)
+    answer.result = info_of(*channel);
+  else
+    answer.result = fail(ErrorCode::not_found, "the channel has not been used yet");
+  post_(from, std::move(answer));
+}
+
+void Home::tick(const Time& now) {
+  while (!graces_.empty() && graces_.top().at_ms <= now.unix_ms) {
+    const Grace grace = graces_.top();
+    graces_.pop();
+    Channel* channel = channels_.get(grace.channel);
+    if (channel == nullptr || !channel->presence) continue;
+    tell_presence(*channel, channel->presence->expire(grace.scope, now.unix_ms), {}, 0);
+    if (channel->presence->empty()) channel->presence.reset();
+  }
+  const std::uint32_t slots = channels_.slots();
+  for (std::uint32_t i = 0; i < std::min(kSweepPerTick, slots); ++i) {
+    sweep_at_ = sweep_at_ + 1 < slots ? sweep_at_ + 1 : 0;
+    const Handle handle = channels_.handle_at(sweep_at_);
+    if (handle) sweep(handle, *channels_.get(handle), now);
+  }
+}
+
+void Home::sweep(Handle handle, Channel& channel, const Time& now) {
+  channel.history.trim(now.unix_ms, channel.bounds());
+  if (channel.keys) {
+    channel.keys->expire(now.mono_ms());
+    if (channel.keys->empty()) channel.keys.reset();
+  }
+  if (!channel.followers.empty() || channel.presence) {
+    channel.last_used_ms = now.mono_ms();
+    return;
+  }
+  if (!channel.history.empty() || channel.keys || channel.last_used_ms + kIdleMs > now.mono_ms()) return;
+  by_name_.erase(channel.key);
+  channels_.erase(handle);
+}
+
+std::vector<ChannelInfo> Home::list(const ListChannels& query) const {
+  std::vector<ChannelInfo> out;
+  auto& channels = const_cast<Slab<Channel>&>(channels_);
+  for (const auto& [key, handle] : by_name_) {
+    if (key.tenant != query.tenant || !key.name.starts_with(query.prefix) || key.name <= query.after) continue;
+    out.push_back(info_of(*channels.get(handle)));
+  }
+  const auto kept = std::min(query.limit, out.size());
+  std::ranges::partial_sort(out, out.begin() + static_cast<std::ptrdiff_t>(kept), {}, &ChannelInfo::name);
+  out.resize(kept);
+  return out;
+}
+
+}  // namespace tidewire::hub

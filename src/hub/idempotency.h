@@ -1,0 +1,72 @@
+// Which idempotency keys a channel has answered lately, and with which seq (protocol §4 `key`).
+//
+// Bounded by time and by count: at the bound the oldest key is forgotten first. Pure.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "base/ring.h"
+
+namespace tidewire::hub {
+
+class IdempotencyWindow {
+ public:
+  static constexpr std::size_t kKeysMax = 100'000;
+
+  // The seq that this key of this author was answered with.
+  std::optional<std::uint64_t> find(std::string_view scope, std::string_view key, std::int64_t now_ms) const {
+    const auto found = uses_.find(joined(scope, key));
+    if (found == uses_.end() || found->second.until_ms <= now_ms) return std::nullopt;
+    return found->second.seq;
+  }
+
+  // Called with a seq that is above all before; `until_ms` never falls.
+  void add(std::string_view scope, std::string_view key, std::uint64_t seq, std::int64_t until_ms) {
+    std::string name = joined(scope, key);
+    uses_.insert_or_assign(name, Use{seq, until_ms});
+    order_.push_back({std::move(name), seq});
+    if (order_.size() > kKeysMax) forget_oldest();
+  }
+
+  void expire(std::int64_t now_ms) {
+    while (!order_.empty()) {
+      const auto found = uses_.find(order_.front().name);
+      if (found != uses_.end() && found->second.seq == order_.front().seq && found->second.until_ms > now_ms) return;
+      forget_oldest();
+    }
+  }
+
+  bool empty() const { return uses_.empty(); }
+
+ private:
+  struct Use {
+    std::uint64_t seq;
+    std::int64_t until_ms;
+  };
+  struct Order {
+    std::string name;
+    std::uint64_t seq = 0;
+  };
+
+  // A scope holds no zero byte, so two pairs never join to the same name.
+  static std::string joined(std::string_view scope, std::string_view key) {
+    std::string name(scope);
+    name += '\0';
+    name += key;
+    return name;
+  }
+  void forget_oldest() {
+    const auto found = uses_.find(order_.front().name);
+    if (found != uses_.end() && found->second.seq == order_.front().seq) uses_.erase(found);
+    order_.pop_front();
+  }
+
+  std::unordered_map<std::string, Use> uses_;
+  Ring<Order> order_;
+};
+
+}  // namespace tidewire::hub

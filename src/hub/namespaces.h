@@ -1,0 +1,39 @@
+// The namespaces that the configuration names. A namespace that is not in here does not exist, so that
+// a typo never opens a channel (protocol §1). Shared by all shards, read-only while they run; a
+// reload changes rules in place on each shard's own copy.
+#pragma once
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "hub/types.h"
+
+namespace tidewire::hub {
+
+class Namespaces {
+ public:
+  explicit Namespaces(const std::vector<Namespace>& list) { replace(list); }
+
+  // Null when there is none of this name.
+  const Namespace* find(std::string_view name) const {
+    const auto found = by_name_.find(name);
+    return found == by_name_.end() || !found->second.configured ? nullptr : &found->second.rules;
+  }
+
+  // Channels point at their namespace, so one that the new list lacks stays in memory, out of reach.
+  void replace(const std::vector<Namespace>& list) {
+    for (auto& [name, row] : by_name_) row.configured = false;
+    for (const Namespace& rules : list) by_name_[rules.name] = {rules, true};
+  }
+
+ private:
+  struct Row {
+    Namespace rules;
+    bool configured = false;
+  };
+  std::map<std::string, Row, std::less<>> by_name_;
+};
+
+}  // namespace tidewire::hub

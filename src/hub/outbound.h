@@ -1,0 +1,42 @@
+// What the hub needs of whoever moves bytes: the gateway in the server, clients in the simulator.
+//
+// None of these calls comes back into the hub; what they cause is carried out after the turn.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "base/slab.h"
+#include "hub/types.h"
+#include "protocol/delivery_batch.h"
+
+namespace tidewire::hub {
+
+class Outbound {
+ public:
+  // A reply or notice, in order with the others of the connection, ahead of its deliveries.
+  virtual void send(Handle connection, std::string_view json) = 0;
+
+  // Deliveries first..last-1 of a batch, in the lane of `lane`. False: the connection is over its
+  // outbound budget (`limits.outbound_bytes`) and nothing was taken. A connection that is gone takes all.
+  virtual bool push(Handle connection, protocol::DeliveryBatch& batch, std::size_t first, std::size_t last,
+                    Priority lane) = 0;
+
+  // Call Sessions::on_drained() once the connection has room for more.
+  virtual void notify_when_drained(Handle connection) = 0;
+
+  // Drops what waits of this channel, in the lane of `lane`; its subscription has ended.
+  // Ends the connection after what has been sent: a close frame with code and reason.
+  virtual void close(Handle connection, std::uint16_t code, std::string_view reason) = 0;
+
+  // The session's deadlines have changed: ask Sessions::next_deadline_ms() again.
+  virtual void deadline_changed(Handle connection) = 0;
+
+  // A token named a key that is not known: fetch the tenant's JWKS.
+  virtual void fetch_keys(TenantId tenant, std::string_view kid) = 0;
+
+ protected:
+  ~Outbound() = default;
+};
+
+}  // namespace tidewire::hub

@@ -1,0 +1,93 @@
+#include "hub/presence.h"
+
+#include <algorithm>
+
+#include "base/json_text.h"
+
+namespace tidewire::hub {
+
+Presence::Member* Presence::find(std::string_view scope) {
+  const auto found = std::ranges::find(members_, scope, &Member::scope);
+  return found == members_.end() ? nullptr : &*found;
+}
+
+void Presence::erase(const Member& member) { members_.erase(members_.begin() + (&member - members_.data())); }
+
+Presence::Outcome Presence::enter(const Author& author, const std::optional<std::string>& data,
+                                  std::int64_t now_ms) {
+  Member* member = find(author.scope);
+  if (member == nullptr) {
+    members_.push_back({.scope = author.scope,
+                        .user_json = author.user_json,
+                        .data = data.value_or(""),
+                        .since_ms = now_ms,
+                        .connections = {author.connection}});
+    return {Change::enter, json_of(members_.back())};
+  }
+  member->leaves_at_ms = 0;
+  if (std::ranges::find(member->connections, author.connection) == member->connections.end())
+    member->connections.push_back(author.connection);
+  if (!data || *data == member->data) return {};
+  member->data = *data;
+  return {Change::update, json_of(*member)};
+}
+
+std::optional<Presence::Outcome> Presence::update(const Author& author,
+                                                  const std::optional<std::string>& data) {
+  Member* member = find(author.scope);
+  if (member == nullptr ||
+      std::ranges::find(member->connections, author.connection) == member->connections.end())
+    return std::nullopt;
+  if (!data || *data == member->data) return Outcome{};
+  member->data = *data;
+  return Outcome{Change::update, json_of(*member)};
+}
+
+Presence::Outcome Presence::leave(const Author& author) {
+  Member* member = find(author.scope);
+  if (member == nullptr) return {};
+  if (std::erase(member->connections, author.connection) == 0 || !member->connections.empty()) return {};
+  Outcome outcome{Change::leave, json_of(*member)};
+  erase(*member);
+  return outcome;
+}
+
+std::optional<std::int64_t> Presence::depart(const Author& author, std::int64_t now_ms,
+                                             std::int64_t grace_ms) {
+  Member* member = find(author.scope);
+  if (member == nullptr) return std::nullopt;
+  if (std::erase(member->connections, author.connection) == 0 || !member->connections.empty())
+    return std::nullopt;
+  member->leaves_at_ms = now_ms + std::max<std::int64_t>(grace_ms, 1);
+  return member->leaves_at_ms;
+}
+
+Presence::Outcome Presence::expire(std::string_view scope, std::int64_t now_ms) {
+  Member* member = find(scope);
+  if (member == nullptr || member->leaves_at_ms == 0 || member->leaves_at_ms > now_ms) return {};
+  Outcome outcome{Change::leave, json_of(*member)};
+  erase(*member);
+  return outcome;
+}
+
+std::string Presence::members_json() const {
+  std::string out = "[";
+  for (const Member& member : members_) {
+    if (out.size() > 1) out += ',';
+    out += json_of(member);
+  }
+  out += ']';
+  return out;
+}
+
+std::string Presence::json_of(const Member& member) {
+  std::string out = "{\"user\":" + member.user_json + ",\"connections\":";
+  append_json_int(out, member.connections.size());
+  if (!member.data.empty()) out += ",\"data\":" + member.data;
+  out += ",\"since\":";
+  append_json_int(out, member.since_ms);
+  out += '}';
+  return out;
+}
+
+}  // namespace tidewire::hub

@@ -1,0 +1,57 @@
+// Who is in a channel (requirement K3): users, each counted once however many connections it has.
+//
+// Invariant: a member has at least one connection, or is waiting out its grace time after the last one
+// closed, so that a page reload does not flap. Pure; owned by the channel's home.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "hub/types.h"
+
+namespace tidewire::hub {
+
+class Presence {
+ public:
+  // What others are told, if anything.
+  enum class Change : std::uint8_t { none, enter, update, leave };
+  struct Outcome {
+    Change change = Change::none;
+    std::string member;  // JSON of the member as it is now (on leave: as it was)
+  };
+
+  // `data` is JSON; absent keeps what the member had.
+  Outcome enter(const Author& author, const std::optional<std::string>& data, std::int64_t now_ms);
+  // nullopt when this connection has not entered.
+  std::optional<Outcome> update(const Author& author, const std::optional<std::string>& data);
+  Outcome leave(const Author& author);
+
+  // The connection closed. If it was its user's last one, returns when to call expire() for the user.
+  std::optional<std::int64_t> depart(const Author& author, std::int64_t now_ms, std::int64_t grace_ms);
+  // Ends a grace time that is over by now.
+  Outcome expire(std::string_view scope, std::int64_t now_ms);
+
+  std::string members_json() const;
+  bool empty() const { return members_.empty(); }
+
+ private:
+  struct Member {
+    std::string scope;
+    std::string user_json;
+    std::string data;  // JSON; empty: none
+    std::int64_t since_ms = 0;
+    std::int64_t leaves_at_ms = 0;  // 0: has connections
+    std::vector<std::uint64_t> connections;
+  };
+  Member* find(std::string_view scope);
+  void erase(const Member& member);
+  static std::string json_of(const Member& member);
+
+  std::vector<Member> members_;  // in the order of entering
+};
+
+}  // namespace tidewire::hub

@@ -1,0 +1,24 @@
+// From a publish request to the command for the channel's home: one set of rules for both doors, the
+// WebSocket and the HTTP API. Pure.
+#pragma once
+
+#include <memory>
+
+#include "base/error.h"
+#include "auth/identity.h"
+#include "hub/messages.h"
+#include "hub/types.h"
+
+namespace tidewire::hub {
+
+// What the kind refuses is invalid_event. `author` is who publishes, never null.
+Result<PublishCommand> prepare_publish(TenantId tenant, const Namespace& ns, std::shared_ptr<const Author> author,
+                                       protocol::PublishRequest&& request);
+
+// The author as others see it; `identity` may be null, `connection` 0.
+std::shared_ptr<const Author> make_author(const auth::Identity* identity, std::uint64_t connection);
+
+// The author of what comes with an API key.
+std::shared_ptr<const Author> server_author();
+
+}  // namespace tidewire::hub

@@ -1,0 +1,58 @@
+// The order of answers (protocol §4): replies of one connection leave in the order of its requests,
+// also where some of them come from other shards.
+
+#include <algorithm>
+
+#include "hub/sessions.h"
+#include "protocol/message_writer.h"
+
+namespace tidewire::hub {
+
+void Sessions::reply(Handle connection, Session& session, std::string json) {
+  if (!session.replies || session.replies->empty()) return outbound_.send(connection, json);
+  session.replies->push_back({.slot = session.next_slot++, .activates = 0, .ready = true, .id = {}, .json = std::move(json)});
+}
+
+void Sessions::refuse(Context& context, const Error& error, std::string_view channel) {
+  reply(context, protocol::error_message(error, context.id, context.type, channel));
+}
+
+ReplyTo Sessions::reserve(Context& context) {
+  Session& session = context.session;
+  if (!session.replies) session.replies = std::make_unique<Ring<PendingReply>>();
+  const std::uint32_t slot = session.next_slot++;
+  session.replies->push_back({.slot = slot, .activates = 0, .ready = false, .id = std::string(context.id), .json = {}});
+  return {.kind = ReplyTo::Kind::session, .target = context.connection, .slot = slot};
+}
+
+namespace {
+PendingReply* find_slot(Session& session, std::uint32_t slot) {
+  if (!session.replies || session.replies->empty()) return nullptr;
+  // Slots are consecutive, so the place follows from the number.
+  const std::uint32_t place = slot - session.replies->front().slot;
+  return place < session.replies->size() ? &(*session.replies)[place] : nullptr;
+}
+}  // namespace
+
+std::string Sessions::request_id_of(const ReplyTo& to) const {
+  Session* session = const_cast<Sessions*>(this)->find(to.target);
+  PendingReply* pending = session == nullptr ? nullptr : find_slot(*session, to.slot);
+  return pending == nullptr ? std::string() : pending->id;
+}
+
+void Sessions::complete(const ReplyTo& to, std::string json, std::uint32_t activates) {
+  Session* session = find(to.target);
+  PendingReply* pending = session == nullptr ? nullptr : find_slot(*session, to.slot);
+  if (pending == nullptr) return;
+  pending->ready = true;
+  pending->json = std::move(json);
+  pending->activates = activates;
+  while (!session->replies->empty() && session->replies->front().ready) {
+    const std::uint32_t goes_live = session->replies->front().activates;
+    outbound_.send(to.target, session->replies->front().json);
+    session->replies->pop_front();
+    if (goes_live != 0) activate(to.target, *session, goes_live);
+  }
+}
+
+}  // namespace tidewire::hub

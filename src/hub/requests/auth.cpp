@@ -1,0 +1,66 @@
+#include "hub/sessions.h"
+#include "protocol/message_writer.h"
+
+namespace tidewire::hub {
+
+namespace {
+constexpr int kFailuresToEnd = 3;  // protocol §2
+}
+
+// Authenticates the connection, or renews its token (protocol §2, §4 `auth`).
+Sessions::Taken Sessions::authenticate(Context& context, const protocol::AuthRequest& request, bool keys_awaited) {
+  Session& session = context.session;
+  Tenant& tenant = tenants_[session.tenant];
+  const std::int64_t now_ms = context.now.mono_ms();
+  if (!keys_awaited) {
+    if (const std::int64_t wait_ms = session.auth_rate.check(now_ms); wait_ms > 0) {
+      ++counts_.rate_limited;
+      Error error = fail(ErrorCode::rate_limited, "too many `auth` messages").error();
+      error.retry_after_ms = wait_ms;
+      refuse(context, error, {});
+      return Taken::yes;
+    }
+  }
+
+  const auto refuse_token = [&](const Error& error) {
+    ++counts_.auth_failures;
+    reply(context, protocol::auth_error_message(error, context.id));
+    // Neither a full house nor a part that is down is the client's failed attempt.
+    if (error.code == ErrorCode::unavailable || error.code == ErrorCode::connection_limit) return;
+    shared_.attempts.record_failure(session.address, tenant.limits.guard, now_ms);
+    if (++session.failed_auths >= kFailuresToEnd) end(context.connection, session, 1008, name_of(error.code));
+  };
+
+  auto verdict = tenant.verifier.verify(request.token, context.now);
+  if (!verdict) {
+    if (verdict.error().needs_keys && !keys_awaited) {
+      outbound_.fetch_keys(session.tenant, {});
+      return Taken::wait_for_keys;
+    }
+    refuse_token(verdict.error().error);
+    return Taken::yes;
+  }
+  if (session.identity != nullptr && session.identity->user_id != (*verdict)->user_id) {
+    refuse_token(fail(ErrorCode::user_mismatch).error());
+    return Taken::yes;
+  }
+  if (session.identity != nullptr) {
+    session.identity = std::move(*verdict);  // the same user: only rights and times change
+    session.author.reset();
+  } else if (!adopt(context.connection, session, std::move(*verdict), context.now)) {
+    refuse_token(fail(ErrorCode::connection_limit).error());
+    return Taken::yes;
+  }
+  session.expiry_warned = false;
+
+  protocol::MessageWriter success("auth_success", context.id);
+  std::string user;
+  auth::append_user_json(user, *session.identity);
+  success.json("user", user).json("capabilities", capabilities_of(session));
+  if (session.identity->expires_at_ms) success.number("expires_at", *session.identity->expires_at_ms);
+  reply(context, success.finish());
+  outbound_.deadline_changed(context.connection);
+  return Taken::yes;
+}
+
+}  // namespace tidewire::hub

@@ -1,0 +1,37 @@
+#include "hub/publish.h"
+
+#include "hub/sessions.h"
+#include "protocol/message_writer.h"
+
+namespace tidewire::hub {
+
+void Sessions::carry_out(Context& context, protocol::PublishRequest&& request) {
+  const std::string channel = request.channel;
+  const auto ns = admit(namespaces_, caller_of(context.session), auth::Action::publish, channel);
+  if (!ns) return refuse(context, ns.error(), channel);
+  const bool echo = request.echo;
+  auto command = prepare_publish(context.session.tenant, **ns, author_of(context.session), std::move(request));
+  if (!command) return refuse(context, command.error(), channel);
+  if (!echo) command->skip = context.connection;
+  command->reply = reserve(context);
+  const ShardId home = home_of(command->channel);
+  post_(home, std::move(*command));
+}
+
+void Sessions::handle(PublishResult&& result, const Time&) {
+  const std::string id = request_id_of(result.reply);
+  if (!result.result)
+    return complete(result.reply,
+                    protocol::error_message(result.result.error(), id, "publish", result.channel.name));
+  const Published& published = *result.result;
+  protocol::MessageWriter answer("published", id);
+  answer.text("channel", result.channel.name);
+  if (published.seq == 0)
+    answer.boolean("ephemeral", true);
+  else
+    answer.text("epoch", published.epoch).number("seq", published.seq);
+  if (published.duplicate) answer.boolean("duplicate", true);
+  complete(result.reply, answer.finish());
+}
+
+}  // namespace tidewire::hub

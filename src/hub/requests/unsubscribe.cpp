@@ -1,0 +1,21 @@
+#include "hub/sessions.h"
+#include "protocol/channel_name.h"
+#include "protocol/message_writer.h"
+
+namespace tidewire::hub {
+
+void Sessions::carry_out(Context& context, protocol::UnsubscribeRequest&& request) {
+  Session& session = context.session;
+  if (!protocol::is_server_name(request.channel) && !protocol::is_valid_channel(request.channel))
+    return refuse(context, fail(ErrorCode::invalid_channel).error(), request.channel);
+  const auto replica = replica_by_name_.find({session.tenant, request.channel});
+  Subscription* subscription =
+      replica == replica_by_name_.end() ? nullptr : session.find_replica(replica->second);
+  if (subscription == nullptr)
+    return refuse(context, fail(ErrorCode::not_subscribed).error(), request.channel);
+  end_subscription(context.connection, session, *subscription);
+  reply(context,
+        protocol::MessageWriter("unsubscribed", context.id).text("channel", request.channel).finish());
+}
+
+}  // namespace tidewire::hub

@@ -1,0 +1,85 @@
+// A connection's identity, rights and subscriptions. It knows nothing of sockets.
+//
+// Invariant: replies leave in the order of their requests, except those that wait for a disk
+// (protocol §4). Owned by the connection's shard.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "auth/identity.h"
+#include "base/ring.h"
+#include "guard/auth_rate.h"
+#include "guard/malformed_limit.h"
+#include "guard/request_limiter.h"
+#include "guard/shared_limits.h"
+#include "hub/types.h"
+
+namespace tidewire::hub {
+
+struct Subscription {
+  enum class State : std::uint8_t {
+    joining,  // the home has not answered, or its answer waits for earlier replies
+    live,     // messages are pushed as they come
+    behind    // next_seq is what it needs next; fetched from the home when there is room
+  };
+  Handle replica;
+  std::uint32_t number = 0;  // unique in the session, never used again
+  std::uint32_t place = 0;   // in the replica's subscribers, unless joining
+  State state = State::joining;
+  bool presence = false;
+  bool fetching = false;        // a catch-up is under way
+  bool presence_missed = false; // presence events were dropped while it was behind
+  std::uint64_t next_seq = 0;
+};
+
+// A reply that has a place in the order but may not be known yet.
+struct PendingReply {
+  std::uint32_t slot = 0;
+  std::uint32_t activates = 0;  // a subscription that goes live once this is sent; 0: none
+  bool ready = false;
+  std::string id;    // of the request; JSON text
+  std::string json;  // once ready
+};
+
+// A channel in whose presence list the connection is, and as whom: authenticating later must not
+// leave the anonymous member behind.
+struct Entered {
+  ChannelKey channel;
+  std::shared_ptr<const Author> author;
+};
+
+struct Session {
+  std::uint32_t generation = 0;  // of the connection's handle
+  TenantId tenant = 0;
+  bool restricted = false;  // `auth.required`, and not authenticated yet
+  bool closing = false;     // a close was asked for; nothing more is taken
+  bool user_counted = false;
+  bool expiry_warned = false;
+  std::uint8_t failed_auths = 0;
+  std::uint32_t next_slot = 0;
+  std::uint32_t next_subscription = 1;
+  std::uint32_t behind = 0;  // subscriptions that are behind
+  std::uint64_t connection_id = 0;
+  std::int64_t connected_at_ms = 0;
+  std::int64_t authenticate_by_ms = 0;  // mono; 0: no deadline
+  std::shared_ptr<const auth::Identity> identity;  // null: anonymous
+  std::shared_ptr<const Author> author;            // made when first needed
+  std::vector<Subscription> subscriptions;
+  std::vector<Entered> entered;
+  std::unique_ptr<Ring<PendingReply>> replies;
+  guard::RequestLimiter limiter;
+  guard::MalformedLimit malformed;
+  guard::AuthRate auth_rate;
+  guard::SharedKeys shared_keys;
+  IpAddress address;
+
+  Subscription* find(std::uint32_t number);
+  Subscription* find_replica(Handle replica);
+};
+
+std::string connection_name(std::uint64_t connection_id);
+
+}  // namespace tidewire::hub

@@ -1,0 +1,81 @@
+// The words of the hub: who, where, which channel, and what a namespace decides. Values only.
+#pragma once
+
+#include <xxhash.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/slab.h"
+#include "protocol/request.h"
+
+namespace tidewire::hub {
+
+using ShardId = std::uint16_t;
+using TenantId = std::uint16_t;
+using protocol::Position;
+using protocol::Priority;
+
+// A channel's full name. Names never cross tenants.
+struct ChannelKey {
+  TenantId tenant = 0;
+  std::string name;
+  friend bool operator==(const ChannelKey&, const ChannelKey&) = default;
+};
+
+// Clients choose names, so the hash is seeded: chosen collisions must not slow a shard down.
+struct ChannelKeyHash {
+  std::uint64_t seed = 0;
+  std::size_t operator()(const ChannelKey& key) const {
+    return XXH3_64bits_withSeed(key.name.data(), key.name.size(), seed + key.tenant);
+  }
+};
+
+// The shard that numbers a channel's messages. Every shard computes the same.
+inline ShardId home_of(const ChannelKey& key, std::uint64_t seed, ShardId shards) {
+  return static_cast<ShardId>((ChannelKeyHash{seed}(key) >> 32) % shards);
+}
+
+enum class Kind : std::uint8_t { stream };
+std::string_view name_of(Kind kind);
+
+enum class Durability : std::uint8_t { memory, disk };
+
+// Who may do a thing in a namespace without a grant (protocol §7).
+enum class Access : std::uint8_t { anyone, authenticated, server };
+
+struct Namespace {
+  std::string name;
+  Kind kind = Kind::stream;
+  Durability durability = Durability::memory;
+  std::size_t history_messages = 100;
+  std::int64_t history_ttl_ms = 600'000;
+  Access subscribe = Access::authenticated;
+  Access publish = Access::authenticated;
+  bool presence = false;
+  Priority priority = Priority::medium;
+};
+
+// Who speaks, as other shards and other clients see it. Made once per identity of a connection.
+struct Author {
+  std::string user_id;     // empty: anonymous or the server
+  std::string user_json;   // {"id","type"} as members and `from` show it; "null" when anonymous
+  std::string from_json;   // the delivery's `from`; empty for an API key
+  std::string scope;       // whose idempotency keys and presence these are; unique per user, or per
+                           // connection when anonymous
+  std::uint64_t connection = 0;  // 0: none (HTTP)
+};
+
+// Where the answer to a command goes on the shard that sent it: a session's reply slot, a call, or a
+// session that did not ask.
+struct ReplyTo {
+  enum class Kind : std::uint8_t { session, call, notice };
+  Kind kind = Kind::session;
+  Handle target;
+  std::uint32_t slot = 0;
+};
+
+}  // namespace tidewire::hub
