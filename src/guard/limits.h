@@ -5,6 +5,7 @@
 // a reload is an assignment. 0 turns a limit off.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include "guard/token_bucket.h"
@@ -34,15 +35,14 @@ struct Limits {
     return Rate::per_minute(messages_per_minute, burst, factor);
   }
   constexpr Rate user_rate(LimitFactor factor = {}) const {
-    return Rate::per_minute(kUserMultiple * messages_per_minute, kUserMultiple * burst, factor);
+    return connection_rate(factor).times(kUserMultiple);
   }
-  constexpr Rate address_rate() const {
-    return Rate::per_minute(kAddressMultiple * messages_per_minute, kAddressMultiple * burst);
-  }
+  constexpr Rate address_rate() const { return connection_rate().times(kAddressMultiple); }
   // Never less than twice what messages_per_minute allows, with five seconds' worth of burst.
   constexpr Rate frame_rate() const {
     if (frames_per_second <= 0) return {};
-    const std::int64_t a_minute = std::max(60 * frames_per_second, 2 * messages_per_minute);
+    const std::int64_t a_minute = std::max(60 * std::min(frames_per_second, Rate::kMost),
+                                           2 * std::min(messages_per_minute, Rate::kMost));
     return Rate::per_minute(a_minute, (5 * a_minute + 59) / 60);
   }
 

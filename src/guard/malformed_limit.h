@@ -3,6 +3,7 @@
 // connection's shard; 8 bytes until the first one comes.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include "guard/event_window.h"

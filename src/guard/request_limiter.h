@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 
 #include "guard/limits.h"
 #include "guard/token_bucket.h"

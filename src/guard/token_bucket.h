@@ -43,6 +43,10 @@ struct Rate {
             .capacity = std::max(kToken, burst * (kToken / 1000) * factor.permille())};
   }
   constexpr bool off() const { return refill_per_ms == 0; }
+  // The same limit for `n` at once, n at most 20.
+  constexpr Rate times(std::int64_t n) const {
+    return {.refill_per_ms = n * refill_per_ms, .capacity = n * capacity};
+  }
 };
 
 class TokenBucket {
