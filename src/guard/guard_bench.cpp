@@ -1,0 +1,97 @@
+// What the guard costs per message. Budget: 0.3 us for all three checks of a request together.
+#include <benchmark/benchmark.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "guard/attempts.h"
+#include "guard/frame_pacer.h"
+#include "guard/request_limiter.h"
+#include "guard/shared_limits.h"
+
+namespace tidewire::guard {
+namespace {
+
+// High enough that everything passes: the path of an honest client.
+const Limits kWide{.messages_per_minute = 100'000'000, .burst = 10'000'000, .frames_per_second = 1'000'000};
+
+struct Client {
+  RequestLimiter limiter;
+  FramePacer pacer;
+  SharedKeys keys;
+};
+
+// Clients in an order that no prefetcher guesses, four to a user, sixteen to an address.
+struct Crowd {
+  explicit Crowd(std::int64_t size) : clients(static_cast<std::size_t>(size)) {
+    for (std::size_t i = 0; i < clients.size(); ++i) {
+      const std::size_t n = i * 7919 % clients.size();
+      const auto a = static_cast<std::uint32_t>(n / 16);
+      const std::uint8_t bytes[4] = {10, static_cast<std::uint8_t>(a >> 16),
+                                     static_cast<std::uint8_t>(a >> 8), static_cast<std::uint8_t>(a)};
+      Client& client = clients[i];
+      client.keys = {.user = keys.user("default", std::to_string(n / 4)),
+                     .address = keys.address(IpAddress::from_v4(bytes))};
+      shared.admit_connection(client.keys.address, kWide, 0);
+      shared.admit_user(client.keys.user, kWide, 0);
+    }
+  }
+  LimitKeys keys{42};
+  SharedLimits shared;
+  std::vector<Client> clients;
+};
+
+void connection_check(benchmark::State& state) {
+  RequestLimiter limiter;
+  std::int64_t now_ms = 0;
+  for (auto _ : state) benchmark::DoNotOptimize(limiter.check(kWide, ++now_ms));
+}
+BENCHMARK(connection_check);
+
+void frame_check(benchmark::State& state) {
+  FramePacer pacer;
+  std::int64_t now_ms = 0;
+  for (auto _ : state) benchmark::DoNotOptimize(pacer.take(kWide, 1, ++now_ms));
+}
+BENCHMARK(frame_check);
+
+// Connection, user and address, and the frame below them.
+void whole_request(benchmark::State& state) {
+  Crowd crowd(state.range(0));
+  std::int64_t now_ms = 0;
+  std::size_t at = 0;
+  for (auto _ : state) {
+    Client& client = crowd.clients[at];
+    if (++at == crowd.clients.size()) at = 0;
+    ++now_ms;
+    benchmark::DoNotOptimize(client.pacer.take(kWide, 1, now_ms));
+    benchmark::DoNotOptimize(client.limiter.check(kWide, now_ms, {}, [&](Spend spend) {
+      return crowd.shared.spend(spend, client.keys, kWide, {}, now_ms);
+    }));
+  }
+}
+BENCHMARK(whole_request)->Arg(1)->Arg(1'000)->Arg(20'000)->Arg(1'000'000);
+
+void refusal_in_penalty(benchmark::State& state) {
+  RequestLimiter limiter;
+  const Limits limits;
+  for (int i = 0; i < 13; ++i) limiter.check(limits, 0);
+  for (auto _ : state) benchmark::DoNotOptimize(limiter.check(limits, 1));
+}
+BENCHMARK(refusal_in_penalty);
+
+void is_address_blocked(benchmark::State& state) {
+  Attempts attempts(1);
+  std::uint32_t n = 0;
+  std::int64_t retry_after_ms = 0;
+  for (auto _ : state) {
+    ++n;
+    const std::uint8_t bytes[4] = {10, 0, static_cast<std::uint8_t>(n >> 8), static_cast<std::uint8_t>(n)};
+    benchmark::DoNotOptimize(attempts.blocked(IpAddress::from_v4(bytes), 0, retry_after_ms));
+  }
+}
+BENCHMARK(is_address_blocked);
+
+}  // namespace
+}  // namespace tidewire::guard
