@@ -1,0 +1,22 @@
+// Percent-encoding and query strings (RFC 3986, and the query form that browsers send).
+// Pure functions, any thread.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace tidewire::wire {
+
+// Nothing when a `%` is not followed by two hexadecimal digits. `+` stays.
+std::optional<std::string> percent_decode(std::string_view text);
+
+// The value of the first parameter of that name, decoded, `+` as a space; empty for a name without `=`.
+// Nothing when it is not there or its value is badly encoded.
+std::optional<std::string> query_parameter(std::string_view query, std::string_view name);
+
+// The values of all parameters of that name, in order; badly encoded ones are left out.
+std::vector<std::string> query_parameters(std::string_view query, std::string_view name);
+
+}  // namespace tidewire::wire
