@@ -10,6 +10,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -31,12 +32,12 @@ struct HttpRequest {
 
 enum class HttpFailure : std::uint8_t {
   none,
-  refused,
+  refused,  // by the rules above: scheme, address, invalid request
   timed_out,
   too_large,
-  unreachable,
-  overloaded,
-  stopped
+  failed,      // no connection, TLS trouble, or the peer does not speak HTTP
+  overloaded,  // too many requests at once
+  stopped      // the client is being destroyed
 };
 
 struct HttpReply {

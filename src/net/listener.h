@@ -61,7 +61,7 @@ class Listener final : private Watcher, private LoopTimer {
  private:
   void on_events(std::uint32_t events) override;
   void on_timer() override;
-  void turn_one_away();
+  bool turn_one_away();
   void rest();
 
   Loop& loop_;

@@ -67,6 +67,7 @@ class Loop {
   // Watches fd for epoll events. False with errno set when the system refuses (ENOSPC, ENOMEM,
   // EPERM). The watcher must be removed before it is destroyed.
   [[nodiscard]] bool add(int fd, std::uint32_t events, Watcher* watcher);
+  // Applies from the next turn: an event of this turn that is still to be told comes regardless.
   void modify(int fd, std::uint32_t events, Watcher* watcher);
   void remove(int fd, Watcher* watcher);
   // remove() for an fd that its owner closes in the same breath, which takes it out of epoll without
@@ -132,8 +133,9 @@ class Loop {
   int epoll_;
   std::atomic<bool> stopped_ = false;
   Time now_;
-  std::int64_t wall_clock_read_us_ = 0;
-  std::int64_t wall_minus_mono_us_ = 0;
+  std::int64_t wall_clock_read_us_;
+  std::int64_t wall_minus_mono_us_;
+  std::int64_t turn_ended_us_;
   std::int64_t last_turn_us_ = 0;
   std::int64_t longest_turn_us_ = 0;
   TimerWheel<LoopTimer> timers_;

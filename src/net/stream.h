@@ -22,10 +22,12 @@
 
 namespace tidewire::net {
 
+class TlsSession;
+
 enum class IoStatus : std::uint8_t {
   ok,           // `bytes` were moved, at least one
   would_block,  // nothing now
-  closed,       // the peer has ended its direction in order (reads only)
+  closed,       // the peer has ended its direction (reads only)
   failed        // the connection is broken; `error` says why
 };
 
@@ -82,17 +84,16 @@ class Stream {
   int fd() const { return fd_; }
 
  private:
-  struct Tls;
-  Stream(int fd, Tls* tls) : fd_(fd), tls_(tls) {}
+  Stream(int fd, TlsSession* tls) : fd_(fd), tls_(tls) {}
   bool tls_wants_write() const;
   bool tls_has_buffered_input() const;
   bool tls_ready() const;
 
   struct TlsDeleter {
-    void operator()(Tls* tls) const;
+    void operator()(TlsSession* tls) const;
   };
   int fd_ = -1;
-  std::unique_ptr<Tls, TlsDeleter> tls_;
+  std::unique_ptr<TlsSession, TlsDeleter> tls_;
 };
 static_assert(sizeof(Stream) <= 32);
 
