@@ -1,0 +1,14 @@
+// `tidewire token`: prints a JWT for tests and development. Protocol §9.
+#pragma once
+
+namespace CLI {
+class App;
+}
+
+namespace tidewire {
+
+// Adds the subcommand to `app`. When it was chosen, parsing has put its work's result into `exit_code`:
+// 0, or 2 for an argument that makes no token. Without it `exit_code` stays as it is.
+void add_token_command(CLI::App& app, int& exit_code);
+
+}  // namespace tidewire

@@ -1,0 +1,273 @@
+#include "config/checks.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <set>
+
+#include "config/address.h"
+
+namespace tidewire::config {
+
+namespace {
+
+constexpr std::string_view kAlgorithms[] = {"HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256",
+                                            "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"};
+constexpr std::string_view kCapabilities[] = {"messaging", "presence", "state", "notifications",
+                                              "dashboard", "uploads",  "agents"};
+constexpr std::size_t kMinSecretBytes = 32;  // RFC 7518, section 3.2, for HS256
+
+bool all_of_chars(std::string_view text, std::string_view others) {
+  return std::all_of(text.begin(), text.end(), [&](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           others.find(c) != others.npos;
+  });
+}
+
+// Whether a URL has one of the schemes and something behind it.
+bool has_scheme(std::string_view url, std::initializer_list<std::string_view> schemes) {
+  const std::size_t mark = url.find("://");
+  return mark != url.npos && mark + 3 < url.size() &&
+         std::find(schemes.begin(), schemes.end(), url.substr(0, mark)) != schemes.end();
+}
+
+class Checks {
+ public:
+  Checks(const Settings& settings, const Places& places, Report& problems, Report& warnings)
+      : s_(settings), places_(places), problems_(problems), warnings_(warnings) {}
+
+  void run() {
+    server();
+    auth();
+    urls();
+    api_keys();
+    for (const auto& [name, tenant] : s_.tenants) check_tenant(name, tenant);
+    hosts();
+    for (const auto& [name, space] : s_.namespaces) check_namespace(name, space);
+  }
+
+ private:
+  Place place_of(std::string_view key) const {
+    const auto at = places_.find(key);
+    return at != places_.end() ? at->second : Place{"default", 0};
+  }
+  void problem(std::string key, std::string message) {
+    const Place place = place_of(key);
+    problems_.add(std::move(key), place, std::move(message));
+  }
+  void warning(std::string key, std::string message) {
+    const Place place = place_of(key);
+    warnings_.add(std::move(key), place, std::move(message));
+  }
+
+  // A file that holds `mark`; only regular files are opened, since a pipe would make us wait.
+  void readable(const std::string& key, const std::string& path, std::string_view mark) {
+    std::error_code error;
+    if (!std::filesystem::is_regular_file(path, error))
+      return problem(key, "the file \"" + path + "\" does not exist or cannot be read");
+    std::ifstream in(path, std::ios::binary);
+    std::string text(std::size_t{64} << 10, '\0');
+    in.read(text.data(), static_cast<std::streamsize>(text.size()));
+    text.resize(static_cast<std::size_t>(std::max<std::streamsize>(in.gcount(), 0)));
+    if (text.empty()) return problem(key, "the file \"" + path + "\" is empty or cannot be read");
+    if (text.find(mark) == text.npos)
+      problem(key, fmt::format("the file \"{}\" holds no \"{}\"", path, mark));
+  }
+
+  void server() {
+    const auto listen = parse_listen_address(s_.server.listen);
+    if (!listen)
+      problem("server.listen", listen.error());
+    else if (s_.development && !listen->is_loopback)
+      problem("server.listen", "the development profile listens on loopback only");
+    const auto& [cert, key] = std::pair(s_.server.tls_cert, s_.server.tls_key);
+    if (!cert.empty() && key.empty()) problem("server.tls_cert", "needs server.tls_key beside it");
+    if (cert.empty() && !key.empty()) problem("server.tls_key", "needs server.tls_cert beside it");
+    if (!cert.empty()) readable("server.tls_cert", cert, "-----BEGIN CERTIFICATE-----");
+    if (!key.empty()) readable("server.tls_key", key, "PRIVATE KEY-----");
+    for (const std::string& proxy : s_.server.trusted_proxies)
+      if (const auto network = parse_network(proxy); !network)
+        problem("server.trusted_proxies", network.error());
+    for (const std::string& origin : s_.server.allowed_origins) check_origin(origin);
+    if (s_.store.path.empty()) problem("store.path", "must not be empty");
+  }
+
+  void check_origin(const std::string& origin) {
+    if (origin == "*") return;
+    const std::size_t mark = origin.find("://");
+    if (mark == origin.npos || mark == 0 || mark + 3 == origin.size() ||
+        origin.find_first_of("/?# ", mark + 3) != origin.npos)
+      problem("server.allowed_origins",
+              "\"" + origin + "\" is not \"*\" or an origin such as https://example.com");
+  }
+
+  void auth() {
+    check_jwks("auth.jwks_url", s_.auth.jwks_url);
+    check_keys("auth.keys", s_.auth.keys);
+    check_secret("auth.hs256_secret", s_.auth.hs256_secret);
+    if (s_.auth.user_claim.empty()) problem("auth.user_claim", "must not be empty");
+    for (const std::string& capability : s_.auth.anonymous_capabilities)
+      if (std::find(std::begin(kCapabilities), std::end(kCapabilities), capability) ==
+          std::end(kCapabilities))
+        problem("auth.anonymous_capabilities",
+                fmt::format("\"{}\" is no capability; there are {}{}", capability, choices(kCapabilities),
+                            suggestion(capability, kCapabilities)));
+    const bool any_key = !s_.auth.hs256_secret.empty() || !s_.auth.jwks_url.empty() || !s_.auth.keys.empty();
+    if (!any_key && s_.tenants.empty())
+      warning(
+          "auth.hs256_secret",
+          "no key is configured (auth.hs256_secret, auth.jwks_url or auth.keys), so every token is refused");
+  }
+
+  void check_secret(const std::string& key, const std::string& secret) {
+    if (!secret.empty() && secret.size() < kMinSecretBytes)
+      warning(key, fmt::format("a secret of less than {} bytes can be guessed", kMinSecretBytes));
+  }
+
+  void check_jwks(const std::string& key, const std::string& url) {
+    if (url.empty()) return;
+    if (!has_scheme(url, {"https", "http"}))
+      problem(key, "must be an https:// URL");
+    else if (url.starts_with("http:") && !is_loopback_url(url))
+      problem(key, "plain http is allowed to loopback only; use https");
+  }
+
+  void check_keys(const std::string& key, const std::vector<KeySettings>& keys) {
+    std::set<std::string> kids;
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+      const KeySettings& k = keys[i];
+      // Placed at the array, whose line is the one that is known.
+      const auto wrong = [&](std::string_view field, const std::string& message) {
+        const Place place = place_of(key);
+        problems_.add(fmt::format("{}[{}]{}", key, i, field), place, message);
+      };
+      if (std::find(std::begin(kAlgorithms), std::end(kAlgorithms), k.alg) == std::end(kAlgorithms))
+        wrong(".alg", "must be " + choices(kAlgorithms) + suggestion(k.alg, kAlgorithms));
+      if (k.secret.empty() == k.file.empty()) wrong("", "needs one of secret and file");
+      if (!k.secret.empty() && !k.alg.starts_with("HS"))
+        wrong(".secret", "is for HS256, HS384 and HS512 alone");
+      if (!k.kid.empty() && !kids.insert(k.kid).second) wrong(".kid", "is used by another key too");
+      if (std::error_code error; !k.file.empty() && !std::filesystem::is_regular_file(k.file, error))
+        wrong(".file", "the file \"" + k.file + "\" does not exist or cannot be read");
+      else if (!k.file.empty() && !std::ifstream(k.file).good())
+        wrong(".file", "the file \"" + k.file + "\" cannot be read");
+    }
+  }
+
+  void urls() {
+    const std::string& engine = s_.engine.url;
+    if (engine != "embedded" && !has_scheme(engine, {"redis", "rediss"}))
+      problem("engine.url", "must be embedded, redis://... or rediss://...");
+    const std::string& directory = s_.directory.url;
+    if (!directory.empty()) {
+      if (!has_scheme(directory, {"postgres", "postgresql", "https", "http"}))
+        problem("directory.url", "must be postgres://... or https://...");
+      else if (directory.starts_with("http:") && !is_loopback_url(directory))
+        problem("directory.url", "plain http is allowed to loopback only; use https");
+    }
+    const std::string& webhooks = s_.webhooks.url;
+    if (!webhooks.empty()) {
+      if (!has_scheme(webhooks, {"https", "http"}))
+        problem("webhooks.url", "must be an http:// or https:// URL");
+      if (s_.webhooks.secret.empty())
+        problem("webhooks.secret", "must be set where webhooks.url is, to sign the posts");
+    }
+  }
+
+  void api_keys() {
+    std::set<std::string> seen;
+    const auto check_key = [&](const std::string& where, const std::string& place_key,
+                               const std::string& key) {
+      const Place place = place_of(place_key);
+      if (!seen.insert(key).second) problems_.add(where, place, "is the same key as another one");
+      if (!key.starts_with("tw_"))
+        warnings_.add(where, place, "does not begin with tw_, so it is accepted in X-API-Key alone");
+    };
+    if (!s_.api.key.empty()) check_key("api.key", "api.key", s_.api.key);
+    for (std::size_t i = 0; i < s_.api.keys.size(); ++i) {
+      const ApiKeySettings& k = s_.api.keys[i];
+      const std::string where = fmt::format("api.keys[{}]", i);
+      if (k.key.empty())
+        problems_.add(where + ".key", place_of("api.keys"), "must not be empty");
+      else
+        check_key(where + ".key", "api.keys", k.key);
+      if (k.tenant != "default" && !s_.tenants.contains(k.tenant))
+        problems_.add(where + ".tenant", place_of("api.keys"), "there is no tenant \"" + k.tenant + "\"");
+    }
+    for (const auto& [name, tenant] : s_.tenants) {
+      const std::string key = "tenants." + name + ".api_key";
+      if (!tenant.api_key.empty()) check_key(key, key, tenant.api_key);
+    }
+  }
+
+  // Where the first of a tenant's or namespace's keys stands.
+  Place place_under(const std::string& prefix) const {
+    const auto at = places_.lower_bound(prefix);
+    return at != places_.end() && at->first.starts_with(prefix) ? at->second : Place{"configuration", 0};
+  }
+
+  void check_tenant(const std::string& name, const TenantSettings& tenant) {
+    const std::string key = "tenants." + name;
+    if (name == "default")
+      problems_.add(key, place_under(key + "."),
+                    "the default tenant is configured by auth.*, api.* and limits.*");
+    if (name.empty() || name.size() > 64 || !all_of_chars(name, "._-"))
+      problems_.add(key, place_under(key + "."),
+                    "a tenant's name is 1 to 64 letters, digits, '.', '_' or '-'");
+    check_jwks(key + ".jwks_url", tenant.jwks_url);
+    check_keys(key + ".keys", tenant.keys);
+    check_secret(key + ".hs256_secret", tenant.hs256_secret);
+    if (tenant.hs256_secret.empty() && tenant.jwks_url.empty() && tenant.keys.empty())
+      warnings_.add(key, place_under(key + "."),
+                    "no key is configured, so every token of the tenant is refused");
+  }
+
+  void hosts() {
+    std::set<std::string> seen;
+    for (const auto& [name, tenant] : s_.tenants) {
+      for (const std::string& host : tenant.hosts) {
+        const std::string key = "tenants." + name + ".hosts";
+        if (!all_of_chars(host, ".-:[]_")) problem(key, "\"" + host + "\" is no host name");
+        if (!seen.insert(host).second) problem(key, "\"" + host + "\" belongs to another tenant too");
+      }
+    }
+  }
+
+  void check_namespace(const std::string& name, const NamespaceSettings& space) {
+    const std::string key = "namespaces." + name;
+    if (name.empty() || name.size() > 200 || name.starts_with('$') || !all_of_chars(name, "._-@=,;!~+/#"))
+      problems_.add(key, place_under(key + "."),
+                    "a namespace's name is 1 to 200 of the channel characters, no colon");
+    check_access(key + ".subscribe", space.subscribe, space.kind);
+    check_access(key + ".publish", space.publish, space.kind);
+    if (space.conflate_ms != 0 && space.kind != Kind::document)
+      warning(key + ".conflate_ms", "only documents are conflated");
+    if (space.join != JoinRule::invite && space.kind != Kind::session)
+      warning(key + ".join", "only sessions are joined");
+  }
+
+  // A rule that can never come true in a kind is a mistake.
+  void check_access(const std::string& key, Access access, Kind kind) {
+    const bool fits = (access != Access::user || kind == Kind::inbox) &&
+                      (access != Access::member || kind == Kind::session) &&
+                      (access != Access::creator || kind == Kind::upload || kind == Kind::agent);
+    if (!fits)
+      problem(key, fmt::format("a channel of kind {} has no {}", name_of(kind),
+                               access == Access::user ? "user of its own" : std::string(name_of(access))));
+  }
+
+  const Settings& s_;
+  const Places& places_;
+  Report& problems_;
+  Report& warnings_;
+};
+
+}  // namespace
+
+void check(const Settings& settings, const Places& places, Report& problems, Report& warnings) {
+  Checks(settings, places, problems, warnings).run();
+}
+
+}  // namespace tidewire::config

@@ -1,0 +1,124 @@
+#include "config/print.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/json_text.h"
+#include "config/schema.h"
+#include "telemetry/redact.h"
+
+namespace tidewire::config {
+
+namespace {
+
+// A name as a TOML key: bare where it can be.
+std::string toml_key(std::string_view name) {
+  const bool bare = !name.empty() && std::all_of(name.begin(), name.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+  });
+  return bare ? std::string(name) : json_string(name);
+}
+
+std::string bound(std::string_view type, double value) {
+  if (type == "duration") return types::duration::print(static_cast<std::int64_t>(value));
+  return fmt::format("{}", value);
+}
+
+template <class Owner>
+std::string comment_of(const Field<Owner>& field) {
+  std::string notes;
+  const auto note = [&](const std::string& text) { notes += (notes.empty() ? "" : "; ") + text; };
+  if (!field.unit.empty()) note(fmt::format("unit: {}", field.unit));
+  if (field.bounds.max != 0)
+    note(fmt::format("{} to {}", bound(field.type, field.bounds.min), bound(field.type, field.bounds.max)));
+  if (field.development_text != field.default_text)
+    note(fmt::format("under --dev: {}", field.development_text));
+  note(field.reloadable ? "reloaded on SIGHUP" : "needs a restart");
+  return fmt::format("# {} ({})\n", field.meaning, notes);
+}
+
+// What `config print` shows of a value; `field` decides whether it is a secret.
+template <class Owner>
+std::string masked(const Field<Owner>& field, const Owner& owner) {
+  const std::string text = field.print(owner);
+  return field.secret && text != "\"\"" ? "\"***\"" : log::redact(text);
+}
+
+// Arrays of tables hold secrets in their elements.
+template <class Element>
+std::vector<Element> without_secrets(std::vector<Element> elements) {
+  for (Element& element : elements)
+    for (const Field<Element>& field : fields<Element>())
+      if (field.secret && field.print(element) != "\"\"") {
+        std::vector<ConfigProblem> ignored;
+        Report report{ignored};
+        field.assign(field, element, Value{Value::Text{"***"}}, "", {}, report);
+      }
+  return elements;
+}
+
+template <class Owner>
+void print_values(const Owner& owner, const std::string& prefix, const Loaded& loaded,
+                  const std::string& key_prefix, std::string& out) {
+  for (const Field<Owner>& field : fields<Owner>()) {
+    const auto origin = loaded.origins.find(key_prefix + std::string(field.name));
+    out += fmt::format("{}{} = {}", prefix, field.name, masked(field, owner));
+    if (origin != loaded.origins.end()) out += "  # " + origin->second;
+    out += '\n';
+  }
+}
+
+template <class Owner>
+void print_commented(std::string_view heading, std::string& out) {
+  out += fmt::format("\n# --- {} ---\n\n", heading);
+  for (const Field<Owner>& field : fields<Owner>()) {
+    const std::string text = field.default_text.empty() ? "\"\"" : json_string(field.default_text);
+    out += comment_of(field) + fmt::format("# {} = {}\n\n", field.key, text);
+  }
+}
+
+}  // namespace
+
+std::string print_defaults() {
+  const Settings settings = default_settings();
+  std::string out =
+      "# Every setting of Tidewire with its default. An environment variable is the key in capitals with\n"
+      "# underscores behind TIDEWIRE_, so server.listen is TIDEWIRE_SERVER_LISTEN; lists are "
+      "comma-separated.\n"
+      "# It wins over the file, and a flag wins over both.\n\n";
+  for (const Field<Settings>& field : fields<Settings>())
+    out += comment_of(field) + fmt::format("{} = {}\n\n", field.key, field.print(settings));
+  print_commented<KeySettings>("a static key: [[auth.keys]], [[tenants.NAME.keys]]", out);
+  print_commented<ApiKeySettings>("an API key: [[api.keys]]", out);
+  print_commented<TenantSettings>("a tenant: [tenants.NAME]", out);
+  print_commented<NamespaceSettings>(
+      "a namespace: [namespaces.NAME]; a new one begins as the built-in of its kind", out);
+  out += "\n# --- the built-in namespaces ---\n\n";
+  const Loaded none;
+  for (const auto& [name, space] : settings.namespaces) {
+    print_values(space, "namespaces." + toml_key(name) + ".", none, "", out);
+    out += '\n';
+  }
+  return out;
+}
+
+std::string print_effective(const Loaded& loaded) {
+  Settings settings = loaded.settings;
+  settings.auth.keys = without_secrets(settings.auth.keys);
+  settings.api.keys = without_secrets(settings.api.keys);
+  std::string out;
+  print_values(settings, "", loaded, "", out);
+  for (auto& [name, tenant] : settings.tenants) {
+    out += '\n';
+    tenant.keys = without_secrets(tenant.keys);
+    print_values(tenant, "tenants." + toml_key(name) + ".", loaded, "tenants." + name + ".", out);
+  }
+  for (const auto& [name, space] : settings.namespaces) {
+    out += '\n';
+    print_values(space, "namespaces." + toml_key(name) + ".", loaded, "namespaces." + name + ".", out);
+  }
+  return out;
+}
+
+}  // namespace tidewire::config

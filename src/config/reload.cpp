@@ -1,0 +1,50 @@
+#include "config/reload.h"
+
+#include "config/schema.h"
+
+namespace tidewire::config {
+
+namespace {
+
+template <class Owner>
+using Named = std::map<std::string, Owner, std::less<>>;
+
+template <class Owner>
+void compare_named(const std::string& section, const Named<Owner>& running, const Named<Owner>& fresh,
+                   Changes& out) {
+  for (const auto& [name, before] : running) {
+    const auto after = fresh.find(name);
+    if (after == fresh.end()) {
+      out.reloadable.push_back(section + name);
+      continue;
+    }
+    for (const Field<Owner>& field : fields<Owner>())
+      if (!field.equal(before, after->second))
+        out.reloadable.push_back(section + name + "." + std::string(field.name));
+  }
+  for (const auto& [name, after] : fresh)
+    if (!running.contains(name)) out.reloadable.push_back(section + name);
+}
+
+}  // namespace
+
+Changes compare(const Settings& running, const Settings& fresh) {
+  Changes out;
+  for (const Field<Settings>& field : fields<Settings>())
+    if (!field.equal(running, fresh))
+      (field.reloadable ? out.reloadable : out.needs_restart).emplace_back(field.key);
+  compare_named("tenants.", running.tenants, fresh.tenants, out);
+  compare_named("namespaces.", running.namespaces, fresh.namespaces, out);
+  return out;
+}
+
+Settings apply_reload(const Settings& running, const Settings& fresh) {
+  Settings out = running;
+  for (const Field<Settings>& field : fields<Settings>())
+    if (field.reloadable) field.copy(out, fresh);
+  out.tenants = fresh.tenants;
+  out.namespaces = fresh.namespaces;
+  return out;
+}
+
+}  // namespace tidewire::config
