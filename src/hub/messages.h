@@ -136,7 +136,7 @@ struct HistoryResult {
 struct PresenceResult {
   ReplyTo reply;
   ChannelKey channel;
-  Result<std::string> members;  // JSON array
+  Result<std::string> result;  // the members, a JSON array
 };
 
 // One message for all subscribers of the channel on a shard.

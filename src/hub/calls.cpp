@@ -1,0 +1,123 @@
+#include "hub/calls.h"
+
+#include <algorithm>
+
+#include "hub/publish.h"
+
+namespace tidewire::hub {
+
+ReplyTo Calls::expect(Done done, int parts) {
+  return {.kind = ReplyTo::Kind::call,
+          .target = pending_.emplace(Pending{.done = std::move(done), .parts_left = parts, .sum = {}})};
+}
+
+template <class Result, class Callback>
+Calls::Done Calls::unwrap(Callback done) {
+  return [done = std::move(done)](Message&& answer) { done(std::move(std::get<Result>(answer).result)); };
+}
+
+void Calls::send_home(const ChannelKey& channel, Message&& command) {
+  post_(home_of(channel, hash_seed_, shards_), std::move(command));
+}
+
+void Calls::publish(const CallOrigin& origin, protocol::PublishRequest&& request,
+                    std::function<void(Result<Published>)> done) {
+  const auto ns = admit(namespaces_, origin.caller, auth::Action::publish, request.channel);
+  if (!ns) return done(std::unexpected(ns.error()));
+  auto command = prepare_publish(origin.tenant, **ns, origin.author, std::move(request));
+  if (!command) return done(std::unexpected(std::move(command.error())));
+  command->reply = expect(unwrap<PublishResult>(std::move(done)));
+  const ChannelKey channel = command->channel;
+  send_home(channel, std::move(*command));
+}
+
+void Calls::history(const CallOrigin& origin, protocol::HistoryRequest&& request,
+                    std::function<void(Result<HistoryPage>)> done) {
+  const auto ns = admit(namespaces_, origin.caller, auth::Action::history, request.channel);
+  if (!ns) return done(std::unexpected(ns.error()));
+  const ChannelKey channel{origin.tenant, std::move(request.channel)};
+  send_home(channel, HistoryCommand{.channel = channel,
+                                    .reply = expect(unwrap<HistoryResult>(std::move(done))),
+                                    .after = request.after,
+                                    .before = request.before,
+                                    .limit = request.limit,
+                                    .epoch = std::move(request.epoch)});
+}
+
+void Calls::presence(const CallOrigin& origin, std::string channel, std::function<void(Result<std::string>)> done) {
+  const auto ns = admit(namespaces_, origin.caller, auth::Action::presence, channel);
+  if (!ns) return done(std::unexpected(ns.error()));
+  const ChannelKey key{origin.tenant, std::move(channel)};
+  send_home(key, PresenceCommand{.channel = key,
+                                 .reply = expect(unwrap<PresenceResult>(std::move(done))),
+                                 .action = protocol::PresenceAction::get,
+                                 .author = nullptr,
+                                 .data = {},
+                                 .session = {}});
+}
+
+void Calls::channel_info(const CallOrigin& origin, std::string channel,
+                         std::function<void(Result<ChannelInfo>)> done) {
+  const auto ns = admit(namespaces_, origin.caller, auth::Action::subscribe, channel);
+  if (!ns) return done(std::unexpected(ns.error()));
+  const ChannelKey key{origin.tenant, std::move(channel)};
+  send_home(key, ChannelInfoCommand{.channel = key, .reply = expect(unwrap<ChannelInfoResult>(std::move(done)))});
+}
+
+void Calls::ask_all(Question question, std::function<void(AnswerPart)> done) {
+  const ReplyTo reply =
+      expect([done = std::move(done)](Message&& answer) { done(std::move(std::get<Answer>(answer).part)); }, shards_);
+  if (const auto* list = std::get_if<ListChannels>(&question)) pending_.get(reply.target)->limit = list->limit;
+  for (ShardId shard = 0; shard < shards_; ++shard) post_(shard, Ask{.reply = reply, .question = question});
+}
+
+namespace {
+
+void add(ShardCounts& sum, const ShardCounts& part) {
+  sum.connections += part.connections;
+  sum.channels += part.channels;
+  sum.subscriptions += part.subscriptions;
+  sum.connections_opened += part.connections_opened;
+  sum.messages_in += part.messages_in;
+  sum.messages_out += part.messages_out;
+  sum.bytes_in += part.bytes_in;
+  sum.bytes_out += part.bytes_out;
+  sum.malformed += part.malformed;
+  sum.rate_limited += part.rate_limited;
+  sum.auth_failures += part.auth_failures;
+  sum.went_behind += part.went_behind;
+  sum.gaps += part.gaps;
+  for (std::size_t i = 0; i < sum.requests.size(); ++i) sum.requests[i] += part.requests[i];
+  sum.loop_lag_us = std::max(sum.loop_lag_us, part.loop_lag_us);
+}
+
+void add(AnswerPart& sum, AnswerPart&& part) {
+  sum.count += part.count;
+  std::ranges::move(part.connections, std::back_inserter(sum.connections));
+  std::ranges::move(part.channels, std::back_inserter(sum.channels));
+  std::ranges::move(part.users, std::back_inserter(sum.users));
+  if (!part.user_json.empty()) sum.user_json = std::move(part.user_json);
+  add(sum.counts, part.counts);
+}
+
+}  // namespace
+
+void Calls::handle(const ReplyTo& to, Message&& answer) {
+  Pending* pending = pending_.get(to.target);
+  TIDEWIRE_CHECK(pending != nullptr);
+  if (auto* part = std::get_if<Answer>(&answer)) {
+    add(pending->sum, std::move(part->part));
+    if (--pending->parts_left > 0) return;
+    AnswerPart& sum = pending->sum;
+    std::ranges::sort(sum.channels, {}, &ChannelInfo::name);
+    if (sum.channels.size() > pending->limit) sum.channels.resize(pending->limit);
+    std::ranges::sort(sum.users);
+    sum.counts.users = static_cast<std::uint64_t>(std::ranges::unique(sum.users).begin() - sum.users.begin());
+    part->part = std::move(sum);
+  }
+  const Done done = std::move(pending->done);
+  pending_.erase(to.target);
+  done(std::move(answer));
+}
+
+}  // namespace tidewire::hub

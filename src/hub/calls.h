@@ -1,0 +1,70 @@
+// Requests that have no session: what the HTTP API asks of channels and of all shards.
+//
+// A call is answered exactly once, through its callback, on this shard; at once where it is refused.
+// The same preparation and checks serve sessions and calls, so both doors obey one set of
+// rules. Owned by the shard's thread.
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "base/time.h"
+#include "hub/access.h"
+#include "hub/messages.h"
+#include "hub/namespaces.h"
+
+namespace tidewire::hub {
+
+// Who calls: an API key's holder or a user.
+struct CallOrigin {
+  TenantId tenant = 0;
+  Caller caller;
+  std::shared_ptr<const Author> author;
+};
+
+class Calls {
+ public:
+  using Post = std::function<void(ShardId, Message&&)>;
+  Calls(ShardId self, ShardId shards, std::uint64_t hash_seed, const Namespaces& namespaces, Post post)
+      : self_(self), shards_(shards), hash_seed_(hash_seed), namespaces_(namespaces), post_(std::move(post)) {}
+
+  void publish(const CallOrigin& origin, protocol::PublishRequest&& request,
+               std::function<void(Result<Published>)> done);
+  void history(const CallOrigin& origin, protocol::HistoryRequest&& request,
+               std::function<void(Result<HistoryPage>)> done);
+  // The members as a JSON array.
+  void presence(const CallOrigin& origin, std::string channel, std::function<void(Result<std::string>)> done);
+  // not_found until the channel is first used.
+  void channel_info(const CallOrigin& origin, std::string channel, std::function<void(Result<ChannelInfo>)> done);
+
+  // Asks every shard and adds the answers up. Channels come sorted by name, at most the limit asked for.
+  void ask_all(Question question, std::function<void(AnswerPart)> done);
+
+  // An answer whose reply is of kind `call`.
+  void handle(const ReplyTo& to, Message&& answer);
+
+  std::size_t pending() const { return pending_.size(); }
+
+ private:
+  using Done = std::function<void(Message&&)>;
+  struct Pending {
+    Done done;
+    int parts_left = 1;
+    AnswerPart sum;
+    std::size_t limit = 0;
+  };
+
+  ReplyTo expect(Done done, int parts = 1);
+  template <class Result, class Callback>
+  Done unwrap(Callback done);
+  void send_home(const ChannelKey& channel, Message&& command);
+
+  ShardId self_;
+  ShardId shards_;
+  std::uint64_t hash_seed_;
+  const Namespaces& namespaces_;
+  Post post_;
+  Slab<Pending> pending_;
+};
+
+}  // namespace tidewire::hub
