@@ -57,6 +57,15 @@ TEST(Attempts, LetTheAddressStartCleanAfterThePenalty) {
   EXPECT_EQ(failures_to_penalty(attempts, kHere, 60'000), 10);
 }
 
+TEST(Attempts, LetTheAddressStartCleanAlsoAfterAPenaltyShorterThanTheMinute) {
+  Attempts attempts(1);
+  const Limits limits{.attempts_penalty_ms = 5'000};
+  for (int i = 0; i < 9; ++i) EXPECT_FALSE(attempts.record_failure(kHere, limits, 0));
+  EXPECT_TRUE(attempts.record_failure(kHere, limits, 0));
+  for (int i = 0; i < 9; ++i) EXPECT_FALSE(attempts.record_failure(kHere, limits, 5'000));
+  EXPECT_TRUE(attempts.record_failure(kHere, limits, 5'000));
+}
+
 TEST(Attempts, CountIpv6ByItsNetwork) {
   Attempts attempts(1);
   for (int i = 0; i < 10; ++i) {

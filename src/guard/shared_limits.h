@@ -40,9 +40,10 @@ class SharedLimits {
   SharedLimits(const SharedLimits&) = delete;
   SharedLimits& operator=(const SharedLimits&) = delete;
 
-  // Counts one request against the user and the address. 0: a token was taken from both (with
-  // Spend::look: would have been). Else nothing was taken, and this is the longer wait in ms.
-  // Protocol §6.
+  // Counts one request against the user and the address (protocol §6). 0: a token was taken from both
+  // (with Spend::look: would have been). Else nothing was taken, and this is the longer wait in ms.
+  // A connection's requests come here through RequestLimiter::check(); an HTTP call with a user's
+  // token has no connection and comes directly.
   std::int64_t spend(Spend spend, const SharedKeys& keys, const Limits& limits, LimitFactor factor,
                      std::int64_t now_ms);
 
