@@ -49,12 +49,13 @@ void Sessions::handle(PresenceDelivery&& delivery, const Time&) {
 void Sessions::flush() {
   for (const Handle handle : dirty_) {
     Replica* replica = replicas_.get(handle);
-    if (replica != nullptr && replica->turn) flush(*replica);
+    if (replica != nullptr && replica->turn) flush(handle, *replica);
   }
   dirty_.clear();
 }
 
-void Sessions::flush(Replica& replica) {
+void Sessions::flush(Handle handle, Replica& replica) {
+  const Outbound::Lane lane{replica.ns->priority, handle};
   Replica::Turn& turn = *replica.turn;
   const std::size_t count = turn.batch.size();
   for (Subscriber& subscriber : replica.subscribers) {
@@ -65,8 +66,8 @@ void Sessions::flush(Replica& replica) {
     }
     std::size_t taken = count;
     if (!turn.for_all)
-      taken = push_some(replica, subscriber);
-    else if (!outbound_.push(subscriber.connection, turn.batch, 0, count, replica.ns->priority))
+      taken = push_some(replica, subscriber, lane);
+    else if (!outbound_.push(subscriber.connection, turn.batch, 0, count, lane))
       taken = 0;
     if (taken < count) fall_behind(replica, subscriber, taken);
   }
@@ -77,7 +78,7 @@ void Sessions::flush(Replica& replica) {
 }
 
 // Pushes the runs of messages that are for this subscriber; answers where it had to stop.
-std::size_t Sessions::push_some(Replica& replica, const Subscriber& subscriber) {
+std::size_t Sessions::push_some(Replica& replica, const Subscriber& subscriber, Outbound::Lane lane) {
   Replica::Turn& turn = *replica.turn;
   const auto wanted = [&](const Replica::Turn::Item& item) {
     return item.skip != subscriber.connection && (!item.presence_only || subscriber.presence);
@@ -90,7 +91,7 @@ std::size_t Sessions::push_some(Replica& replica, const Subscriber& subscriber) 
     }
     std::size_t end = begin + 1;
     while (end < turn.items.size() && wanted(turn.items[end])) ++end;
-    if (!outbound_.push(subscriber.connection, turn.batch, begin, end, replica.ns->priority)) return begin;
+    if (!outbound_.push(subscriber.connection, turn.batch, begin, end, lane)) return begin;
     begin = end;
   }
   return begin;
@@ -123,7 +124,7 @@ void Sessions::activate(Handle connection, Session& session, std::uint32_t numbe
   if (subscription == nullptr) return;
   Replica& replica = *replicas_.get(subscription->replica);
   // What waits in the batch is older than what the answer said.
-  if (replica.turn) flush(replica);
+  if (replica.turn) flush(subscription->replica, replica);
   subscription->place = static_cast<std::uint32_t>(replica.subscribers.size());
   const bool live = subscription->next_seq > replica.seq;
   replica.subscribers.push_back({.connection = connection,
@@ -136,11 +137,12 @@ void Sessions::activate(Handle connection, Session& session, std::uint32_t numbe
   catch_up_next(connection, session);
 }
 
-void Sessions::end_subscription(Handle, Session& session, Subscription& subscription) {
+void Sessions::end_subscription(Handle connection, Session& session, Subscription& subscription) {
   const Handle handle = subscription.replica;
   Replica& replica = *replicas_.get(handle);
   if (subscription.state != Subscription::State::joining) remove_subscriber(replica, subscription.place);
   if (subscription.state == Subscription::State::behind) --session.behind;
+  outbound_.drop(connection, {replica.ns->priority, handle});
   --counts_.subscriptions;
   post_(replica.home_shard, UnsubscribeCommand{.channel = replica.key, .follower = handle});
   subscription = session.subscriptions.back();
@@ -197,7 +199,7 @@ void Sessions::handle(CatchUpResult&& result, const Time&) {
   }
   Replica& replica = *replicas_.get(result.follower);
   // The batch holds nothing that the result lacks; whoever is live gets it before this one joins them.
-  if (replica.turn) flush(replica);
+  if (replica.turn) flush(result.follower, replica);
   subscription->fetching = false;
 
   protocol::DeliveryBatch batch;
@@ -214,7 +216,8 @@ void Sessions::handle(CatchUpResult&& result, const Time&) {
                   .number("to", item.last)
                   .finish());
   }
-  if (!batch.empty() && !outbound_.push(result.session, batch, 0, batch.size(), replica.ns->priority)) {
+  if (!batch.empty() &&
+      !outbound_.push(result.session, batch, 0, batch.size(), {replica.ns->priority, result.follower})) {
     outbound_.notify_when_drained(result.session);
     return;
   }

@@ -17,15 +17,22 @@ class Outbound {
   // A reply or notice, in order with the others of the connection, ahead of its deliveries.
   virtual void send(Handle connection, std::string_view json) = 0;
 
-  // Deliveries first..last-1 of a batch, in the lane of `lane`. False: the connection is over its
-  // outbound budget (`limits.outbound_bytes`) and nothing was taken. A connection that is gone takes all.
+  // Where a delivery goes: the lane of its namespace's priority, and whose it is.
+  struct Lane {
+    Priority priority = Priority::medium;
+    Handle channel;  // the replica; null for what belongs to no channel
+  };
+  // Deliveries first..last-1 of a batch. False: the connection is over its outbound budget
+  // (`limits.outbound_bytes`) and nothing was taken. A connection that is gone takes all.
   virtual bool push(Handle connection, protocol::DeliveryBatch& batch, std::size_t first, std::size_t last,
-                    Priority lane) = 0;
+                    Lane lane) = 0;
+
+  // Forgets what waits in the lane: the channel's subscription has ended.
+  virtual void drop(Handle connection, Lane lane) = 0;
 
   // Call Sessions::on_drained() once the connection has room for more.
   virtual void notify_when_drained(Handle connection) = 0;
 
-  // Drops what waits of this channel, in the lane of `lane`; its subscription has ended.
   // Ends the connection after what has been sent: a close frame with code and reason.
   virtual void close(Handle connection, std::uint16_t code, std::string_view reason) = 0;
 

@@ -236,7 +236,7 @@ AnswerPart Sessions::answer(const Question& question, const Time& now) {
     for (const auto& session : sessions_) {
       if (session == nullptr || session->tenant != broadcast->tenant || session->closing) continue;
       const Handle connection{static_cast<std::uint32_t>(&session - sessions_.data()), session->generation};
-      if (outbound_.push(connection, batch, 0, 1, Priority::medium)) ++part.count;
+      if (outbound_.push(connection, batch, 0, 1, {})) ++part.count;
     }
   } else if (std::holds_alternative<CountThings>(question)) {
     part.counts = counts_;

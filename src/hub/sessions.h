@@ -96,6 +96,8 @@ class Sessions {
 
   // Hands this turn's deliveries to the connections: once, at the end of the turn.
   void flush();
+  // Channels with deliveries to hand over.
+  std::size_t waiting_channels() const { return dirty_.size(); }
 
   // Sends `reconnect` to a connection, before a drain closes it.
   void announce_drain(Handle connection, std::int64_t after_ms);
@@ -154,8 +156,8 @@ class Sessions {
   void end_subscription(Handle connection, Session& session, Subscription& subscription);
   void remove_subscriber(Replica& replica, std::uint32_t place);
   Replica::Turn& turn_of(Handle handle, Replica& replica);
-  void flush(Replica& replica);
-  std::size_t push_some(Replica& replica, const Subscriber& subscriber);
+  void flush(Handle handle, Replica& replica);
+  std::size_t push_some(Replica& replica, const Subscriber& subscriber, Outbound::Lane lane);
   void fall_behind(const Replica& replica, Subscriber& subscriber, std::size_t from);
   void catch_up_next(Handle connection, Session& session);
 

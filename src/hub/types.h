@@ -18,6 +18,7 @@ using ShardId = std::uint16_t;
 using TenantId = std::uint16_t;
 using protocol::Position;
 using protocol::Priority;
+inline constexpr std::size_t kLanes = protocol::kPriorities;  // of deliveries, one per priority
 
 // A channel's full name. Names never cross tenants.
 struct ChannelKey {

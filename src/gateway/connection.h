@@ -1,0 +1,88 @@
+// One connection: bytes in, frames out. It moves bytes and nothing else; who it is and what it is
+// subscribed to is its session's business (hub/session.h).
+//
+// Life: http (requests, until an upgrade) → websocket or echo → closing (a close frame or a last
+// response is on its way; what still comes is thrown away) → gone. An idle WebSocket keeps no buffer.
+// Owned by its shard's thread; named by a handle everywhere else.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "base/ip_address.h"
+#include "base/slab.h"
+#include "gateway/outbox.h"
+#include "guard/frame_pacer.h"
+#include "net/loop.h"
+#include "net/stream.h"
+#include "wire/http_reader.h"
+#include "wire/message_reader.h"
+#include "wire/permessage_deflate.h"
+
+namespace tidewire::gateway {
+
+class Gateway;
+
+// What a connection needs only while it speaks HTTP.
+struct HttpStage {
+  explicit HttpStage(const wire::HttpLimits* limits) : reader(limits) {}
+  wire::HttpReader reader;
+  bool keep_alive = true;
+  bool head_only = false;
+  bool answering = false;      // a request is being answered; the next one waits
+  bool upgrade_waits = false;  // an upgrade waits for keys
+};
+
+// A pair of contexts that only this connection uses (`compression.mode = "dedicated"`).
+struct DedicatedDeflate {
+  wire::Inflater inflater;
+  wire::Deflater deflater;
+};
+
+class Connection final : public net::Watcher, public net::LoopTimer {
+ public:
+  enum class State : std::uint8_t { http, websocket, echo, closing, gone };
+  enum class Deflate : std::uint8_t { none, shared, dedicated };
+
+  Connection(Gateway& gateway, Handle handle, net::Stream stream, const IpAddress& peer, std::int64_t now_ms);
+
+  void on_events(std::uint32_t events) override;
+  void on_timer() override;
+
+  // Interest in the socket follows from the state; called whenever it may have changed.
+  void update_interest();
+
+  // Hot: what a fan-out looks at.
+  Gateway& gateway;
+  std::unique_ptr<Outbox> outbox;
+  net::Stream stream;
+  Handle handle;
+  State state = State::http;
+  Deflate deflate = Deflate::none;
+  bool touched = false;         // in the list of those to flush at the end of the turn
+  bool notify_drained = false;  // the hub waits for room
+  bool holding = false;         // input waits: for keys, for earlier replies, or for room
+  bool admitted = false;        // counted in the limits
+  bool peer_closed = false;     // its close frame, or the end of its bytes, has come
+  bool close_sent = false;
+  bool reconnect_sent = false;
+  std::uint32_t interest = 0;   // what epoll was told
+
+  wire::MessageReader reader;
+  std::unique_ptr<HttpStage> http;
+  std::unique_ptr<DedicatedDeflate> dedicated;
+  std::unique_ptr<std::string> held;  // bytes that were read and not looked at yet
+  guard::FramePacer pacer;
+  IpAddress address;
+
+  // Mono milliseconds; 0: does not apply.
+  std::int64_t last_life_ms;       // of the peer: bytes came, or were taken
+  std::int64_t ping_due_ms = 0;
+  std::int64_t begun_ms = 0;       // of the unfinished message or request
+  std::int64_t resume_ms = 0;      // read again, when paced
+  std::int64_t close_by_ms = 0;    // cut off then
+  std::int64_t round_trip_us = -1;
+};
+
+}  // namespace tidewire::gateway

@@ -1,0 +1,317 @@
+// From bytes to requests and messages.
+
+#include <sys/epoll.h>
+
+#include "gateway/gateway.h"
+#include "wire/frame.h"
+#include "wire/http_response.h"
+
+namespace tidewire::gateway {
+
+namespace {
+// A connection's share of a turn. What a busy one leaves is taken in the next turn, when the others
+// have had theirs.
+constexpr std::size_t kReadBytes = 64 * 1024;
+constexpr std::size_t kEchoReadBytes = 512 * 1024;
+}  // namespace
+
+bool Gateway::has_more_to_say(const Connection& connection) {
+  return connection.outbox != nullptr || (connection.state == Connection::State::http && connection.http->answering);
+}
+
+void Gateway::on_readable(Connection& connection) {
+  const bool is_echo = connection.state == Connection::State::echo;
+  for (int reads = 0; reads < 4; ++reads) {
+    const std::span<char> room(buffer_.get(), is_echo ? kEchoReadBytes : kReadBytes);
+    const net::IoResult result = connection.stream.read(room);
+    if (result.status == net::IoStatus::would_block) break;
+    if (result.status == net::IoStatus::closed && has_more_to_say(connection)) {
+      // The client has ended its side only; it still reads.
+      connection.peer_closed = true;
+      connection.update_interest();
+      return;
+    }
+    if (!result.ok()) return lose(connection);
+    counts_.bytes_in += result.bytes;
+    connection.last_life_ms = now_ms();
+    on_bytes(connection, room.first(result.bytes));
+    if (connection.state == Connection::State::gone) return;
+    // A full buffer may mean that there is more; so does TLS, which reads whole records.
+    if (connection.holding || connection.peer_closed) break;
+    if (result.bytes < room.size() && !connection.stream.has_buffered_input()) break;
+  }
+  if (connection.stream.has_buffered_input() && !connection.holding) {
+    // epoll does not know of what TLS holds.
+    connection.holding = true;
+    holding_.push_back(connection.handle);
+  }
+  connection.update_interest();
+}
+
+void Gateway::on_bytes(Connection& connection, std::span<char> bytes) {
+  if (connection.state == Connection::State::http) {
+    while (connection.state == Connection::State::http)
+      if (take_http(connection, bytes) == Progress::stop) break;
+  }
+  if (connection.state == Connection::State::websocket) take_messages(connection, bytes);
+  if (connection.state == Connection::State::echo) take_echo(connection, bytes);
+  if (connection.state == Connection::State::closing && connection.close_sent && !connection.peer_closed) {
+    // Only the peer's close frame still matters.
+    using Type = wire::MessageReader::Event::Type;
+    while (true) {
+      const auto event = connection.reader.next(bytes, nullptr);
+      if (event.type == Type::close || event.type == Type::failed) return finish_close(connection);
+      if (event.type == Type::need_more) break;
+    }
+  }
+}
+
+// ---- HTTP ----
+
+Gateway::Progress Gateway::take_http(Connection& connection, std::span<char>& chunk) {
+  HttpStage& stage = *connection.http;
+  if (stage.answering || stage.upgrade_waits) {
+    hold(connection, chunk);
+    return Progress::stop;
+  }
+  if (chunk.empty()) return Progress::stop;
+  if (connection.begun_ms == 0) {
+    connection.begun_ms = now_ms();
+    reschedule(connection);
+  }
+  using Type = wire::HttpReader::Event::Type;
+  const auto event = stage.reader.next(chunk);
+  switch (event.type) {
+    case Type::need_more: return Progress::stop;
+    case Type::expect_continue:
+      outbox_of(connection).add_reply("HTTP/1.1 100 Continue\r\n\r\n", {});
+      return Progress::go_on;
+    case Type::failed:
+      outbox_of(connection).add_reply(wire::write_problem_response(event.problem, wire::KeepAlive::no), {});
+      finish_close(connection);
+      return Progress::stop;
+    case Type::request: break;
+  }
+  connection.begun_ms = 0;
+  const wire::HttpRequest& request = stage.reader.request();
+  stage.keep_alive = request.keep_alive;
+  stage.head_only = request.method == "HEAD";
+  if (request.path == "/ws" || request.path == "/api/ws" || (options_.echo && request.path == "/echo")) {
+    upgrade(connection, request, false);
+  } else {
+    stage.answering = true;
+    on_request_(connection.handle, request, client_of(connection, request));
+  }
+  return Progress::go_on;
+}
+
+// ---- WebSocket ----
+
+wire::Inflater* Gateway::inflater_of(Connection& connection) {
+  switch (connection.deflate) {
+    case Connection::Deflate::none: return nullptr;
+    case Connection::Deflate::shared: return &shared_inflater_;
+    case Connection::Deflate::dedicated: return &connection.dedicated->inflater;
+  }
+  return nullptr;
+}
+
+void Gateway::take_messages(Connection& connection, std::span<char>& chunk) {
+  while (connection.state == Connection::State::websocket) {
+    if (!sessions_->can_take(connection.handle) ||
+        (connection.outbox && connection.outbox->queued() >= 2 * options_.outbound_bytes)) {
+      hold(connection, chunk);
+      break;
+    }
+    const auto event = connection.reader.next(chunk, inflater_of(connection));
+    using Type = wire::MessageReader::Event::Type;
+    if (event.type == Type::need_more) break;
+    if (event.type == Type::message || event.type == Type::too_large) connection.begun_ms = 0;
+    if (on_message(connection, event) == Progress::stop) {
+      if (connection.holding && !chunk.empty()) hold(connection, chunk);
+      break;
+    }
+  }
+  if (connection.state != Connection::State::websocket) return;
+  if (!connection.reader.in_message()) {
+    connection.begun_ms = 0;
+  } else if (connection.begun_ms == 0) {
+    connection.begun_ms = now_ms();
+    reschedule(connection);
+  }
+}
+
+Gateway::Progress Gateway::on_message(Connection& connection, const wire::MessageReader::Event& event) {
+  using Type = wire::MessageReader::Event::Type;
+  const Handle handle = connection.handle;
+  switch (event.type) {
+    case Type::need_more: return Progress::stop;
+    case Type::fragment: break;
+    case Type::message:
+      if (event.opcode == wire::Opcode::binary) {
+        sessions_->on_malformed(handle, ErrorCode::invalid_message, "messages are text, not binary", loop_.now());
+      } else if (sessions_->on_text(handle, event.payload_text(), loop_.now()) ==
+                 hub::Sessions::Taken::wait_for_keys) {
+        // The message is put back in front of what follows, as a frame that needs no unmasking.
+        connection.holding = true;
+        waiting_auth_[handle.bits()] = std::string(event.payload_text());
+        connection.update_interest();
+        return Progress::stop;
+      }
+      break;
+    case Type::too_large:
+      sessions_->on_malformed(handle, ErrorCode::too_large,
+                              fmt::format("a message may have {} bytes", options_.message_bytes), loop_.now());
+      break;
+    case Type::ping: send_frame(connection, wire::Opcode::pong, event.payload_text()); break;
+    case Type::pong:
+      if (event.payload.size() == sizeof(std::int64_t)) {
+        std::int64_t sent_us;
+        std::memcpy(&sent_us, event.payload.data(), sizeof sent_us);
+        const std::int64_t took_us = loop_.now().mono_us - sent_us;
+        // An unsolicited pong may say anything.
+        if (took_us >= 0 && took_us < 2 * options_.heartbeat_ms * 1000) connection.round_trip_us = took_us;
+      }
+      break;
+    case Type::close:
+      connection.peer_closed = true;
+      send_frame(connection, wire::Opcode::close, wire::encode_close(event.code));
+      finish_close(connection);
+      return Progress::stop;
+    case Type::failed: fail_connection(connection, event.code, event.text); return Progress::stop;
+  }
+  if (connection.state != Connection::State::websocket) return Progress::stop;
+  const std::int64_t pause_ms = connection.pacer.take(
+      tenants_[sessions_->session(handle)->tenant].limits.guard, 1, now_ms());
+  if (pause_ms > 0) {
+    connection.holding = true;
+    connection.resume_ms = now_ms() + pause_ms;
+    reschedule(connection);
+    return Progress::stop;
+  }
+  return Progress::go_on;
+}
+
+// A bare echo for conformance suites and benchmarks: no rate, whole messages sent back as they came.
+void Gateway::take_echo(Connection& connection, std::span<char>& chunk) {
+  using Type = wire::MessageReader::Event::Type;
+  // Replies point into the chunk, so they are written before it is used again.
+  constexpr std::size_t kBorrowed = 2048;
+  constexpr std::size_t kPieces = 64;
+  iovec pieces[kPieces];
+  char headers[kPieces / 2][wire::kMaxFrameHeaderBytes];
+  std::size_t count = 0;
+  const auto write_out = [&] {
+    if (count == 0) return;
+    std::size_t size = 0;
+    for (std::size_t i = 0; i < count; ++i) size += pieces[i].iov_len;
+    net::IoResult result{.status = net::IoStatus::would_block};
+    if (!connection.outbox) {
+      result = connection.stream.write(std::span<const iovec>(pieces, count));
+      if (result.status == net::IoStatus::failed) return lose(connection);
+      counts_.bytes_out += result.bytes;
+    }
+    std::size_t skip = result.bytes;
+    for (std::size_t i = 0; i < count && result.bytes < size; ++i) {
+      const std::string_view piece(static_cast<const char*>(pieces[i].iov_base), pieces[i].iov_len);
+      const std::size_t sent = std::min(skip, piece.size());
+      skip -= sent;
+      outbox_of(connection).add_reply(piece.substr(sent), {});
+    }
+    count = 0;
+  };
+
+  while (connection.state == Connection::State::echo) {
+    if (connection.outbox && connection.outbox->stalled() &&
+        connection.outbox->queued() > options_.outbound_bytes) {
+      hold(connection, chunk);
+      return;
+    }
+    const bool whole = !connection.reader.in_message();
+    const auto event = connection.reader.next(chunk, inflater_of(connection));
+    if (event.type == Type::need_more) break;
+    if (event.type == Type::message) {
+      const std::string_view payload = event.payload_text();
+      const bool compress = event.compressed && payload.size() >= options_.compression_min_bytes;
+      if (compress && whole) {
+        wire::Deflater& deflater = connection.dedicated ? connection.dedicated->deflater : shared_deflater_;
+        if (deflater.deflate(payload, deflated_)) {
+          send_frame(connection, event.opcode, deflated_, true);
+          continue;
+        }
+      }
+      if (whole && !event.compressed && payload.size() >= kBorrowed && !connection.outbox) {
+        const std::size_t header =
+            wire::write_frame_header(headers[count / 2], event.opcode, payload.size());
+        pieces[count] = {.iov_base = headers[count / 2], .iov_len = header};
+        pieces[count + 1] = {.iov_base = event.payload.data(), .iov_len = payload.size()};
+        count += 2;
+        if (count == kPieces) write_out();
+        continue;
+      }
+      write_out();
+      send_frame(connection, event.opcode, payload);
+    } else if (event.type == Type::ping) {
+      write_out();
+      send_frame(connection, wire::Opcode::pong, event.payload_text());
+    } else if (event.type == Type::close) {
+      write_out();
+      connection.peer_closed = true;
+      send_frame(connection, wire::Opcode::close, wire::encode_close(event.code));
+      finish_close(connection);
+    } else if (event.type == Type::failed || event.type == Type::too_large) {
+      write_out();
+      fail_connection(connection, event.type == Type::failed ? event.code : wire::kCloseTooBig,
+                      event.type == Type::failed ? event.text : "message too large");
+    }
+  }
+  write_out();
+}
+
+// ---- input that waits ----
+
+void Gateway::hold(Connection& connection, std::span<char> rest) {
+  connection.holding = true;
+  if (!rest.empty()) {
+    if (!connection.held) connection.held = std::make_unique<std::string>();
+    connection.held->append(rest.data(), rest.size());
+  }
+  connection.update_interest();
+}
+
+void Gateway::resume(Connection& connection) {
+  if (!connection.holding || connection.state == Connection::State::gone) return;
+  if (connection.resume_ms > now_ms() || waiting_auth_.contains(connection.handle.bits())) return;
+  connection.resume_ms = 0;
+  connection.holding = false;
+  if (connection.held) {
+    const auto held = std::move(connection.held);
+    on_bytes(connection, std::span<char>(held->data(), held->size()));
+    if (connection.state == Connection::State::gone) return;
+  }
+  if (!connection.holding && connection.stream.has_buffered_input()) on_readable(connection);
+  if (connection.state != Connection::State::gone) connection.update_interest();
+}
+
+void Gateway::keys_changed() {
+  auto waiting = std::move(waiting_auth_);
+  waiting_auth_.clear();
+  for (const auto& [bits, text] : waiting) {
+    const Handle handle = Handle::from_bits(bits);
+    Connection* connection = connections_.get(handle);
+    if (connection == nullptr || connection->state != Connection::State::websocket) continue;
+    sessions_->on_text(handle, text, loop_.now(), true);
+    if (connection->state == Connection::State::websocket) holding_.push_back(handle);
+  }
+  auto upgrades = std::move(waiting_upgrades_);
+  waiting_upgrades_.clear();
+  for (const Handle handle : upgrades) {
+    Connection* connection = connections_.get(handle);
+    if (connection == nullptr || connection->state != Connection::State::http) continue;
+    connection->http->upgrade_waits = false;
+    upgrade(*connection, connection->http->reader.request(), true);
+    holding_.push_back(handle);
+  }
+}
+
+}  // namespace tidewire::gateway

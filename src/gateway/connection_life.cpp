@@ -1,0 +1,201 @@
+// Time, closing and flushing of connections (protocol §6, liveness and close codes).
+
+#include <sys/epoll.h>
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+
+#include "gateway/gateway.h"
+#include "wire/frame.h"
+#include "wire/http_response.h"
+
+namespace tidewire::gateway {
+
+namespace {
+constexpr std::size_t kSpareOutboxes = 1024;
+}
+
+// ---- time ----
+
+void Gateway::reschedule(Connection& connection) {
+  constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::max();
+  std::int64_t at = kNever;
+  const auto by = [&](std::int64_t deadline_ms) {
+    if (deadline_ms != 0) at = std::min(at, deadline_ms);
+  };
+  by(connection.close_by_ms);
+  by(connection.resume_ms);
+  const bool stalled = connection.outbox && connection.outbox->stalled();
+  if (stalled) by(connection.last_life_ms + options_.write_timeout_ms);
+  switch (connection.state) {
+    case Connection::State::http:
+      if (connection.http->answering || connection.http->upgrade_waits) break;
+      by(connection.begun_ms != 0 ? connection.begun_ms + options_.header_timeout_ms
+                                  : connection.last_life_ms + options_.idle_timeout_ms);
+      break;
+    case Connection::State::websocket:
+      if (connection.begun_ms != 0) by(connection.begun_ms + options_.message_timeout_ms);
+      by(sessions_->next_deadline_ms(connection.handle, loop_.now()));
+      [[fallthrough]];
+    case Connection::State::echo:
+      by(connection.ping_due_ms);
+      by(connection.last_life_ms + 2 * options_.heartbeat_ms);
+      break;
+    case Connection::State::closing:
+    case Connection::State::gone: break;
+  }
+  if (at == kNever)
+    loop_.timers().cancel(connection);
+  else
+    loop_.timers().schedule(connection, at);
+}
+
+void Gateway::on_timer(Connection& connection) {
+  const std::int64_t now = now_ms();
+  const auto over = [&](std::int64_t deadline_ms) { return deadline_ms != 0 && deadline_ms <= now; };
+  const bool stalled = connection.outbox && connection.outbox->stalled();
+
+  if (over(connection.close_by_ms)) {
+    if (connection.state != Connection::State::websocket) return lose(connection);
+    return start_close(connection, 1012, "draining");
+  }
+  if (stalled && over(connection.last_life_ms + options_.write_timeout_ms)) return lose(connection);
+  if (over(connection.resume_ms)) holding_.push_back(connection.handle);
+
+  switch (connection.state) {
+    case Connection::State::http: {
+      if (connection.http->answering || connection.http->upgrade_waits) break;
+      if (connection.begun_ms != 0 && over(connection.begun_ms + options_.header_timeout_ms)) {
+        outbox_of(connection).add_reply(
+            wire::write_problem_response({.status = 408, .code = {}, .detail = "the request was not complete in time"},
+                                         wire::KeepAlive::no),
+            {});
+        return finish_close(connection);
+      }
+      if (connection.begun_ms == 0 && over(connection.last_life_ms + options_.idle_timeout_ms))
+        return finish_close(connection);
+      break;
+    }
+    case Connection::State::websocket:
+      if (connection.begun_ms != 0 && over(connection.begun_ms + options_.message_timeout_ms))
+        return start_close(connection, 1008, "message_timeout");
+      sessions_->on_timer(connection.handle, loop_.now());
+      if (connection.state != Connection::State::websocket) return;
+      [[fallthrough]];
+    case Connection::State::echo:
+      // While its socket is full, a peer's life is judged by the bytes it takes (protocol §5).
+      if (!stalled && !connection.holding && over(connection.last_life_ms + 2 * options_.heartbeat_ms))
+        return start_close(connection, 1001, "heartbeat_timeout");
+      if (over(connection.ping_due_ms)) {
+        connection.ping_due_ms = now + options_.heartbeat_ms;
+        if (!stalled) {
+          char sent_us[sizeof(std::int64_t)];
+          std::memcpy(sent_us, &loop_.now().mono_us, sizeof sent_us);
+          send_frame(connection, wire::Opcode::ping, std::string_view(sent_us, sizeof sent_us));
+        }
+      }
+      break;
+    case Connection::State::closing:
+    case Connection::State::gone: break;
+  }
+  reschedule(connection);
+}
+
+// ---- flushing ----
+
+void Gateway::flush(Connection& connection) {
+  if (connection.state == Connection::State::gone) return;
+  std::size_t written = 0;
+  net::IoStatus status = net::IoStatus::ok;
+  if (connection.outbox)
+    status = connection.outbox->flush(connection.stream, written);
+  else if (connection.stream.wants_write())
+    status = connection.stream.flush().status;
+  after_flush(connection, status, written);
+}
+
+void Gateway::after_flush(Connection& connection, net::IoStatus status, std::size_t written) {
+  if (status == net::IoStatus::failed) return lose(connection);
+  counts_.bytes_out += written;
+  const bool stalled = connection.outbox && connection.outbox->stalled();
+  if (stalled && written > 0) connection.last_life_ms = now_ms();
+  const std::size_t queued = connection.outbox ? connection.outbox->queued() : 0;
+  if (connection.outbox && queued == 0) {
+    connection.outbox->clear();
+    if (spare_outboxes_.size() < kSpareOutboxes) spare_outboxes_.push_back(std::move(connection.outbox));
+    connection.outbox.reset();
+  }
+  if (queued <= options_.outbound_bytes / 2) {
+    if (connection.notify_drained) {
+      connection.notify_drained = false;
+      drained_.push_back(connection.handle);
+    }
+    if (connection.holding) holding_.push_back(connection.handle);
+  }
+  if (queued == 0 && connection.state == Connection::State::closing && connection.peer_closed)
+    return lose(connection);
+  if (queued == 0 && connection.state == Connection::State::closing && !connection.close_sent)
+    connection.stream.shutdown_write();  // the last HTTP response is out; the client closes
+  connection.update_interest();
+  if (stalled || connection.state == Connection::State::closing) reschedule(connection);
+}
+
+// ---- closing ----
+
+// Sends our close frame; the peer has a moment to answer it.
+void Gateway::start_close(Connection& connection, std::uint16_t code, std::string_view reason) {
+  if (connection.state != Connection::State::websocket && connection.state != Connection::State::echo) return;
+  end_session(connection);
+  if (connection.outbox) connection.outbox->drop_deliveries();
+  send_frame(connection, wire::Opcode::close, wire::encode_close(code, reason));
+  connection.state = Connection::State::closing;
+  connection.close_sent = true;
+  connection.holding = false;
+  connection.held.reset();
+  connection.close_by_ms = now_ms() + options_.close_timeout_ms;
+  connection.update_interest();
+  reschedule(connection);
+}
+
+// The peer broke the protocol, so its bytes mean nothing any more: its close frame is not waited for.
+void Gateway::fail_connection(Connection& connection, std::uint16_t code, std::string_view reason) {
+  start_close(connection, code, reason);
+  connection.close_sent = false;
+}
+
+// Nothing more is to be said: what is queued goes out, then the socket is closed.
+void Gateway::finish_close(Connection& connection) {
+  if (connection.state == Connection::State::gone) return;
+  end_session(connection);
+  if (connection.close_sent) connection.peer_closed = true;  // both close frames are through
+  if (connection.outbox) connection.outbox->drop_deliveries();
+  connection.state = Connection::State::closing;
+  connection.holding = false;
+  connection.held.reset();
+  connection.close_by_ms = now_ms() + options_.close_timeout_ms;
+  touch(connection);
+  reschedule(connection);
+}
+
+// The connection is over, in whatever way: nothing of it is left when the turn ends.
+void Gateway::lose(Connection& connection) {
+  if (connection.state == Connection::State::gone) return;
+  end_session(connection);
+  connection.state = Connection::State::gone;
+  loop_.forget(&connection);
+  connection.stream.close();
+  loop_.timers().cancel(connection);
+  waiting_auth_.erase(connection.handle.bits());
+  gone_.push_back(connection.handle);
+}
+
+void Gateway::end_session(Connection& connection) {
+  if (connection.admitted) {
+    connection.admitted = false;
+    shared_.limits.release_connection(shared_.keys.address(connection.address));
+  }
+  if (connection.state == Connection::State::websocket) ended_.push_back(connection.handle);
+}
+
+}  // namespace tidewire::gateway

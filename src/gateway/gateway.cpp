@@ -1,0 +1,243 @@
+#include "gateway/gateway.h"
+
+#include <sys/epoll.h>
+
+#include <algorithm>
+
+#include "telemetry/log.h"
+#include "wire/frame.h"
+#include "wire/http_response.h"
+
+namespace tidewire::gateway {
+
+namespace {
+constexpr std::size_t kBufferBytes = 512 * 1024;
+constexpr std::size_t kCopiedDelivery = 4096;  // up to here a copy is cheaper than a reference
+}  // namespace
+
+Gateway::Gateway(GatewayOptions options, net::Loop& loop, hub::Tenants& tenants, hub::Sessions::Shared shared,
+                 std::uint64_t seed)
+    : loop_(loop),
+      tenants_(tenants),
+      shared_(shared),
+      random_(seed),
+      echo_limits_{.message_bytes = std::size_t{64} << 20, .fragments = 1'000'000},
+      buffer_(std::make_unique<char[]>(kBufferBytes)) {
+  set_options(std::move(options));
+  http_limits_.body_bytes = options_.http_body_bytes;
+}
+
+Gateway::~Gateway() {
+  connections_.for_each([&](Handle, Connection& connection) {
+    if (connection.stream.is_open()) loop_.remove(connection.stream.fd(), &connection);
+    if (connection.admitted) shared_.limits.release_connection(shared_.keys.address(connection.address));
+  });
+}
+
+void Gateway::connect(hub::Sessions& sessions, OnRequest on_request, FindTenant find_tenant, FetchKeys fetch_keys) {
+  sessions_ = &sessions;
+  on_request_ = std::move(on_request);
+  find_tenant_ = std::move(find_tenant);
+  fetch_keys_ = std::move(fetch_keys);
+}
+
+void Gateway::set_options(GatewayOptions options) {
+  options_ = std::move(options);
+  reader_limits_ = {.message_bytes = options_.message_bytes, .fragments = options_.fragments};
+}
+
+void Gateway::accept(net::Stream stream, const IpAddress& peer) {
+  const Handle handle = connections_.handle_of_next();
+  const int fd = stream.fd();
+  connections_.emplace(*this, handle, std::move(stream), peer, now_ms());
+  Connection& connection = *connections_.get(handle);
+  connection.http = std::make_unique<HttpStage>(&http_limits_);
+  connection.begun_ms = now_ms();
+  connection.interest = EPOLLIN;
+  if (!loop_.add(fd, EPOLLIN, &connection)) {
+    log::warn("connection could not be watched");
+    connections_.erase(handle);
+    return;
+  }
+  reschedule(connection);
+}
+
+void Gateway::respond(Handle handle, const wire::HttpAnswer& response) {
+  Connection* connection = connections_.get(handle);
+  if (connection == nullptr || connection->state != Connection::State::http) return;
+  HttpStage& stage = *connection->http;
+  std::vector<wire::HttpField> fields;
+  if (!response.body.empty()) fields.push_back({"Content-Type", response.content_type});
+  for (const auto& [name, value] : response.fields) fields.push_back({name, value});
+  const bool keep_alive = stage.keep_alive && !draining() && !connection->peer_closed;
+  outbox_of(*connection)
+      .add_reply(wire::write_http_response(response.status, fields, response.body,
+                                           keep_alive ? wire::KeepAlive::yes : wire::KeepAlive::no,
+                                           stage.head_only ? wire::ResponseBody::head_only
+                                                           : wire::ResponseBody::send),
+                 {});
+  stage.answering = false;
+  if (!keep_alive) return finish_close(*connection);
+  if (connection->holding) holding_.push_back(handle);
+  reschedule(*connection);
+}
+
+Outbox& Gateway::outbox_of(Connection& connection) {
+  touch(connection);
+  if (!connection.outbox) {
+    if (spare_outboxes_.empty()) {
+      connection.outbox = std::make_unique<Outbox>();
+    } else {
+      connection.outbox = std::move(spare_outboxes_.back());
+      spare_outboxes_.pop_back();
+    }
+  }
+  return *connection.outbox;
+}
+
+void Gateway::touch(Connection& connection) {
+  if (connection.touched) return;
+  connection.touched = true;
+  touched_.push_back(connection.handle);
+}
+
+void Gateway::send_frame(Connection& connection, wire::Opcode opcode, std::string_view payload, bool compressed) {
+  char header[wire::kMaxFrameHeaderBytes];
+  const std::size_t size = wire::write_frame_header(header, opcode, payload.size(), compressed);
+  outbox_of(connection).add_reply(std::string_view(header, size), payload);
+}
+
+void Gateway::send(Handle handle, std::string_view json) {
+  Connection* connection = connections_.get(handle);
+  if (connection == nullptr || connection->state != Connection::State::websocket) return;
+  ++counts_.messages_out;
+  if (connection->deflate != Connection::Deflate::none && json.size() >= options_.compression_min_bytes) {
+    wire::Deflater& deflater = connection->dedicated ? connection->dedicated->deflater : shared_deflater_;
+    // A context that is kept has seen the message, so it must then be sent as it came out.
+    if (deflater.deflate(json, deflated_) && (connection->dedicated || deflated_.size() < json.size()))
+      return send_frame(*connection, wire::Opcode::text, deflated_, true);
+  }
+  send_frame(*connection, wire::Opcode::text, json);
+}
+
+bool Gateway::push(Handle handle, protocol::DeliveryBatch& batch, std::size_t first, std::size_t last, Lane lane) {
+  Connection* connection = connections_.get(handle);
+  if (connection == nullptr || connection->state != Connection::State::websocket) return true;
+  if (connection->outbox && connection->outbox->queued() >= options_.outbound_bytes) return false;
+  counts_.messages_out += last - first;
+
+  if (connection->dedicated) {
+    for (std::size_t i = first; i < last; ++i) {
+      --counts_.messages_out;
+      send(handle, batch.json(i));
+    }
+    return true;
+  }
+  const auto frames = connection->deflate == Connection::Deflate::none
+                          ? batch.plain(first, last)
+                          : batch.deflated(first, last, shared_deflater_, options_.compression_min_bytes);
+  if (write_through_ && !connection->outbox) {
+    const net::IoResult result = connection->stream.write(frames.bytes);
+    if (result.status == net::IoStatus::failed) {
+      lose(*connection);
+      return true;
+    }
+    counts_.bytes_out += result.bytes;
+    if (result.bytes < frames.bytes.size()) {
+      outbox_of(*connection)
+          .begin_with(batch.keep(frames), frames.offset + result.bytes, frames.bytes.size() - result.bytes);
+    }
+    return true;
+  }
+  Outbox& outbox = outbox_of(*connection);
+  if (outbox.copies_deliveries() && frames.bytes.size() <= kCopiedDelivery)
+    outbox.copy_delivery(frames.bytes);
+  else
+    outbox.keep_delivery(lane.priority, batch.keep(frames), frames.offset, frames.bytes.size(), lane.channel);
+  return true;
+}
+
+void Gateway::drop(Handle handle, Lane lane) {
+  Connection* connection = connections_.get(handle);
+  if (connection != nullptr && connection->outbox) connection->outbox->drop(lane.priority, lane.channel);
+}
+
+void Gateway::notify_when_drained(Handle handle) {
+  Connection* connection = connections_.get(handle);
+  if (connection == nullptr) return;
+  connection->notify_drained = true;
+  touch(*connection);
+}
+
+void Gateway::close(Handle handle, std::uint16_t code, std::string_view reason) {
+  Connection* connection = connections_.get(handle);
+  if (connection == nullptr || connection->state != Connection::State::websocket) return;
+  start_close(*connection, code, reason);
+}
+
+void Gateway::deadline_changed(Handle handle) {
+  if (Connection* connection = connections_.get(handle)) reschedule(*connection);
+}
+
+void Gateway::fetch_keys(hub::TenantId tenant, std::string_view) { fetch_keys_(tenant); }
+
+std::int64_t Gateway::round_trip_us(Handle handle) {
+  const Connection* connection = connections_.get(handle);
+  return connection == nullptr ? -1 : connection->round_trip_us;
+}
+
+void Gateway::end_turn() {
+  // Resumed input may cause deliveries, so it comes first; what it causes is looked at next turn.
+  std::vector<Handle> holding;
+  holding.swap(holding_);
+  for (const Handle handle : holding) {
+    Connection* connection = connections_.get(handle);
+    if (connection != nullptr) resume(*connection);
+  }
+
+  // One channel's deliveries and nothing else: they need no queue on the way to the socket. With more,
+  // a connection may get several, and is written to once behind all of them.
+  write_through_ = sessions_->waiting_channels() == 1;
+  sessions_->flush();
+  write_through_ = false;
+
+  for (std::size_t i = 0; i < touched_.size(); ++i) {
+    Connection* connection = connections_.get(touched_[i]);
+    if (connection == nullptr) continue;
+    connection->touched = false;
+    flush(*connection);
+  }
+  touched_.clear();
+
+  std::vector<Handle> drained;
+  drained.swap(drained_);
+  for (const Handle handle : drained) sessions_->on_drained(handle, loop_.now());
+
+  std::vector<Handle> ended;
+  ended.swap(ended_);
+  for (const Handle handle : ended) sessions_->close(handle, loop_.now());
+
+  for (const Handle handle : gone_) connections_.erase(handle);
+  gone_.clear();
+  retired_http_.clear();
+}
+
+void Gateway::drain(std::int64_t within_ms) {
+  if (draining()) return;
+  drain_by_ms_ = now_ms() + within_ms;
+  // Spread over the drain, so that the clients do not all come back at once.
+  std::size_t i = 0;
+  const std::size_t count = std::max<std::size_t>(connections_.size(), 1);
+  connections_.for_each([&](Handle handle, Connection& connection) {
+    const std::int64_t after_ms = within_ms * static_cast<std::int64_t>(++i) / static_cast<std::int64_t>(count);
+    if (connection.state == Connection::State::websocket) {
+      sessions_->announce_drain(handle, after_ms);
+      connection.close_by_ms = now_ms() + after_ms;
+      reschedule(connection);
+    } else if (connection.state == Connection::State::http && !connection.http->answering) {
+      finish_close(connection);
+    }
+  });
+}
+
+}  // namespace tidewire::gateway

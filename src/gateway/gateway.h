@@ -1,0 +1,158 @@
+// A shard's connections, and the one place that carries out what the hub decides for them.
+//
+// Within a turn everything for a connection is collected; at its end each touched connection is written
+// to once (architecture §1.3). Owned by the shard's thread.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/random.h"
+#include "gateway/connection.h"
+#include "hub/sessions.h"
+#include "net/loop.h"
+#include "wire/http_answer.h"
+#include "wire/http_request.h"
+
+namespace tidewire::gateway {
+
+struct GatewayOptions {
+  bool echo = false;          // serve /echo
+  bool reject_with_http = false;  // auth.reject = "http"
+  wire::DeflateMode compression = wire::DeflateMode::shared;
+  std::size_t compression_min_bytes = 256;
+  std::size_t message_bytes = 1 << 20;
+  std::uint32_t fragments = 1024;
+  std::size_t outbound_bytes = 1 << 20;
+  std::int64_t message_timeout_ms = 30'000;
+  std::int64_t heartbeat_ms = 30'000;
+  std::int64_t write_timeout_ms = 60'000;
+  std::int64_t close_timeout_ms = 5'000;
+  std::int64_t header_timeout_ms = 10'000;
+  std::int64_t idle_timeout_ms = 60'000;
+  std::vector<std::string> allowed_origins;
+  std::vector<IpPrefix> trusted_proxies;
+  std::size_t http_body_bytes = std::size_t{16} << 20;
+};
+
+struct GatewayCounts {
+  std::uint64_t messages_out = 0, bytes_in = 0, bytes_out = 0;
+};
+
+class Gateway final : public hub::Outbound {
+ public:
+  // Answers a request that is no upgrade, through respond(), at once or later.
+  using OnRequest = std::function<void(Handle, const wire::HttpRequest&, const IpAddress& client)>;
+  // The tenant of an upgrade by its Host, or by the tenant that its token names.
+  using FindTenant = std::function<hub::TenantId(std::string_view host, std::string_view token)>;
+  using FetchKeys = std::function<void(hub::TenantId)>;
+
+  Gateway(GatewayOptions options, net::Loop& loop, hub::Tenants& tenants, hub::Sessions::Shared shared,
+          std::uint64_t seed);
+  ~Gateway();
+
+  // Once, before connections come.
+  void connect(hub::Sessions& sessions, OnRequest on_request, FindTenant find_tenant, FetchKeys fetch_keys);
+
+  void accept(net::Stream stream, const IpAddress& peer);
+  void respond(Handle connection, const wire::HttpAnswer& answer);
+  // A key set has come, or its fetch has failed: what waited for it goes on.
+  void keys_changed();
+  // End of turn: deliveries out, one write per touched connection, ended connections gone.
+  void end_turn();
+
+  // From now on upgrades are answered 503, and live connections close within `within_ms`.
+  void drain(std::int64_t within_ms);
+  bool draining() const { return drain_by_ms_ != 0; }
+  std::size_t size() const { return connections_.size(); }
+  // For reload: holds for what comes from now on.
+  void set_options(GatewayOptions options);
+
+  const GatewayCounts& counts() const { return counts_; }
+  // Microseconds, -1: not measured.
+  std::int64_t round_trip_us(Handle connection);
+
+  // hub::Outbound
+  void send(Handle connection, std::string_view json) override;
+  bool push(Handle connection, protocol::DeliveryBatch& batch, std::size_t first, std::size_t last,
+            Lane lane) override;
+  void drop(Handle connection, Lane lane) override;
+  void notify_when_drained(Handle connection) override;
+  void close(Handle connection, std::uint16_t code, std::string_view reason) override;
+  void deadline_changed(Handle connection) override;
+  void fetch_keys(hub::TenantId tenant, std::string_view kid) override;
+
+ private:
+  friend class Connection;
+  enum class Progress : std::uint8_t { go_on, stop };
+
+  // connection_input.cpp: from bytes to requests and messages
+  void on_readable(Connection& connection);
+  static bool has_more_to_say(const Connection& connection);
+  void on_bytes(Connection& connection, std::span<char> bytes);
+  Progress take_http(Connection& connection, std::span<char>& chunk);
+  void take_messages(Connection& connection, std::span<char>& chunk);
+  Progress on_message(Connection& connection, const wire::MessageReader::Event& event);
+  void take_echo(Connection& connection, std::span<char>& chunk);
+  void hold(Connection& connection, std::span<char> rest);
+  void resume(Connection& connection);
+  wire::Inflater* inflater_of(Connection& connection);
+
+  // upgrade.cpp: from a request to a WebSocket
+  void upgrade(Connection& connection, const wire::HttpRequest& request, bool keys_awaited);
+  void become_websocket(Connection& connection, std::string_view response);
+  void refuse_upgrade(Connection& connection, const wire::HttpProblem& problem, std::int64_t retry_after_s = 0);
+  IpAddress client_of(const Connection& connection, const wire::HttpRequest& request) const;
+
+  // connection_life.cpp: time, closing, flushing
+  void on_timer(Connection& connection);
+  void reschedule(Connection& connection);
+  void touch(Connection& connection);
+  Outbox& outbox_of(Connection& connection);
+  void send_frame(Connection& connection, wire::Opcode opcode, std::string_view payload, bool compressed = false);
+  void flush(Connection& connection);
+  void after_flush(Connection& connection, net::IoStatus status, std::size_t written);
+  void start_close(Connection& connection, std::uint16_t code, std::string_view reason);
+  void fail_connection(Connection& connection, std::uint16_t code, std::string_view reason);
+  void finish_close(Connection& connection);
+  void lose(Connection& connection);  // the bytes are at an end
+  void end_session(Connection& connection);
+
+  std::int64_t now_ms() const { return loop_.now().mono_ms(); }
+
+  GatewayOptions options_;
+  net::Loop& loop_;
+  hub::Tenants& tenants_;
+  hub::Sessions::Shared shared_;
+  hub::Sessions* sessions_ = nullptr;
+  OnRequest on_request_;
+  FindTenant find_tenant_;
+  FetchKeys fetch_keys_;
+  Random random_;
+  Slab<Connection> connections_;
+  wire::ReaderLimits reader_limits_;
+  wire::ReaderLimits echo_limits_;
+  wire::HttpLimits http_limits_;
+  wire::Inflater shared_inflater_;
+  wire::Deflater shared_deflater_;
+  std::string deflated_;
+  std::unique_ptr<char[]> buffer_;
+  std::vector<Handle> touched_;
+  std::vector<Handle> gone_;     // to be erased at the end of the turn
+  std::vector<Handle> drained_;  // the hub is told of at the end of the turn
+  std::vector<Handle> ended_;    // the hub asked to close these in this turn
+  std::vector<Handle> holding_;  // input may go on
+  std::vector<Handle> waiting_upgrades_;                      // for keys
+  std::unordered_map<std::uint64_t, std::string> waiting_auth_;  // `auth` messages, likewise, by connection
+  std::vector<std::unique_ptr<HttpStage>> retired_http_;      // of this turn's upgrades
+  std::vector<std::unique_ptr<Outbox>> spare_outboxes_;
+  bool write_through_ = false;  // deliveries go straight to the socket: nothing else is to come this turn
+  std::int64_t drain_by_ms_ = 0;
+  GatewayCounts counts_;
+};
+
+}  // namespace tidewire::gateway

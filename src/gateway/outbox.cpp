@@ -1,0 +1,137 @@
+#include "gateway/outbox.h"
+
+#include <algorithm>
+
+namespace tidewire::gateway {
+
+namespace {
+constexpr std::size_t kPiecesPerWrite = 64;
+constexpr std::size_t kKeptCapacity = 64 * 1024;
+
+void trim(std::string& buffer) {
+  buffer.clear();
+  if (buffer.capacity() > kKeptCapacity) buffer.shrink_to_fit();
+}
+}  // namespace
+
+void Outbox::add_reply(std::string_view header, std::string_view payload) {
+  std::string& to = stalled_ ? replies_ : begun_;
+  to.append(header);
+  to.append(payload);
+}
+
+void Outbox::keep_delivery(hub::Priority lane, SharedBytes bytes, std::size_t offset, std::size_t size,
+                           Handle channel) {
+  lane_bytes_ += size;
+  lanes_[static_cast<std::size_t>(lane)].push_back(
+      {.bytes = std::move(bytes), .offset = offset, .size = size, .channel = channel});
+}
+
+void Outbox::begin_with(SharedBytes bytes, std::size_t offset, std::size_t size) {
+  piece_ = {.bytes = std::move(bytes), .offset = offset, .size = size, .channel = {}};
+  stalled_ = true;
+}
+
+void Outbox::drop(hub::Priority lane, Handle channel) {
+  Ring<Piece>& pieces = lanes_[static_cast<std::size_t>(lane)];
+  for (std::size_t left = pieces.size(); left > 0; --left) {
+    Piece piece = std::move(pieces.front());
+    pieces.pop_front();
+    if (piece.channel == channel)
+      lane_bytes_ -= piece.size;
+    else
+      pieces.push_back(std::move(piece));
+  }
+}
+
+void Outbox::drop_deliveries() {
+  for (Ring<Piece>& lane : lanes_) lane.clear();
+  lane_bytes_ = 0;
+}
+
+void Outbox::clear() {
+  trim(begun_);
+  trim(replies_);
+  begun_sent_ = 0;
+  piece_ = {};
+  drop_deliveries();
+  stalled_ = false;
+}
+
+net::IoStatus Outbox::flush(net::Stream& stream, std::size_t& written) {
+  while (!empty()) {
+    iovec pieces[kPiecesPerWrite];
+    std::size_t count = 0, asked = 0;
+    const auto add = [&](std::string_view bytes) {
+      if (bytes.empty() || count == kPiecesPerWrite) return;
+      pieces[count++] = {.iov_base = const_cast<char*>(bytes.data()), .iov_len = bytes.size()};
+      asked += bytes.size();
+    };
+    add(std::string_view(begun_).substr(begun_sent_));
+    add(piece_.bytes.view().substr(piece_.offset, piece_.size));
+    add(replies_);
+    for (const Ring<Piece>& lane : lanes_)
+      for (std::size_t i = 0; i < lane.size() && count < kPiecesPerWrite; ++i)
+        add(lane[i].bytes.view().substr(lane[i].offset, lane[i].size));
+
+    const net::IoResult result =
+        count == 1 ? stream.write(std::string_view(static_cast<const char*>(pieces[0].iov_base), pieces[0].iov_len))
+                   : stream.write(std::span<const iovec>(pieces, count));
+    if (result.status == net::IoStatus::failed) return result.status;
+    consume(result.bytes);
+    written += result.bytes;
+    if (result.status == net::IoStatus::would_block || result.bytes < asked) {
+      stalled_ = true;
+      return net::IoStatus::would_block;
+    }
+  }
+  stalled_ = false;
+  return net::IoStatus::ok;
+}
+
+void Outbox::consume(std::size_t bytes) {
+  const auto take = [&](std::size_t available) {
+    const std::size_t taken = std::min(bytes, available);
+    bytes -= taken;
+    return taken;
+  };
+  begun_sent_ += take(begun_.size() - begun_sent_);
+  if (begun_sent_ == begun_.size()) {
+    begun_.clear();
+    begun_sent_ = 0;
+  }
+  const std::size_t of_piece = take(piece_.size);
+  piece_.offset += of_piece;
+  piece_.size -= of_piece;
+  if (piece_.size == 0) piece_ = {};
+  if (bytes == 0) return;
+
+  if (bytes >= replies_.size()) {
+    bytes -= replies_.size();
+    replies_.clear();
+  } else {
+    // A reply that was cut must go on before anything else.
+    begun_ = std::move(replies_);
+    begun_sent_ = bytes;
+    replies_ = {};
+    bytes = 0;
+  }
+  for (Ring<Piece>& lane : lanes_) {
+    while (bytes > 0 && !lane.empty()) {
+      Piece& piece = lane.front();
+      if (bytes < piece.size) {
+        lane_bytes_ -= piece.size;
+        piece_ = std::move(piece);
+        piece_.offset += bytes;
+        piece_.size -= bytes;
+        bytes = 0;
+      } else {
+        bytes -= piece.size;
+        lane_bytes_ -= piece.size;
+      }
+      lane.pop_front();
+    }
+  }
+}
+
+}  // namespace tidewire::gateway

@@ -1,0 +1,181 @@
+// From an HTTP request to a WebSocket (protocol §2).
+
+#include <optional>
+
+#include "gateway/gateway.h"
+#include "guard/client_address.h"
+#include "protocol/message_writer.h"
+#include "telemetry/log.h"
+#include "wire/bearer.h"
+#include "wire/frame.h"
+#include "wire/handshake.h"
+#include "wire/http_response.h"
+#include "wire/url.h"
+
+namespace tidewire::gateway {
+
+namespace {
+
+constexpr std::string_view kSubprotocol = "tidewire.v1";
+constexpr std::string_view kTokenSubprotocol = "tidewire.token.";
+constexpr std::int64_t kRetryAfterS = 5;
+
+// The first of the three ways that is present counts (protocol §2).
+std::optional<std::string> token_of(const wire::HttpRequest& request, const wire::UpgradeRequest& upgrade) {
+  if (const auto bearer = wire::bearer_token(request.headers)) return std::string(*bearer);
+  for (const std::string_view offered : upgrade.subprotocols)
+    if (offered.starts_with(kTokenSubprotocol)) return std::string(offered.substr(kTokenSubprotocol.size()));
+  return wire::query_parameter(request.query, "token");
+}
+
+bool offers_subprotocol(const wire::UpgradeRequest& upgrade) {
+  for (const std::string_view offered : upgrade.subprotocols)
+    if (offered == kSubprotocol) return true;
+  return false;
+}
+
+}  // namespace
+
+IpAddress Gateway::client_of(const Connection& connection, const wire::HttpRequest& request) const {
+  if (options_.trusted_proxies.empty()) return connection.address;
+  std::vector<std::string_view> lines;
+  for (std::size_t i = 0; i < request.headers.size(); ++i)
+    if (wire::equal_ignoring_case(request.headers[i].name, "x-forwarded-for"))
+      lines.push_back(request.headers[i].value);
+  return guard::client_address(connection.address, lines, options_.trusted_proxies);
+}
+
+void Gateway::refuse_upgrade(Connection& connection, const wire::HttpProblem& problem, std::int64_t retry_after_s) {
+  std::vector<wire::HttpField> fields(problem.fields.begin(), problem.fields.end());
+  const std::string retry_after = std::to_string(retry_after_s);
+  if (retry_after_s > 0) fields.push_back({"Retry-After", retry_after});
+  wire::HttpProblem complete = problem;
+  complete.fields = fields;
+  outbox_of(connection).add_reply(wire::write_problem_response(complete, wire::KeepAlive::no), {});
+  finish_close(connection);
+}
+
+void Gateway::upgrade(Connection& connection, const wire::HttpRequest& request, bool keys_awaited) {
+  const auto asked = wire::check_upgrade(request);
+  if (!asked) return refuse_upgrade(connection, asked.error());
+  const std::string_view host = request.headers.find("host").value_or("");
+  if (!wire::origin_allowed(asked->origin, host, connection.stream.is_tls(), options_.allowed_origins))
+    return refuse_upgrade(connection, {.status = 403,
+                                       .code = name_of(ErrorCode::forbidden),
+                                       .detail = "this origin is not allowed"});
+  if (draining())
+    return refuse_upgrade(connection,
+                          {.status = 503, .code = name_of(ErrorCode::unavailable), .detail = "the server is draining"},
+                          kRetryAfterS);
+
+  const bool is_echo = request.path == "/echo";
+  const auto negotiation = wire::negotiate_deflate(asked->extensions, options_.compression);
+  const std::string accepted = wire::write_upgrade_response(
+      wire::accept_key(asked->key), offers_subprotocol(*asked) ? kSubprotocol : std::string_view(),
+      negotiation ? std::string_view(negotiation->response) : std::string_view());
+  const auto use_deflate = [&] {
+    if (!negotiation) return;
+    const wire::DeflateAgreement& agreement = negotiation->agreement;
+    if (options_.compression == wire::DeflateMode::shared && agreement.server_max_window_bits == 15) {
+      connection.deflate = Connection::Deflate::shared;
+      return;
+    }
+    using enum wire::DeflateContext;
+    connection.deflate = Connection::Deflate::dedicated;
+    connection.dedicated = std::make_unique<DedicatedDeflate>(DedicatedDeflate{
+        .inflater = wire::Inflater(agreement.client_no_context_takeover ? reset : keep,
+                                   agreement.client_max_window_bits),
+        .deflater = wire::Deflater(agreement.server_no_context_takeover ? reset : keep,
+                                   agreement.server_max_window_bits)});
+  };
+  if (is_echo) {
+    use_deflate();
+    become_websocket(connection, accepted);
+    connection.state = Connection::State::echo;
+    connection.reader = wire::MessageReader(&echo_limits_);
+    return;
+  }
+
+  const IpAddress client = client_of(connection, request);
+  const std::optional<std::string> token = token_of(request, *asked);
+  const hub::TenantId tenant_id = find_tenant_(host, token.value_or(""));
+  hub::Tenant& tenant = tenants_[tenant_id];
+  const guard::Limits& limits = tenant.limits.guard;
+
+  // Says on the new WebSocket why it ends at once: a browser can't read the status of a failed upgrade.
+  const auto accept_and_close = [&](std::string_view message, std::string_view reason) {
+    use_deflate();
+    become_websocket(connection, accepted);
+    if (!message.empty()) send_frame(connection, wire::Opcode::text, message);
+    start_close(connection, 1008, reason);
+  };
+  std::int64_t blocked_ms = 0;
+  if (shared_.attempts.blocked(client, now_ms(), blocked_ms)) {
+    if (options_.reject_with_http)
+      return refuse_upgrade(connection,
+                            {.status = 429,
+                             .code = name_of(ErrorCode::rate_limited),
+                             .detail = guard::Attempts::kBlockedReason},
+                            (blocked_ms + 999) / 1000);
+    return accept_and_close({}, guard::Attempts::kBlockedReason);
+  }
+
+  std::shared_ptr<const auth::Identity> identity;
+  if (token) {
+    auto verdict = tenant.verifier.verify(*token, loop_.now());
+    if (!verdict && verdict.error().needs_keys && !keys_awaited) {
+      connection.http->upgrade_waits = true;
+      waiting_upgrades_.push_back(connection.handle);
+      fetch_keys_(tenant_id);
+      return;
+    }
+    if (!verdict) {
+      const Error& error = verdict.error().error;
+      log::info("token refused", {{"code", name_of(error.code)}, {"reason", error.message}, {"address", client.text()}});
+      if (error.code != ErrorCode::unavailable) shared_.attempts.record_failure(client, limits, now_ms());
+      if (options_.reject_with_http)
+        return refuse_upgrade(connection, {.status = http_status_of(error.code),
+                                           .code = name_of(error.code),
+                                           .detail = meaning_of(error.code)});
+      return accept_and_close(protocol::auth_error_message(error, {}), name_of(error.code));
+    }
+    identity = std::move(*verdict);
+  }
+
+  switch (shared_.limits.admit_connection(shared_.keys.address(client), limits, now_ms())) {
+    case guard::Admission::admitted: break;
+    case guard::Admission::user_full:
+    case guard::Admission::server_full:
+      return refuse_upgrade(connection,
+                            {.status = 503, .code = name_of(ErrorCode::unavailable), .detail = "the server is full"},
+                            kRetryAfterS);
+    case guard::Admission::address_full:
+      return refuse_upgrade(connection,
+                            {.status = 429,
+                             .code = name_of(ErrorCode::connection_limit),
+                             .detail = "too many connections from this address"},
+                            kRetryAfterS);
+  }
+  connection.admitted = true;
+  connection.address = client;
+  use_deflate();
+  become_websocket(connection, accepted);
+  sessions_->open(connection.handle,
+                  {.tenant = tenant_id,
+                   .connection_id = random_.next(),
+                   .identity = std::move(identity),
+                   .address = client},
+                  loop_.now());
+}
+
+void Gateway::become_websocket(Connection& connection, std::string_view response) {
+  outbox_of(connection).add_reply(response, {});
+  connection.state = Connection::State::websocket;
+  connection.reader = wire::MessageReader(&reader_limits_);
+  retired_http_.push_back(std::move(connection.http));  // the request being read is still in it
+  connection.begun_ms = 0;
+  connection.ping_due_ms = now_ms() + options_.heartbeat_ms;
+  reschedule(connection);
+}
+
+}  // namespace tidewire::gateway
