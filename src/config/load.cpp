@@ -65,13 +65,6 @@ Kind kind_among(const std::vector<Assignment>& assignments) {
   return kind;
 }
 
-void apply_preset(Loaded& loaded) {
-  if (loaded.settings.auth.preset != AuthPreset::supabase) return;
-  // What Supabase Auth puts into every user's token.
-  if (!loaded.is_set("auth.audience")) loaded.settings.auth.audience = "authenticated";
-  if (!loaded.is_set("auth.type_claim")) loaded.settings.auth.type_claim = "role";
-}
-
 void fill_development_keys(Settings& settings) {
   AuthSettings& auth = settings.auth;
   if (auth.hs256_secret.empty() && auth.jwks_url.empty() && auth.keys.empty())
@@ -118,7 +111,6 @@ std::expected<Loaded, std::vector<ConfigProblem>> load(const LoadInput& input) {
     assigner.assign(tenant, assignments, "tenants." + name + ".");
   }
 
-  apply_preset(loaded);
   if (input.dev) fill_development_keys(settings);
   check(settings, places, report, warnings);
   if (!problems.empty()) {

@@ -24,10 +24,11 @@ struct Flag {
 };
 
 struct LoadInput {
-  std::optional<std::string> file;  // a TOML file's path
-  std::optional<std::string> text;  // TOML in place of a file's content; `file` then only names it
-  std::vector<std::pair<std::string, std::string>> environment;  // names other than TIDEWIRE_* are skipped
-  std::vector<Flag> flags;
+  std::optional<std::string> file = {};  // a TOML file's path
+  std::optional<std::string> text = {};  // TOML in place of a file's content; `file` then only names it
+  std::vector<std::pair<std::string, std::string>> environment =
+      {};  // names other than TIDEWIRE_* are skipped
+  std::vector<Flag> flags = {};
   bool dev = false;
 };
 

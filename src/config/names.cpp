@@ -32,7 +32,7 @@ std::string_view nearest(std::string_view word, std::span<const std::string_view
   constexpr std::size_t kLongest = 100;
   if (word.empty() || word.size() > kLongest) return {};
   std::string_view best;
-  std::size_t least = std::max<std::size_t>(1, word.size() / 4) + 1;
+  std::size_t least = std::max<std::size_t>(1, word.size() / 3) + 1;
   for (const std::string_view candidate : candidates) {
     const std::size_t d = distance(word, candidate);
     if (d < least) {

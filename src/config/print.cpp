@@ -35,7 +35,7 @@ std::string comment_of(const Field<Owner>& field) {
   if (field.development_text != field.default_text)
     note(fmt::format("under --dev: {}", field.development_text));
   note(field.reloadable ? "reloaded on SIGHUP" : "needs a restart");
-  return fmt::format("# {} ({})\n", field.meaning, notes);
+  return fmt::format("# {}\n# ({})\n", field.meaning, notes);
 }
 
 // What `config print` shows of a value; `field` decides whether it is a secret.
@@ -69,12 +69,23 @@ void print_values(const Owner& owner, const std::string& prefix, const Loaded& l
   }
 }
 
+// As the table spells it: "60s" says more about a setting in seconds than "1m".
 template <class Owner>
-void print_commented(std::string_view heading, std::string& out) {
+std::string default_of(const Field<Owner>& field, const Owner& defaults) {
+  return field.type == "duration" && !field.default_text.empty() ? json_string(field.default_text)
+                                                                 : field.print(defaults);
+}
+
+// The keys of a table that exists only where an operator makes one.
+template <class Owner>
+void print_commented(std::string_view heading, Owner defaults, std::string& out) {
+  std::vector<ConfigProblem> ignored;
+  Report report{ignored};
   out += fmt::format("\n# --- {} ---\n\n", heading);
   for (const Field<Owner>& field : fields<Owner>()) {
-    const std::string text = field.default_text.empty() ? "\"\"" : json_string(field.default_text);
-    out += comment_of(field) + fmt::format("# {} = {}\n\n", field.key, text);
+    if (!field.default_text.empty())
+      field.assign(field, defaults, Value{Value::Text{std::string(field.default_text)}}, "", {}, report);
+    out += comment_of(field) + fmt::format("# {} = {}\n\n", field.key, default_of(field, defaults));
   }
 }
 
@@ -88,12 +99,14 @@ std::string print_defaults() {
       "comma-separated.\n"
       "# It wins over the file, and a flag wins over both.\n\n";
   for (const Field<Settings>& field : fields<Settings>())
-    out += comment_of(field) + fmt::format("{} = {}\n\n", field.key, field.print(settings));
-  print_commented<KeySettings>("a static key: [[auth.keys]], [[tenants.NAME.keys]]", out);
-  print_commented<ApiKeySettings>("an API key: [[api.keys]]", out);
-  print_commented<TenantSettings>("a tenant: [tenants.NAME]", out);
-  print_commented<NamespaceSettings>(
-      "a namespace: [namespaces.NAME]; a new one begins as the built-in of its kind", out);
+    out += comment_of(field) + fmt::format("{} = {}\n\n", field.key, default_of(field, settings));
+  print_commented("a static key: [[auth.keys]], [[tenants.NAME.keys]]", KeySettings{}, out);
+  print_commented("an API key: [[api.keys]]", ApiKeySettings{}, out);
+  TenantSettings tenant;
+  tenant.limits = settings.limits;
+  print_commented("a tenant: [tenants.NAME]", tenant, out);
+  print_commented("a namespace: [namespaces.NAME]; a new one begins as the built-in of its kind",
+                  NamespaceSettings{}, out);
   out += "\n# --- the built-in namespaces ---\n\n";
   const Loaded none;
   for (const auto& [name, space] : settings.namespaces) {

@@ -1,0 +1,82 @@
+#include "config_command.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "config/load.h"
+#include "config/print.h"
+
+namespace tidewire {
+
+namespace {
+
+constexpr int kConfigurationError = 2;
+
+struct Options {
+  std::string file;
+  bool dev = false;
+  bool defaults = false;
+};
+
+// The settings that `serve` would use, or nothing after every problem went to standard error.
+std::optional<config::Loaded> load_or_complain(const Options& options) {
+  config::LoadInput input;
+  if (!options.file.empty()) input.file = options.file;
+  input.environment = config::read_environment();
+  input.dev = options.dev;
+  auto loaded = config::load(input);
+  if (!loaded) {
+    for (const config::ConfigProblem& problem : loaded.error())
+      fmt::print(stderr, "error: {}\n", problem.to_string());
+    return std::nullopt;
+  }
+  for (const config::ConfigProblem& warning : loaded->warnings)
+    fmt::print(stderr, "warning: {}\n", warning.to_string());
+  return *std::move(loaded);
+}
+
+int print(const Options& options) {
+  if (options.defaults) {
+    fmt::print("{}", config::print_defaults());
+    return 0;
+  }
+  const auto loaded = load_or_complain(options);
+  if (!loaded) return kConfigurationError;
+  fmt::print("{}", config::print_effective(*loaded));
+  return 0;
+}
+
+int check(const Options& options) {
+  if (!load_or_complain(options)) return kConfigurationError;
+  fmt::print("the configuration is good\n");
+  return 0;
+}
+
+void add_source_options(CLI::App& command, Options& options) {
+  command.add_option("--config", options.file, "TOML file; the environment wins over it");
+  command.add_flag("--dev", options.dev, "With the development profile");
+}
+
+}  // namespace
+
+void add_config_command(CLI::App& app, int& exit_code) {
+  CLI::App* command = app.add_subcommand("config", "Shows and checks the configuration");
+  command->require_subcommand(1);
+  const auto options = std::make_shared<Options>();
+
+  CLI::App* printing = command->add_subcommand("print", "Prints the values in force, secrets masked");
+  add_source_options(*printing, *options);
+  printing->add_flag("--defaults", options->defaults, "Every key with its default, unit and meaning");
+  printing->callback([options, &exit_code] { exit_code = print(*options); });
+
+  CLI::App* checking = command->add_subcommand("check", "Exits 0 when the configuration is good, 2 when not");
+  add_source_options(*checking, *options);
+  checking->callback([options, &exit_code] { exit_code = check(*options); });
+}
+
+}  // namespace tidewire
