@@ -16,6 +16,7 @@ const kStableAfterMs = 5_000;
 const kBackoffBaseMs = 500;
 const kBackoffCapMs = 10_000;
 const kSlowDownMs = 30_000;
+const kSocketOpen = 1;
 
 /** Full jitter: anything between nothing and the exponential bound, so that clients cut off together spread out. */
 export function backoffMs(attempt, random = Math.random) {
@@ -237,7 +238,7 @@ export class Client {
   #after(link, ms, action) {
     const timer = setTimeout(() => {
       link.timers.delete(timer);
-      action();
+      if (this.#link === link) action();
     }, ms);
     link.timers.add(timer);
     return () => {
@@ -296,6 +297,8 @@ export class Client {
   }
 
   #send(link, message) {
+    // Between the other side's close and its event nothing can be sent; the event follows and ends the link.
+    if (link.socket.readyState !== kSocketOpen) return;
     const shown = message.token ? { ...message, token: "…" } : message;
     this.#emit("frame", { direction: "out", message: shown });
     link.socket.send(JSON.stringify(message));

@@ -12,7 +12,7 @@ const kGroupMs = 120_000;
 const kNames = ["Otter", "Puffin", "Heron", "Kelp", "Limpet", "Marlin", "Nautilus", "Osprey", "Plover", "Sanderling"];
 
 const $ = (id) => document.getElementById(id);
-const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
 
 function element(tag, className, text) {
   const made = document.createElement(tag);
@@ -314,16 +314,19 @@ class Members {
 // ---- the log of protocol messages
 
 class FrameLog {
+  #polls = new Set();
+
   constructor() {
     $("log-pings").addEventListener("change", () => {
-      for (const item of $("frames").children) item.hidden = this.#hides(item.dataset.type);
+      for (const item of $("frames").children) item.hidden = item.dataset.routine === "true" && !$("log-pings").checked;
     });
   }
 
   add(direction, message) {
     const item = element("li", "");
-    item.dataset.type = message.type;
-    item.hidden = this.#hides(message.type);
+    const routine = this.#isRoutine(direction, message);
+    item.dataset.routine = routine;
+    item.hidden = routine && !$("log-pings").checked;
     const frame = element("details", `frame ${direction}`);
     const summary = element("summary");
     const detail = [message.type, message.action, message.channel, message.code, message.seq && `#${message.seq}`];
@@ -338,17 +341,17 @@ class FrameLog {
     item.append(frame);
     const list = $("frames");
     list.prepend(item);
-    // Pings have their own fifty, so that a quiet minute does not push everything else out.
-    const alike = [...list.children].filter((other) => this.#isPing(other.dataset.type) === this.#isPing(message.type));
+    // What goes on by itself has its own fifty, so that a quiet minute does not push everything else out.
+    const alike = [...list.children].filter((other) => other.dataset.routine === String(routine));
     for (const old of alike.slice(kKeptFrames)) old.remove();
   }
 
-  #isPing(type) {
-    return type === "ping" || type === "pong";
-  }
-
-  #hides(type) {
-    return this.#isPing(type) && !$("log-pings").checked;
+  /** Pings and polls, and by their ids the replies to them. */
+  #isRoutine(direction, { type, action, id }) {
+    if (direction === "in") return this.#polls.delete(id);
+    const routine = type === "ping" || (type === "presence" && action === "get");
+    if (routine) this.#polls.add(id);
+    return routine;
   }
 }
 
@@ -388,7 +391,7 @@ function showState() {
   const { name, reason, retryAt, everOpen } = client.state;
   const seconds = Math.max(1, Math.ceil((retryAt - performance.now()) / 1000));
   const label = name === "closed" && reason ? `closed: ${reason}` : name === "reconnecting" ? `reconnecting in ${seconds} s` : name;
-  if ($("pill").textContent !== label) $("pill").textContent = label;
+  if ($("pill-text").textContent !== label) $("pill").title = $("pill-text").textContent = label;
   $("pill").dataset.state = name;
   $("members").classList.toggle("stale", name !== "open");
   $("cut").disabled = name !== "open";
@@ -530,8 +533,8 @@ function continued(message, resumedFrom) {
   } else if (message.reason === "trimmed") {
     transcript.note(`Back${away}. Some messages are no longer kept; what follows is what is.`, "warn");
   } else {
-    const fresh = `The room lives in the server's memory, and that started anew: epoch ${message.epoch}, from #1.`;
-    transcript.startEra(`Back${away}. ${fresh}`);
+    const why = `The server started anew, and so did this room: it lives in memory. Epoch ${message.epoch} begins.`;
+    transcript.startEra(`Back${away}. ${why}`);
   }
 }
 
