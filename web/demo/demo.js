@@ -393,6 +393,8 @@ function showState() {
   const label = name === "closed" && reason ? `closed: ${reason}` : name === "reconnecting" ? `reconnecting in ${seconds} s` : name;
   if ($("pill-text").textContent !== label) $("pill").title = $("pill-text").textContent = label;
   $("pill").dataset.state = name;
+  $("bar-latency").hidden = name !== "open";
+  if ($("spoken-state").textContent !== name) $("spoken-state").textContent = name;
   $("members").classList.toggle("stale", name !== "open");
   $("cut").disabled = name !== "open";
   const away = name === "closed" || name === "reconnecting" || (name === "connecting" && everOpen);
