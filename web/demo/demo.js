@@ -50,6 +50,7 @@ class Transcript {
   #bySeq = new Map();
   #era = 0;
   #unseen = 0;
+  #stuck = true;
   #me = "";
 
   constructor({ onRetry }) {
@@ -58,8 +59,6 @@ class Transcript {
     $("scroll").addEventListener("scroll", () => this.#atEnd() && this.#clearUnseen());
     new ResizeObserver(() => this.#stuck && this.#toEnd()).observe($("scroll"));
   }
-
-  #stuck = true;
 
   reset(me) {
     this.#me = me;
@@ -70,10 +69,6 @@ class Transcript {
     $("messages").replaceChildren();
     this.#clearUnseen();
     $("empty").hidden = false;
-  }
-
-  get isEmpty() {
-    return this.#entries.length === 0;
   }
 
   /** An own message before the server knows it. */
