@@ -85,10 +85,10 @@ export class Tab {
     return this.page.locator(`#pill[data-state="${name}"]`).waitFor();
   }
 
-  /** Until the tab is connected and shows this user as present. */
+  /** Until the tab is connected and the server has told it, on this connection, that these users are present. */
   async here(...names) {
     await this.state("open");
-    for (const name of names) await this.page.locator(`.member[data-user="${name}"]`).waitFor();
+    for (const name of names) await this.page.locator(`#members:not(.stale) .member[data-user="${name}"]`).waitFor();
   }
 
   /** Until the text stands in the transcript with a number; answers the number. */

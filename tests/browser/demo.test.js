@@ -177,6 +177,7 @@ test("a server that is restarted with a drain is followed too", async () => {
   const { ada, grace } = await twoPeople();
   for (const tab of [ada, grace]) tab.serverIsAway = true;
   assert.equal(await server.stop(), 0);
+  await Promise.all([ada.state("reconnecting"), grace.state("reconnecting")]);
   await server.restart();
   await Promise.all([ada.here("Ada", "Grace"), grace.here("Ada", "Grace")]);
   for (const tab of [ada, grace]) {

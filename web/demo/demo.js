@@ -263,6 +263,7 @@ class Members {
 
   replace(members) {
     this.#members = new Map(members.map((member) => [String(member.user.id), member]));
+    $("members").classList.remove("stale");
     this.#draw();
   }
 
@@ -390,7 +391,8 @@ function showState() {
   $("pill").dataset.state = name;
   $("bar-latency").hidden = name !== "open";
   if ($("spoken-state").textContent !== name) $("spoken-state").textContent = name;
-  $("members").classList.toggle("stale", name !== "open");
+  // Who was here is only what was known, until the server has said it anew.
+  if (name !== "open") $("members").classList.add("stale");
   $("cut").disabled = name !== "open";
   const away = name === "closed" || name === "reconnecting" || (name === "connecting" && everOpen);
   const why = reason ? ` (${reason})` : "";
