@@ -1,0 +1,153 @@
+// A Chromium with an empty profile, and the demo page in its tabs as a person meets it.
+
+import assert from "node:assert/strict";
+import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { chromium } from "playwright-core";
+
+const kDesktop = { width: 1240, height: 800 };
+const kPhone = { width: 390, height: 844 };
+
+export class Browser {
+  #profile = "";
+  #context = null;
+
+  static async launch() {
+    const browser = new Browser();
+    browser.#profile = await mkdtemp(join(tmpdir(), "tidewire-browser-profile-"));
+    browser.#context = await chromium.launchPersistentContext(browser.#profile, {
+      executablePath: process.env.TIDEWIRE_CHROMIUM ?? "/usr/bin/chromium",
+      viewport: kDesktop,
+      args: [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+      ],
+    });
+    browser.#context.setDefaultTimeout(30_000);
+    return browser;
+  }
+
+  async close() {
+    await this.#context.close();
+    await rm(this.#profile, { recursive: true, force: true });
+  }
+
+  /** A new tab with the demo page, past the name card. */
+  async join(serverUrl, name, room) {
+    const tab = new Tab(await this.#context.newPage());
+    await tab.join(serverUrl, name, room);
+    return tab;
+  }
+}
+
+export class Tab {
+  /** Every protocol message that arrived, in order, over all connections of this tab. */
+  received = [];
+  /** Set while the server is away: that a connection is refused then is what the test wants. */
+  serverIsAway = false;
+  #errors = [];
+
+  constructor(page) {
+    this.page = page;
+    page.on("pageerror", (error) => this.#errors.push(error.stack));
+    page.on("console", (message) => {
+      if (message.type() !== "error" && message.type() !== "warning") return;
+      const refused = /WebSocket connection to .* failed|ERR_CONNECTION_/.test(message.text());
+      if (!(refused && this.serverIsAway)) this.#errors.push(message.text());
+    });
+    page.on("websocket", (socket) => {
+      socket.on("framereceived", ({ payload }) => this.received.push(JSON.parse(payload)));
+    });
+  }
+
+  async join(serverUrl, name, room) {
+    await this.page.goto(`${serverUrl}/demo/`);
+    const gate = this.page.locator("#gate");
+    await gate.getByLabel("Name", { exact: true }).fill(name);
+    await gate.getByLabel("Room", { exact: true }).fill(room);
+    await gate.getByRole("button", { name: "Come in" }).click();
+    await this.here(name);
+  }
+
+  async say(text) {
+    await this.page.getByLabel("Message", { exact: true }).fill(text);
+    await this.page.getByRole("button", { name: "Send" }).click();
+  }
+
+  state(name) {
+    return this.page.locator(`#pill[data-state="${name}"]`).waitFor();
+  }
+
+  /** Until the tab is connected and the server has told it, on this connection, that these users are present. */
+  async here(...names) {
+    await this.state("open");
+    for (const name of names) await this.page.locator(`#members:not(.stale) .member[data-user="${name}"]`).waitFor();
+  }
+
+  /** Until the text stands in the transcript with a number; answers the number. */
+  async sees(text) {
+    const message = this.page.locator(".message[data-seq]").filter({ hasText: text });
+    await message.first().waitFor();
+    assert.equal(await message.count(), 1, `"${text}" stands there more than once`);
+    return Number(await message.getAttribute("data-seq"));
+  }
+
+  note(text) {
+    return this.page.locator(".note").filter({ hasText: text }).last().waitFor();
+  }
+
+  /** What the transcript shows of the present numbering: [seq, text] from top to bottom. */
+  transcript() {
+    return this.page.$$eval(".message[data-seq]:not(.past)", (items) =>
+      items.map((item) => [Number(item.dataset.seq), item.querySelector(".bubble").textContent]),
+    );
+  }
+
+  /** Every number is there once, in order, without a hole; and the client saw nothing missing or repeated either. */
+  async isContiguous() {
+    const numbers = (await this.transcript()).map(([seq]) => seq);
+    assert.deepEqual(
+      numbers,
+      numbers.map((_, i) => numbers[0] + i),
+      "sequence numbers are not contiguous",
+    );
+    assert.equal(await this.page.locator("#missed").textContent(), "0", "missed");
+    assert.equal(await this.page.locator("#repeated").textContent(), "0", "repeated");
+  }
+
+  presenceEvents() {
+    return this.received
+      .filter((message) => message.type === "presence_event")
+      .map((message) => `${message.action} ${message.member.user.id}`);
+  }
+
+  hasNoErrors() {
+    assert.deepEqual(this.#errors, []);
+  }
+
+  /** For human eyes, into the folder that TIDEWIRE_SCREENSHOTS names; nothing without it. */
+  async photograph(name) {
+    const folder = process.env.TIDEWIRE_SCREENSHOTS;
+    if (!folder) return;
+    await mkdir(folder, { recursive: true });
+    for (const [look, colorScheme, size] of [
+      ["light", "light", kDesktop],
+      ["dark", "dark", kDesktop],
+      ["phone-light", "light", kPhone],
+      ["phone-dark", "dark", kPhone],
+    ]) {
+      await this.page.emulateMedia({ colorScheme });
+      await this.page.setViewportSize(size);
+      await this.page.screenshot({ path: join(folder, `${name}-${look}.png`), fullPage: true });
+    }
+    await this.page.emulateMedia({ colorScheme: "light" });
+    await this.page.setViewportSize(kDesktop);
+  }
+}
