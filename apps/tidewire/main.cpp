@@ -1,0 +1,21 @@
+#include <CLI/CLI.hpp>
+
+#include "config_command.h"
+#include "serve_command.h"
+#include "token_command.h"
+
+int main(int argc, char** argv) {
+  CLI::App app("Tidewire, a self-hosted real-time server");
+  app.require_subcommand(1);
+  app.set_version_flag("--version", "tidewire " TIDEWIRE_VERSION);
+  int exit_code = 0;
+  tidewire::add_serve_command(app, exit_code);
+  tidewire::add_token_command(app, exit_code);
+  tidewire::add_config_command(app, exit_code);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  return exit_code;
+}

@@ -1,0 +1,255 @@
+#include "server/server.h"
+
+#include <fmt/format.h>
+#include <pthread.h>
+#include <signal.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstdio>
+#include <thread>
+
+#include "config/reload.h"
+#include "server/data_directory.h"
+#include "server/key_fetcher.h"
+#include "server/shard.h"
+#include "telemetry/log.h"
+
+namespace tidewire::server {
+
+namespace {
+
+constexpr int kExitFailed = 1;
+constexpr int kExitConfiguration = 2;
+constexpr std::int64_t kDrainMostMs = 5'000;  // protocol §9
+
+int complain(int exit_code, std::string_view message) {
+  fmt::print(stderr, "tidewire: {}\n", message);
+  return exit_code;
+}
+
+class Process {
+ public:
+  Process(ServeRequest request, config::Loaded loaded) : request_(std::move(request)), settings_(loaded.settings) {}
+
+  int run() {
+    start_log();
+    if (auto planned = plan(settings_); !planned) return complain(kExitConfiguration, planned.error());
+    if (settings_.tls()) {
+      auto tls = net::TlsContext::load(settings_.server.tls_cert, settings_.server.tls_key);
+      if (!tls) return complain(kExitConfiguration, tls.error().message);
+      tls_ = *tls;
+    }
+    auto data = DataDirectory::open(settings_.store.path);
+    if (!data) return complain(kExitFailed, data.error());
+    const auto address = net::SocketAddress::parse(settings_.server.listen);
+    if (!address) return complain(kExitConfiguration, address.error().message);
+    const auto cores = static_cast<std::int64_t>(std::max(1u, std::thread::hardware_concurrency()));
+    const int count = static_cast<int>(settings_.server.shards > 0 ? settings_.server.shards : cores);
+    auto sockets = net::open_listening_sockets(*address, count);
+    if (!sockets) return complain(kExitFailed, sockets.error().message);
+    const net::SocketAddress bound = sockets->front().address();
+
+    // Signals are taken by this thread alone; shards inherit the mask.
+    sigset_t signals;
+    sigemptyset(&signals);
+    for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, signal);
+    pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+    ::signal(SIGPIPE, SIG_IGN);
+
+    make_shards(static_cast<hub::ShardId>(count));
+    for (std::size_t i = 0; i < shards_.size(); ++i) shards_[i]->listen(std::move((*sockets)[i]));
+    for (auto& shard : shards_)
+      threads_.emplace_back([this, &shard] {
+        shard->run();
+        ++stopped_;
+      });
+    announce(bound);
+    wait(signals);
+    for (std::thread& thread : threads_) thread.join();
+    fetcher_.reset();
+    return 0;
+  }
+
+ private:
+  void start_log() {
+    telemetry::start_log({.level = static_cast<telemetry::LogLevel>(settings_.log.level),
+                          .format = static_cast<telemetry::LogFormat>(settings_.log.format)});
+  }
+
+  std::expected<void, std::string> plan(const config::Settings& settings) {
+    auto tenants = plan_tenants(settings, seeds_);
+    if (!tenants) return std::unexpected(tenants.error());
+    tenants_ = std::move(*tenants);
+    remarks_.clear();
+    namespaces_ = plan_namespaces(settings, remarks_);
+    return {};
+  }
+
+  Shard::Plan plan_for(hub::ShardId self) const {
+    return {.self = self,
+            .shards = static_cast<hub::ShardId>(shard_count_),
+            .seeds = seeds_,
+            .settings = settings_,
+            .tenants = tenants_,
+            .namespaces = namespaces_,
+            .echo = request_.echo,
+            .tls = tls_};
+  }
+
+  void make_shards(hub::ShardId count) {
+    shard_count_ = count;
+    const hub::Sessions::Shared shared{limits_, attempts_, guard::LimitKeys(seeds_.hash)};
+    for (hub::ShardId self = 0; self < count; ++self)
+      shards_.push_back(std::make_unique<Shard>(
+          plan_for(self), shared, Shard::Server{.need_keys = [this](hub::ShardId asker, hub::TenantId tenant) {
+            need_keys(asker, tenant);
+          }}));
+    std::vector<Shard*> all;
+    for (auto& shard : shards_) all.push_back(shard.get());
+    for (auto& shard : shards_) shard->meet(all);
+    fetcher_ = std::make_unique<KeyFetcher>(
+        shards_.front()->loop(),
+        auth::JwksRefresherOptions{.refresh_ms = settings_.auth.jwks_refresh_ms,
+                                   .min_refresh_ms = settings_.auth.jwks_min_refresh_ms},
+        KeyFetcher::Told{.keys = [this](hub::TenantId tenant, const std::shared_ptr<const auth::KeyRing>& keys) {
+                           on_all([tenant, keys](Shard& shard) { shard.set_keys(tenant, keys); });
+                         },
+                         .unchanged = [this] { on_all([](Shard& shard) { shard.keys_unchanged(); }); }});
+    fetcher_->set_sources(key_sources());
+  }
+
+  std::vector<KeySource> key_sources() const {
+    std::vector<KeySource> sources;
+    for (std::size_t i = 0; i < tenants_.size(); ++i)
+      if (!tenants_[i].jwks_url.empty())
+        sources.push_back({.tenant = static_cast<hub::TenantId>(i),
+                           .name = tenants_[i].name,
+                           .url = tenants_[i].jwks_url,
+                           .ring = tenants_[i].keys});
+    return sources;
+  }
+
+  void need_keys(hub::ShardId, hub::TenantId tenant) {
+    shards_.front()->loop().post([this, tenant] { fetcher_->need(tenant); });
+  }
+
+  template <class Action>
+  void on_all(Action action) {
+    for (auto& shard : shards_) {
+      Shard* target = shard.get();
+      target->loop().post([target, action] { action(*target); });
+    }
+  }
+
+  void announce(const net::SocketAddress& bound) {
+    for (const std::string& remark : remarks_) log::info(remark);
+    const bool has_keys = std::ranges::any_of(tenants_, [](const TenantPlan& tenant) {
+      return !tenant.keys->empty() || !tenant.jwks_url.empty();
+    });
+    if (!has_keys) log::warn("no key is configured: every token will be token_invalid");
+    if (settings_.development)
+      log::warn("development mode: anonymous connections, wide limits and a public secret; not for production");
+    std::printf("tidewire ready on %s://%s\n", settings_.tls() ? "https" : "http", bound.to_string().c_str());
+    std::fflush(stdout);
+    if (settings_.demo.enabled)
+      log::info("demo page", {{"url", fmt::format("{}://{}/demo/", settings_.tls() ? "https" : "http", bound.to_string())}});
+  }
+
+  // Until all shards have stopped.
+  void wait(const sigset_t& signals) {
+    bool draining = false;
+    while (stopped_ < threads_.size()) {
+      const timespec a_moment{.tv_sec = 0, .tv_nsec = 50'000'000};
+      const int signal = draining ? sigtimedwait(&signals, nullptr, &a_moment) : sigwaitinfo(&signals, nullptr);
+      if (signal == SIGHUP) {
+        reload();
+      } else if (signal == SIGTERM || signal == SIGINT) {
+        if (draining) {
+          telemetry::stop_log();
+          std::_Exit(0);
+        }
+        draining = true;
+        const std::int64_t within_ms = std::min(settings_.server.drain_timeout_ms, kDrainMostMs);
+        log::info("draining", {{"within_ms", within_ms}});
+        on_all([within_ms](Shard& shard) { shard.drain(within_ms); });
+      }
+    }
+  }
+
+  void reload() {
+    auto loaded = config::load(request_.input);
+    if (!loaded) {
+      for (const config::ConfigProblem& problem : loaded.error())
+        log::error("reload refused", {{"problem", problem.to_string()}});
+      return;
+    }
+    const config::Changes changes = config::compare(settings_, loaded->settings);
+    std::shared_ptr<const net::TlsContext> tls = tls_;
+    if (settings_.tls()) {
+      // The files may have changed where their names have not.
+      auto fresh = net::TlsContext::load(settings_.server.tls_cert, settings_.server.tls_key);
+      if (!fresh) return log::error("reload refused", {{"problem", fresh.error().message}});
+      tls = *fresh;
+    }
+    const config::Settings merged = config::apply_reload(settings_, loaded->settings);
+    if (auto planned = plan(merged); !planned) return log::error("reload refused", {{"problem", planned.error()}});
+    settings_ = merged;
+    tls_ = tls;
+    telemetry::set_log_level(static_cast<telemetry::LogLevel>(settings_.log.level));
+    for (const std::string& key : changes.needs_restart) log::warn("needs a restart", {{"key", key}});
+    for (const std::string& key : changes.reloadable) log::info("reloaded", {{"key", key}});
+    // Each shard gets its own copy of the plan, since this thread may reload again meanwhile.
+    struct Copy {
+      config::Settings settings;
+      std::vector<TenantPlan> tenants;
+      std::vector<hub::Namespace> namespaces;
+    };
+    auto copy = std::make_shared<const Copy>(Copy{settings_, tenants_, namespaces_});
+    for (hub::ShardId self = 0; self < shard_count_; ++self)
+      shards_[self]->loop().post([this, self, copy, tls] {
+        shards_[self]->reload({.self = self,
+                               .shards = shard_count_,
+                               .seeds = seeds_,
+                               .settings = copy->settings,
+                               .tenants = copy->tenants,
+                               .namespaces = copy->namespaces,
+                               .echo = request_.echo,
+                               .tls = tls});
+      });
+    shards_.front()->loop().post([this, sources = key_sources()] { fetcher_->set_sources(sources); });
+    log::info("reload done");
+  }
+
+  ServeRequest request_;
+  config::Settings settings_;
+  const Seeds seeds_ = draw_seeds();
+  guard::SharedLimits limits_;
+  guard::Attempts attempts_{seeds_.names};
+  std::vector<TenantPlan> tenants_;
+  std::vector<hub::Namespace> namespaces_;
+  std::vector<std::string> remarks_;
+  std::shared_ptr<const net::TlsContext> tls_;
+  hub::ShardId shard_count_ = 1;
+  std::vector<std::unique_ptr<Shard>> shards_;
+  std::unique_ptr<KeyFetcher> fetcher_;
+  std::vector<std::thread> threads_;
+  std::atomic<std::size_t> stopped_{0};
+};
+
+}  // namespace
+
+int serve(const ServeRequest& request) {
+  auto loaded = config::load(request.input);
+  if (!loaded) {
+    for (const config::ConfigProblem& problem : loaded.error()) complain(0, problem.to_string());
+    return kExitConfiguration;
+  }
+  for (const config::ConfigProblem& warning : loaded->warnings)
+    fmt::print(stderr, "tidewire: warning: {}\n", warning.to_string());
+  const int exit_code = Process(request, std::move(*loaded)).run();
+  telemetry::stop_log();
+  return exit_code;
+}
+
+}  // namespace tidewire::server

@@ -1,0 +1,222 @@
+#include "server/shard.h"
+
+#include <algorithm>
+
+#include "auth/jwt.h"
+#include "telemetry/log.h"
+
+namespace tidewire::server {
+
+namespace {
+
+constexpr std::int64_t kTickMs = 100;
+
+hub::Tenants make_tenants(const std::vector<TenantPlan>& plans,
+                          const std::shared_ptr<const auth::RevocationList>& revocations) {
+  hub::Tenants tenants;
+  for (const TenantPlan& plan : plans)
+    tenants.push_back({.id = static_cast<hub::TenantId>(tenants.size()),
+                       .name = plan.name,
+                       .limits = plan.limits,
+                       .verifier = auth::Verifier(plan.verifier, plan.keys, revocations)});
+  return tenants;
+}
+
+std::vector<std::pair<std::string, hub::TenantId>> hosts_of(const std::vector<TenantPlan>& plans) {
+  std::vector<std::pair<std::string, hub::TenantId>> hosts;
+  for (std::size_t i = 0; i < plans.size(); ++i)
+    for (const std::string& host : plans[i].hosts) hosts.emplace_back(host, static_cast<hub::TenantId>(i));
+  return hosts;
+}
+
+// The host without its port.
+std::string_view host_name(std::string_view host) {
+  const std::size_t colon = host.rfind(':');
+  return colon == std::string_view::npos || host.find(']', colon) != std::string_view::npos ? host
+                                                                                            : host.substr(0, colon);
+}
+
+}  // namespace
+
+Shard::Shard(const Plan& plan, hub::Sessions::Shared shared, Server server)
+    : self_(plan.self),
+      echo_(plan.echo),
+      server_(std::move(server)),
+      inbox_(loop_.waker()),
+      outgoing_(plan.shards),
+      tls_(plan.tls),
+      revocations_(std::make_shared<auth::RevocationList>()),
+      namespaces_(plan.namespaces),
+      tenants_(make_tenants(plan.tenants, revocations_)),
+      hosts_(hosts_of(plan.tenants)),
+      shared_(shared),
+      home_(home_options(plan.settings, plan.seeds), namespaces_, plan.seeds.names + plan.self,
+            [this](hub::ShardId to, hub::Message&& message) { post(to, std::move(message)); }),
+      gateway_(gateway_options(plan.settings, plan.echo), loop_, tenants_, shared,
+               plan.seeds.names ^ (std::uint64_t{plan.self + 1u} << 32)),
+      sessions_(session_options(plan.settings, plan.seeds, plan.self, plan.shards), namespaces_, tenants_, shared,
+                gateway_, [this](hub::ShardId to, hub::Message&& message) { post(to, std::move(message)); }),
+      calls_(plan.self, plan.shards, plan.seeds.hash, namespaces_,
+             [this](hub::ShardId to, hub::Message&& message) { post(to, std::move(message)); }),
+      router_(api_options(plan.settings, plan.tenants), calls_, tenants_, shared,
+              {.fetch_keys = [this](hub::TenantId tenant) { server_.need_keys(self_, tenant); },
+               .revoke =
+                   [this](hub::TenantId tenant, std::string user, std::int64_t before_ms,
+                          std::function<void(std::uint64_t)> done) {
+                     calls_.ask_all(hub::RevokeUser{.tenant = tenant, .user_id = std::move(user), .before_ms = before_ms},
+                                    [done = std::move(done)](const hub::AnswerPart& sum) { done(sum.count); });
+                   },
+               .health = [this] { return api::Health{.draining = gateway_.draining()}; }}),
+      ticker_([this] { tick(); }) {
+  gateway_.connect(
+      sessions_,
+      [this](Handle connection, const wire::HttpRequest& request, const IpAddress& client) {
+        router_.handle(request, client, loop_.now(), [this, connection](const wire::HttpAnswer& answer) {
+          gateway_.respond(connection, answer);
+        });
+      },
+      [this](std::string_view host, std::string_view token) { return tenant_for(host, token); },
+      [this](hub::TenantId tenant) { server_.need_keys(self_, tenant); });
+  loop_.on_wake([this] {
+    inbox_.take(inbox_now_);
+    for (hub::Envelope& envelope : inbox_now_) dispatch(envelope.from, std::move(envelope.message));
+    inbox_now_.clear();
+  });
+  loop_.on_turn_end([this] { end_turn(); });
+  loop_.timers().schedule(ticker_, loop_.now().mono_ms() + kTickMs);
+}
+
+void Shard::listen(net::ListeningSocket socket) {
+  listener_ = std::make_unique<net::Listener>(
+      loop_, std::move(socket), [this](int fd, const net::SocketAddress& peer) { accept(fd, peer); });
+}
+
+void Shard::accept(int fd, const net::SocketAddress& peer) {
+  const auto bytes = peer.ip_bytes();
+  gateway_.accept(tls_ ? net::Stream::tls_server(fd, *tls_) : net::Stream(fd), IpAddress::from_v6(bytes));
+}
+
+// By Host, else by what the token claims, else `default` (protocol §9, tenants).
+hub::TenantId Shard::tenant_for(std::string_view host, std::string_view token) const {
+  const auto by_host = std::ranges::find(hosts_, host_name(host), &std::pair<std::string, hub::TenantId>::first);
+  if (by_host != hosts_.end()) return by_host->second;
+  if (tenants_.size() == 1 || token.empty()) return 0;
+  const auto claimed = auth::claimed_tenant(token);
+  const auto named = claimed ? std::ranges::find(tenants_, *claimed, &hub::Tenant::name) : tenants_.end();
+  return named == tenants_.end() ? hub::TenantId{0} : named->id;
+}
+
+void Shard::post(hub::ShardId to, hub::Message&& message) {
+  if (to == self_)
+    local_.push_back(std::move(message));
+  else
+    outgoing_[to].push_back({.from = self_, .message = std::move(message)});
+}
+
+void Shard::dispatch(hub::ShardId from, hub::Message&& message) {
+  const Time& now = loop_.now();
+  std::visit(
+      [&](auto&& body) {
+        using Body = std::decay_t<decltype(body)>;
+        if constexpr (std::is_same_v<Body, hub::Ask>) {
+          answer(from, std::move(body));
+        } else if constexpr (std::is_same_v<Body, hub::Answer> || std::is_same_v<Body, hub::ChannelInfoResult>) {
+          const hub::ReplyTo to = body.reply;
+          calls_.handle(to, std::move(body));
+        } else if constexpr (requires { home_.handle(from, std::move(body), now); }) {
+          home_.handle(from, std::move(body), now);
+        } else if constexpr (requires { body.reply; }) {
+          const hub::ReplyTo to = body.reply;
+          if (to.kind == hub::ReplyTo::Kind::call)
+            calls_.handle(to, std::move(body));
+          else
+            sessions_.handle(std::move(body), now);
+        } else {
+          sessions_.handle(std::move(body), now);
+        }
+      },
+      std::move(message));
+}
+
+void Shard::answer(hub::ShardId from, hub::Ask&& ask) {
+  // The list must know before connections are judged by it.
+  if (const auto* revoke = std::get_if<hub::RevokeUser>(&ask.question)) {
+    const auto added = revocations_->add({.tenant = tenants_[revoke->tenant].name,
+                                          .user_id = revoke->user_id,
+                                          .revoked_before_ms = revoke->before_ms});
+    if (!added) log::error("revocation not kept", {{"reason", added.error().message}});
+  }
+  hub::AnswerPart part = sessions_.answer(ask.question, loop_.now());
+  if (const auto* list = std::get_if<hub::ListChannels>(&ask.question)) part.channels = home_.list(*list);
+  if (std::holds_alternative<hub::CountThings>(ask.question)) {
+    const gateway::GatewayCounts& counts = gateway_.counts();
+    part.counts.channels = home_.size();
+    part.counts.messages_out = counts.messages_out;
+    part.counts.bytes_in = counts.bytes_in;
+    part.counts.bytes_out = counts.bytes_out;
+    part.counts.loop_lag_us = static_cast<std::uint64_t>(loop_.take_longest_turn_us());
+  }
+  post(from, hub::Answer{.reply = ask.reply, .part = std::move(part)});
+}
+
+void Shard::dispatch_local() {
+  while (!local_.empty()) {
+    local_now_.swap(local_);
+    for (hub::Message& message : local_now_) dispatch(self_, std::move(message));
+    local_now_.clear();
+  }
+}
+
+void Shard::end_turn() {
+  dispatch_local();
+  gateway_.end_turn();
+  for (std::size_t to = 0; to < outgoing_.size(); ++to)
+    if (!outgoing_[to].empty()) shards_[to]->inbox().push(outgoing_[to]);
+  // What the end of the turn has caused is the next turn's, which then does not wait.
+  if (!local_.empty()) loop_.defer([] {});
+  if (drain_by_ms_ != 0 && (gateway_.size() == 0 || loop_.now().mono_ms() >= drain_by_ms_)) loop_.stop();
+}
+
+void Shard::tick() {
+  loop_.timers().schedule(ticker_, loop_.now().mono_ms() + kTickMs);
+  home_.tick(loop_.now());
+  if (self_ == 0) {
+    shared_.limits.sweep(loop_.now().mono_ms());
+    shared_.attempts.sweep(loop_.now().mono_ms());
+  }
+}
+
+void Shard::set_keys(hub::TenantId tenant, std::shared_ptr<const auth::KeyRing> keys) {
+  tenants_[tenant].verifier.set_keys(std::move(keys));
+  keys_unchanged();
+}
+
+void Shard::keys_unchanged() {
+  gateway_.keys_changed();
+  router_.keys_changed(loop_.now());
+}
+
+void Shard::reload(const Plan& plan) {
+  tls_ = plan.tls;
+  namespaces_.replace(plan.namespaces);
+  hosts_ = hosts_of(plan.tenants);
+  for (const TenantPlan& tenant : plan.tenants) {
+    const auto found = std::ranges::find(tenants_, tenant.name, &hub::Tenant::name);
+    if (found == tenants_.end()) continue;  // a new tenant needs a restart, which the log says
+    found->limits = tenant.limits;
+    found->verifier.set_options(tenant.verifier);
+    // With a key set the new ring comes when it has been fetched; until then the old one serves.
+    if (tenant.keys->jwks_state() == auth::JwksState::not_configured) found->verifier.set_keys(tenant.keys);
+  }
+  gateway_.set_options(gateway_options(plan.settings, echo_));
+  sessions_.reload(session_options(plan.settings, plan.seeds, self_, plan.shards));
+  router_.reload(api_options(plan.settings, plan.tenants));
+}
+
+void Shard::drain(std::int64_t within_ms) {
+  if (drain_by_ms_ != 0) return;
+  drain_by_ms_ = loop_.now().mono_ms() + within_ms + 500;  // a moment for the last close frames
+  gateway_.drain(within_ms);
+}
+
+}  // namespace tidewire::server

@@ -1,0 +1,96 @@
+// One event loop with its connections, the channels whose home it is, and its own copy of the rules.
+//
+// Everything in here belongs to the shard's thread, but inbox() and loop().post(). Shards talk through
+// mailboxes, in whole batches once a turn.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "api/router.h"
+#include "auth/revocation.h"
+#include "gateway/gateway.h"
+#include "hub/calls.h"
+#include "hub/home.h"
+#include "hub/namespaces.h"
+#include "hub/sessions.h"
+#include "net/listener.h"
+#include "net/loop.h"
+#include "net/mailbox.h"
+#include "net/tls.h"
+#include "server/wiring.h"
+
+namespace tidewire::server {
+
+class Shard {
+ public:
+  struct Plan {
+    hub::ShardId self = 0;
+    hub::ShardId shards = 1;
+    Seeds seeds;
+    const config::Settings& settings;
+    const std::vector<TenantPlan>& tenants;
+    const std::vector<hub::Namespace>& namespaces;
+    bool echo = false;
+    std::shared_ptr<const net::TlsContext> tls;
+  };
+  // What the shards need of the server; called on the shard's thread.
+  struct Server {
+    std::function<void(hub::ShardId asker, hub::TenantId)> need_keys;
+  };
+
+  Shard(const Plan& plan, hub::Sessions::Shared shared, Server server);
+  // Once, when all shards exist and before any runs.
+  void meet(std::vector<Shard*> shards) { shards_ = std::move(shards); }
+  void listen(net::ListeningSocket socket);
+
+  void run() { loop_.run(); }
+  net::Loop& loop() { return loop_; }
+  net::Mailbox<hub::Envelope>& inbox() { return inbox_; }
+
+  // On the shard's thread:
+  void reload(const Plan& plan);
+  void set_keys(hub::TenantId tenant, std::shared_ptr<const auth::KeyRing> keys);
+  void keys_unchanged();  // a fetch failed; whoever waited gets its answer
+  // Stops the loop once all connections are gone, or at the deadline.
+  void drain(std::int64_t within_ms);
+
+ private:
+  void post(hub::ShardId to, hub::Message&& message);
+  void dispatch(hub::ShardId from, hub::Message&& message);
+  void dispatch_local();
+  void answer(hub::ShardId from, hub::Ask&& ask);
+  void end_turn();
+  void tick();
+  hub::TenantId tenant_for(std::string_view host, std::string_view token) const;
+  void accept(int fd, const net::SocketAddress& peer);
+
+  hub::ShardId self_;
+  bool echo_;
+  Server server_;
+  net::Loop loop_;
+  net::Mailbox<hub::Envelope> inbox_;
+  std::vector<hub::Envelope> inbox_now_;
+  std::vector<Shard*> shards_;
+  std::vector<std::vector<hub::Envelope>> outgoing_;
+  std::vector<hub::Message> local_;
+  std::vector<hub::Message> local_now_;
+
+  std::shared_ptr<const net::TlsContext> tls_;
+  std::shared_ptr<auth::RevocationList> revocations_;
+  hub::Namespaces namespaces_;
+  hub::Tenants tenants_;
+  std::vector<std::pair<std::string, hub::TenantId>> hosts_;
+  hub::Sessions::Shared shared_;
+  hub::Home home_;
+  gateway::Gateway gateway_;
+  hub::Sessions sessions_;
+  hub::Calls calls_;
+  api::Router router_;
+  net::FunctionTimer ticker_;
+  std::int64_t drain_by_ms_ = 0;
+  std::unique_ptr<net::Listener> listener_;
+};
+
+}  // namespace tidewire::server

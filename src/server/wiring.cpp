@@ -1,0 +1,183 @@
+#include "server/wiring.h"
+
+#include <fmt/format.h>
+#include <openssl/rand.h>
+
+#include <algorithm>
+#include <fstream>
+#include <iterator>
+
+#include "auth/jwk.h"
+
+namespace tidewire::server {
+
+namespace {
+
+hub::TenantLimits tenant_limits(const config::LimitSettings& limits, const config::AuthSettings& auth) {
+  return {.guard = {.messages_per_minute = limits.messages_per_minute,
+                    .burst = limits.burst,
+                    .penalty_ms = limits.penalty_ms,
+                    .adaptive = limits.adaptive,
+                    .dry_run = limits.dry_run,
+                    .connections = limits.connections,
+                    .connections_per_user = limits.connections_per_user,
+                    .connections_per_address = limits.connections_per_address,
+                    .malformed_per_minute = limits.malformed_per_minute,
+                    .frames_per_second = limits.frames_per_second,
+                    .attempts_per_minute = auth.attempts_per_minute,
+                    .attempts_penalty_ms = auth.attempts_penalty_ms},
+          .message_bytes = static_cast<std::size_t>(limits.message_bytes),
+          .json_depth = static_cast<int>(limits.json_depth),
+          .channels = static_cast<std::size_t>(limits.channels)};
+}
+
+std::expected<std::vector<auth::Key>, std::string> static_keys(const std::string& hs256_secret,
+                                                               const std::vector<config::KeySettings>& keys) {
+  std::vector<auth::Key> out;
+  if (!hs256_secret.empty()) {
+    auto key = auth::Key::from_secret({}, auth::Algorithm::HS256, hs256_secret);
+    if (!key) return std::unexpected("auth.hs256_secret: " + key.error());
+    out.push_back(std::move(*key));
+  }
+  for (const config::KeySettings& setting : keys) {
+    std::string text;
+    if (!setting.file.empty()) {
+      std::ifstream file(setting.file, std::ios::binary);
+      if (!file) return std::unexpected(fmt::format("the key file {} can't be read", setting.file));
+      text.assign(std::istreambuf_iterator<char>(file), {});
+    }
+    auto key = auth::parse_static_key(
+        {.alg = setting.alg, .kid = setting.kid, .secret = setting.secret, .text = std::move(text)});
+    if (!key) return std::unexpected(fmt::format("auth.keys (kid `{}`): {}", setting.kid, key.error()));
+    out.push_back(std::move(*key));
+  }
+  return out;
+}
+
+hub::Access access_of(config::Access access) {
+  switch (access) {
+    case config::Access::anyone: return hub::Access::anyone;
+    case config::Access::authenticated: return hub::Access::authenticated;
+    default: return hub::Access::server;  // the others belong to kinds that have an owner
+  }
+}
+
+}  // namespace
+
+Seeds draw_seeds() {
+  Seeds seeds;
+  RAND_bytes(reinterpret_cast<unsigned char*>(&seeds.hash), sizeof seeds.hash);
+  RAND_bytes(reinterpret_cast<unsigned char*>(&seeds.names), sizeof seeds.names);
+  RAND_bytes(seeds.tokens.data(), static_cast<int>(seeds.tokens.size()));
+  return seeds;
+}
+
+std::expected<std::vector<TenantPlan>, std::string> plan_tenants(const config::Settings& settings, const Seeds& seeds) {
+  std::vector<TenantPlan> plans;
+  const auto add = [&](const std::string& name, const config::TenantSettings& tenant) -> std::expected<void, std::string> {
+    auto keys = static_keys(tenant.hs256_secret, tenant.keys);
+    if (!keys) return std::unexpected(std::move(keys.error()));
+    auth::VerifierOptions verifier{.tenant = name,
+                                   .issuer = tenant.issuer,
+                                   .audience = {},
+                                   .leeway_ms = settings.auth.leeway_ms,
+                                   .require_exp = settings.auth.require_exp,
+                                   .user_claim = settings.auth.user_claim,
+                                   .type_claim = settings.auth.type_claim,
+                                   .name_claim = settings.auth.name_claim,
+                                   .preset = settings.auth.preset == config::AuthPreset::supabase
+                                                 ? auth::Preset::supabase
+                                                 : auth::Preset::none,
+                                   .digest_key = seeds.tokens};
+    if (!tenant.audience.empty()) verifier.audience.push_back(tenant.audience);
+    const auto jwks = tenant.jwks_url.empty() ? auth::JwksState::not_configured : auth::JwksState::never_fetched;
+    plans.push_back({.name = name,
+                     .hosts = tenant.hosts,
+                     .jwks_url = tenant.jwks_url,
+                     .limits = tenant_limits(tenant.limits, settings.auth),
+                     .verifier = std::move(verifier),
+                     .keys = std::make_shared<const auth::KeyRing>(std::move(*keys), jwks)});
+    return {};
+  };
+  const config::TenantSettings by_default{.hosts = {},
+                                          .hs256_secret = settings.auth.hs256_secret,
+                                          .keys = settings.auth.keys,
+                                          .jwks_url = settings.auth.jwks_url,
+                                          .issuer = settings.auth.issuer,
+                                          .audience = settings.auth.audience,
+                                          .api_key = {},
+                                          .limits = settings.limits};
+  if (auto added = add("default", by_default); !added) return std::unexpected(added.error());
+  for (const auto& [name, tenant] : settings.tenants)
+    if (auto added = add(name, tenant); !added) return std::unexpected(fmt::format("tenants.{}: {}", name, added.error()));
+  return plans;
+}
+
+std::vector<hub::Namespace> plan_namespaces(const config::Settings& settings, std::vector<std::string>& remarks) {
+  std::vector<hub::Namespace> out;
+  for (const auto& [name, setting] : settings.namespaces) {
+    if (setting.kind != config::Kind::stream) {
+      remarks.push_back(fmt::format("namespace `{}` is off: this version serves the kind `stream` only", name));
+      continue;
+    }
+    if (setting.durability == config::Durability::disk)
+      remarks.push_back(fmt::format("namespace `{}` is kept in memory: this version has no disk store yet", name));
+    out.push_back({.name = name,
+                   .kind = hub::Kind::stream,
+                   .durability = hub::Durability::memory,
+                   .history_messages = static_cast<std::size_t>(setting.history_messages),
+                   .history_ttl_ms = setting.history_ttl_ms,
+                   .subscribe = access_of(setting.subscribe),
+                   .publish = access_of(setting.publish),
+                   .presence = setting.presence,
+                   .priority = static_cast<hub::Priority>(setting.priority)});
+  }
+  return out;
+}
+
+gateway::GatewayOptions gateway_options(const config::Settings& settings, bool echo) {
+  gateway::GatewayOptions options{
+      .echo = echo,
+      .reject_with_http = settings.auth.reject == config::RejectStyle::http,
+      .compression = static_cast<wire::DeflateMode>(0),
+      .compression_min_bytes = static_cast<std::size_t>(settings.compression.min_bytes),
+      .message_bytes = static_cast<std::size_t>(settings.limits.message_bytes),
+      .fragments = static_cast<std::uint32_t>(settings.limits.fragments),
+      .outbound_bytes = static_cast<std::size_t>(settings.limits.outbound_bytes),
+      .message_timeout_ms = settings.limits.message_timeout_ms,
+      .heartbeat_ms = settings.heartbeat.interval_ms,
+      .write_timeout_ms = settings.server.write_timeout_ms,
+      .close_timeout_ms = settings.server.close_timeout_ms,
+      .header_timeout_ms = settings.server.header_timeout_ms,
+      .idle_timeout_ms = settings.server.idle_timeout_ms,
+      .allowed_origins = settings.server.allowed_origins,
+      .trusted_proxies = {}};
+  switch (settings.compression.mode) {
+    case config::Compression::shared: options.compression = wire::DeflateMode::shared; break;
+    case config::Compression::dedicated: options.compression = wire::DeflateMode::dedicated; break;
+    case config::Compression::off: options.compression = wire::DeflateMode::off; break;
+  }
+  if (options.allowed_origins.empty()) options.allowed_origins = {"same-host"};
+  for (const std::string& text : settings.server.trusted_proxies)
+    if (const auto prefix = IpPrefix::parse(text)) options.trusted_proxies.push_back(*prefix);
+  return options;
+}
+
+hub::HomeOptions home_options(const config::Settings& settings, const Seeds& seeds) {
+  return {.idempotency_window_ms = settings.limits.idempotency_window_ms,
+          .presence_grace_ms = settings.presence.grace_ms,
+          .hash_seed = seeds.hash};
+}
+
+hub::SessionOptions session_options(const config::Settings& settings, const Seeds& seeds, hub::ShardId self,
+                                    hub::ShardId shards) {
+  return {.self = self,
+          .shards = shards,
+          .hash_seed = seeds.hash,
+          .auth_required = settings.auth.required,
+          .auth_timeout_ms = settings.auth.timeout_ms,
+          .heartbeat_ms = settings.heartbeat.interval_ms,
+          .anonymous_capabilities = settings.auth.anonymous_capabilities};
+}
+
+}  // namespace tidewire::server
