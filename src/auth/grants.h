@@ -23,8 +23,8 @@ inline constexpr std::size_t kMaxGrantPatternBytes = 512;  // after `{user}` is 
 enum class Action : std::uint8_t { subscribe = 1, publish = 2, presence = 4, history = 8 };
 
 struct Grant {
-  std::string channels;      // a pattern in which only `*` is special
-  std::uint8_t actions = 0;  // bits of Action
+  std::string channels = {};  // a pattern in which only `*` is special
+  std::uint8_t actions = 0;   // bits of Action
 
   friend bool operator==(const Grant&, const Grant&) = default;
 };

@@ -15,14 +15,14 @@
 namespace tidewire::auth {
 
 struct Identity {
-  std::string user_id;        // the string form: identity is this, `1` and `"1"` are one user
+  std::string user_id = {};   // the string form: identity is this, `1` and `"1"` are one user
   bool id_is_number = false;  // how the token spelled it, kept on the wire
   std::string type = "user";
-  std::string name;  // empty: none, or not configured
-  std::optional<std::int64_t> expires_at_ms;
-  std::optional<std::int64_t> issued_at_ms;
-  std::vector<Grant> grants;
-  std::string tenant;
+  std::string name = {};  // empty: none, or not configured
+  std::optional<std::int64_t> expires_at_ms = {};
+  std::optional<std::int64_t> issued_at_ms = {};
+  std::vector<Grant> grants = {};
+  std::string tenant = {};
 
   bool allows(Action action, std::string_view channel) const { return auth::allows(grants, action, channel); }
 };

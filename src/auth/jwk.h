@@ -17,8 +17,8 @@ inline constexpr std::size_t kMaxJwksBytes = 512 * 1024;
 inline constexpr std::size_t kMaxJwksKeys = 128;
 
 struct JwkSet {
-  std::vector<Key> keys;
-  std::vector<std::string> skipped;  // one sentence for each key that was left out, for the log
+  std::vector<Key> keys = {};
+  std::vector<std::string> skipped = {};  // one sentence for each key that was left out, for the log
 };
 
 // The public signing keys of a JWK Set. Left out, each with a sentence: `oct` keys, keys not for
@@ -29,10 +29,10 @@ std::expected<JwkSet, std::string> parse_jwks(std::string_view body);
 // One `[[auth.keys]]` entry. `secret` for HS algorithms, else `text`: the content of a PEM or JWK
 // file. `alg` may be empty where the JWK names it or the key's type leaves no choice.
 struct StaticKeySource {
-  std::string alg;
-  std::string kid;     // empty: the JWK's own, or none
-  std::string secret;  // exactly one of `secret` and `text`
-  std::string text;
+  std::string alg = {};
+  std::string kid = {};     // empty: the JWK's own, or none
+  std::string secret = {};  // exactly one of `secret` and `text`
+  std::string text = {};
 };
 
 // An error is a sentence for the operator that never repeats key material. A private PEM key is

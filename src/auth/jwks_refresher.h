@@ -27,8 +27,8 @@ class JwksRefresher {
   // `ring` holds the static keys, in JwksState::never_fetched. The first fetch is due at once.
   JwksRefresher(JwksRefresherOptions options, std::shared_ptr<const KeyRing> ring);
 
-  // A token named a key that the ring does not have. `wait`: a fetch is under way or due now, whose
-  // end is worth waiting for. `give_up`: the set was asked for less than min_refresh ago.
+  // A token named a key that the ring does not have. `wait`: a fetch is under way or due now; verify
+  // once more when it has ended. `give_up`: the last one began less than min_refresh ago.
   enum class Demand : std::uint8_t { wait, give_up };
   Demand need_keys(Time now);
 
@@ -40,9 +40,9 @@ class JwksRefresher {
   void started(Time now);
 
   struct Update {
-    bool read = false;                 // false: the body was no JWK Set, and counts as a failure
-    bool changed = false;              // the ring is another one: pass it on
-    std::vector<std::string> remarks;  // for the log: why it is no set, or which keys were left out
+    bool read = false;                      // false: the body was no JWK Set, and counts as a failure
+    bool changed = false;                   // the ring is another one: pass it on
+    std::vector<std::string> remarks = {};  // for the log: why it is no set, or which keys were left out
   };
   Update fetched(std::string_view body, Time now);
   void failed(Time now);
@@ -60,7 +60,6 @@ class JwksRefresher {
   JwksRefresherOptions options_;
   std::shared_ptr<const KeyRing> ring_;
   bool under_way_ = false;
-  bool ever_started_ = false;
   std::int64_t last_started_us_ = 0;
   std::int64_t next_us_ = INT64_MIN;
   std::uint32_t failures_ = 0;

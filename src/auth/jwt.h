@@ -23,13 +23,13 @@ inline constexpr std::int64_t kMaxTokenTimeMs = (std::int64_t{1} << 53) - 1;
 
 struct DecodedJwt {
   Algorithm algorithm = Algorithm::HS256;
-  std::optional<std::string> kid;
-  JsonValue claims;                           // an object
-  std::optional<std::int64_t> expires_at_ms;  // `exp`, fractions rounded down to a millisecond
-  std::optional<std::int64_t> not_before_ms;  // `nbf`
-  std::optional<std::int64_t> issued_at_ms;   // `iat`
-  std::string_view signing_input;             // the first two segments and the dot between
-  std::string signature;                      // raw bytes
+  std::optional<std::string> kid = {};
+  JsonValue claims;                                // an object
+  std::optional<std::int64_t> expires_at_ms = {};  // `exp`, fractions rounded down to a millisecond
+  std::optional<std::int64_t> not_before_ms = {};  // `nbf`
+  std::optional<std::int64_t> issued_at_ms = {};   // `iat`
+  std::string_view signing_input = {};             // the first two segments and the dot between
+  std::string signature = {};                      // raw bytes
 };
 
 // Protocol §2. token_missing: empty. token_malformed: over kMaxTokenBytes, not three segments of

@@ -40,6 +40,9 @@ class Key {
   // where `algorithm` is not one of the key's.
   bool verifies(Algorithm algorithm, std::string_view input, std::string_view signature) const;
 
+  // The HMAC of `input`, raw: for minting. Only of a secret.
+  std::string sign(std::string_view input) const;
+
   // Two keys with equal fingerprints verify the same tokens. Not reversible.
   const std::array<std::uint8_t, 32>& fingerprint() const { return fingerprint_; }
 

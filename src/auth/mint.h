@@ -23,27 +23,27 @@ inline constexpr std::string_view kDevelopmentSecret = "development-secret-not-f
 using MintUser = std::variant<std::int64_t, std::string>;
 
 struct MintGrant {
-  std::string channels;
-  std::vector<std::string> actions;
+  std::string channels = {};
+  std::vector<std::string> actions = {};
   friend bool operator==(const MintGrant&, const MintGrant&) = default;
 };
 
 struct MintClaim {
-  std::string name;
-  std::string json;  // the value as JSON text
+  std::string name = {};
+  std::string json = {};  // the value as JSON text
   friend bool operator==(const MintClaim&, const MintClaim&) = default;
 };
 
 struct MintOptions {
-  MintUser user;
-  std::string type;                        // empty: no such claim
-  std::optional<std::int64_t> ttl_ms;      // `exp` is rounded up to a second; nullopt: no `exp`
-  Algorithm algorithm = Algorithm::HS256;  // HS256, HS384 or HS512
+  MintUser user = {};
+  std::string type = {};                    // empty: no such claim
+  std::optional<std::int64_t> ttl_ms = {};  // `exp` is rounded up to a second; nullopt: no `exp`
+  Algorithm algorithm = Algorithm::HS256;   // HS256, HS384 or HS512
   std::string secret = std::string(kDevelopmentSecret);
-  std::string kid;     // empty: none
-  std::string tenant;  // empty: none
-  std::vector<MintGrant> grants;
-  std::vector<MintClaim> claims;  // replace the claims above of the same name; the last one counts
+  std::string kid = {};     // empty: none
+  std::string tenant = {};  // empty: none
+  std::vector<MintGrant> grants = {};
+  std::vector<MintClaim> claims = {};  // replace the claims above of the same name; the last one counts
 };
 
 // The token, or a sentence saying which option can't be. `claims` values must be JSON.

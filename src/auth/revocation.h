@@ -18,8 +18,8 @@
 namespace tidewire::auth {
 
 struct Revocation {
-  std::string tenant;
-  std::string user_id;
+  std::string tenant = {};
+  std::string user_id = {};
   std::int64_t revoked_before_ms = 0;
 
   friend bool operator==(const Revocation&, const Revocation&) = default;

@@ -18,7 +18,7 @@ namespace tidewire::auth {
 
 struct CachedToken {
   std::shared_ptr<const Identity> identity;
-  std::optional<std::int64_t> not_before_ms;
+  std::optional<std::int64_t> not_before_ms = {};
 };
 
 class TokenCache {

@@ -35,13 +35,13 @@ enum class Preset : std::uint8_t {
 
 struct VerifierOptions {
   std::string tenant = "default";
-  std::string issuer;                 // empty: any
-  std::vector<std::string> audience;  // empty: any; else one of them must be in `aud`
-  std::int64_t leeway_ms = 0;         // for `exp` and `nbf`
+  std::string issuer = {};                 // empty: any
+  std::vector<std::string> audience = {};  // empty: any; else one of them must be in `aud`
+  std::int64_t leeway_ms = 0;              // for `exp` and `nbf`
   bool require_exp = false;
   std::string user_claim = "sub";
   std::string type_claim = "type";
-  std::string name_claim;  // empty: identities have no name
+  std::string name_claim = {};  // empty: identities have no name
   Preset preset = Preset::none;
   std::size_t cache_entries = 65536;
   std::size_t cache_bytes = 32 * 1024 * 1024;
@@ -49,7 +49,7 @@ struct VerifierOptions {
 };
 
 struct AuthFailure {
-  Error error;  // what to answer: a token_* code, or unavailable
+  Error error = {};  // what to answer: a token_* code, or unavailable
   // True where a JWKS is configured and reading it (again) could change the answer: the caller may
   // ask its JwksRefresher, verify again after set_keys(), and else answers `error`.
   bool needs_keys = false;

@@ -45,26 +45,30 @@ class HttpReader {
   HttpRequest& request() { return request_; }
 
   // Whether a request has begun and not ended. The caller limits how long.
-  bool in_request() const { return state_ != State::head || !head_.empty() || skipped_; }
+  bool in_request() const { return (state_ != State::head && state_ != State::done) || !line_.empty(); }
 
  private:
   enum class State : std::uint8_t { head, body, chunk_size, chunk_data, chunk_end, trailer, done, ended };
+  enum class Line : std::uint8_t { whole, cut, too_long, bad };
 
   Event read_head(std::span<char>& chunk);
-  Event begin_body(std::span<char>& chunk);
+  Event scan_head(std::string_view text, std::size_t fresh);
+  Event begin_body(std::string_view head, bool body_is_here);
   Event read_body(std::span<char>& chunk);
-  Event read_chunk_line(std::span<char>& chunk);
-  Event chunk_line();
-  Event trailer_line();
-  Event finish();
+  Event chunk_size(std::string_view line);
+  Event trailer(std::string_view line);
+  Line read_line(std::span<char>& chunk, std::size_t max_bytes);
+  Event whole();
   Event fail(int status, std::string_view detail);
 
   const HttpLimits* limits_;
   HttpRequest request_;
-  std::string head_;             // of a head that is cut in the middle, or a chunk's line
-  std::size_t scanned_ = 0;      // of the head, up to the start of a line
+  std::string line_;             // of a head that is cut in the middle, or of a chunked body's line
+  std::size_t scanned_ = 0;      // of the head, up to the start of an unfinished line
+  std::size_t fields_ = 0;       // where the head's second line begins
   std::size_t lines_ = 0;        // of the head or the trailer
-  std::size_t overhead_ = 0;     // bytes of chunk extensions or trailers
+  std::size_t head_bytes_ = 0;   // of the head, once its end is found
+  std::size_t overhead_ = 0;     // bytes of chunk extensions, then of trailers
   std::uint64_t remaining_ = 0;  // of the body or the chunk
   State state_ = State::head;
   bool skipped_ = false;  // an empty line before the request

@@ -47,8 +47,8 @@ class MessageReader {
     Opcode opcode = Opcode::continuation;
     bool compressed = false;  // the message came with RSV1
     std::uint16_t code = 0;
-    std::span<char> payload;  // valid until the next call, and while the chunk lives
-    std::string_view text;
+    std::span<char> payload = {};  // valid until the next call, and while the chunk lives
+    std::string_view text = {};         // valid like the payload
 
     std::string_view payload_text() const { return {payload.data(), payload.size()}; }
   };
@@ -78,16 +78,11 @@ class MessageReader {
   struct Frame;
   struct Partial;
 
-  Event read_frame(std::span<char>& chunk, Inflater* inflater);
-  Event whole_frame(const Frame& frame, std::span<char> payload, Inflater* inflater);
-  Event take_payload(std::span<char>& chunk, Inflater* inflater);
-  Event begin_data(const Frame& frame, Inflater* inflater);
-  Event end_frame(const Frame& frame, Inflater* inflater);
+  Event begin_frame(const Frame& frame, std::span<char>& chunk, Inflater* inflater);
+  Event continue_frame(std::span<char>& chunk, Inflater* inflater);
   Event control(Opcode opcode, std::span<char> payload);
-  Event inflated(std::span<char> payload, Inflater* inflater);
-  Event fail(std::uint16_t code, std::string_view text);
-  Event message(std::span<char> payload);
-  Partial& partial();
+  Event finish_message(std::span<char> payload, Inflater* inflater);
+  Event failed(std::uint16_t code, std::string_view text);
 
   const ReaderLimits* limits_;
   std::unique_ptr<Partial> partial_;

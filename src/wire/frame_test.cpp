@@ -1,0 +1,65 @@
+#include "wire/frame.h"
+
+#include <gtest/gtest.h>
+
+#include "wire/utf8.h"
+
+namespace tidewire::wire {
+namespace {
+
+using namespace std::string_literals;
+
+std::string header(Opcode opcode, std::uint64_t size, bool rsv1 = false, bool fin = true) {
+  char out[kMaxFrameHeaderBytes];
+  const std::size_t n = write_frame_header(out, opcode, size, rsv1, fin);
+  EXPECT_EQ(n, frame_header_size(size));
+  return std::string(out, n);
+}
+
+TEST(Frame, WritesTheShortestLength) {
+  EXPECT_EQ(header(Opcode::text, 0), "\x81\x00"s);
+  EXPECT_EQ(header(Opcode::binary, 125), "\x82\x7D"s);
+  EXPECT_EQ(header(Opcode::binary, 126), "\x82\x7E\x00\x7E"s);
+  EXPECT_EQ(header(Opcode::binary, 65535), "\x82\x7E\xFF\xFF"s);
+  EXPECT_EQ(header(Opcode::binary, 65536), "\x82\x7F\x00\x00\x00\x00\x00\x01\x00\x00"s);
+}
+
+TEST(Frame, WritesItsBits) {
+  EXPECT_EQ(header(Opcode::text, 1, true), "\xC1\x01"s);
+  EXPECT_EQ(header(Opcode::text, 1, true, false), "\x41\x01"s);
+  EXPECT_EQ(header(Opcode::continuation, 1, false, false), "\x00\x01"s);
+}
+
+TEST(Frame, JoinsHeaderAndPayload) {
+  EXPECT_EQ(make_frame(Opcode::text, "Hello").view(), "\x81\x05Hello");
+  EXPECT_EQ(make_frame(Opcode::text, "Hello", true).view(), "\xC1\x05Hello");
+  EXPECT_EQ(make_frame(Opcode::pong, "").view(), "\x8A\x00"s);
+}
+
+TEST(CloseFrame, CarriesCodeAndReason) {
+  EXPECT_EQ(make_close_frame(1000).view(), "\x88\x02\x03\xE8"s);
+  EXPECT_EQ(make_close_frame(1012, "draining").view(),
+            "\x88\x0A\x03\xF4"
+            "draining"s);
+  EXPECT_EQ(make_close_frame(kCloseNoStatus).view(), "\x88\x00"s);
+  EXPECT_EQ(decode_close(encode_close(4999, "x")), (CloseReason{4999, "x"}));
+}
+
+TEST(CloseFrame, CutsALongReasonBetweenCharacters) {
+  EXPECT_EQ(encode_close(1000, std::string(200, 'a')).size(), 125u);
+  std::string reason;
+  for (int i = 0; i < 50; ++i) reason += "\xE2\x82\xAC";
+  const std::string payload = encode_close(1000, "ab" + reason);
+  EXPECT_EQ(payload.size(), 2u + 2u + 40 * 3u);
+  EXPECT_TRUE(is_valid_utf8(std::string_view(payload).substr(2)));
+}
+
+TEST(CloseFrame, RefusesBadPayloads) {
+  EXPECT_EQ(decode_close(""), CloseReason{});
+  EXPECT_EQ(decode_close("\x03").error(), kCloseProtocolError);
+  EXPECT_EQ(decode_close("\x03\xED").error(), kCloseProtocolError);
+  EXPECT_EQ(decode_close("\x03\xE8\xFF").error(), kCloseInvalidPayload);
+}
+
+}  // namespace
+}  // namespace tidewire::wire

@@ -1,0 +1,98 @@
+#include "wire/http_response.h"
+
+#include <gtest/gtest.h>
+
+#include <array>
+
+#include "wire/sse.h"
+#include "wire/url.h"
+
+namespace tidewire::wire {
+namespace {
+
+using namespace std::string_literals;
+
+TEST(HttpResponse, HasALengthAndTheGivenFields) {
+  const std::array fields{HttpField{"Content-Type", "text/plain"}, HttpField{"X-A", "b"}};
+  EXPECT_EQ(write_http_response(200, fields, "hi", KeepAlive::yes),
+            "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nX-A: b\r\nContent-Length: 2\r\n\r\nhi");
+  EXPECT_EQ(write_http_response(404, {}, "", KeepAlive::no),
+            "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+  EXPECT_EQ(write_http_response(200, {}, "body", KeepAlive::yes, ResponseBody::head_only),
+            "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n");
+}
+
+TEST(HttpResponse, HasNoContentWhereHttpForbidsIt) {
+  EXPECT_EQ(write_http_response(204, {}, "x", KeepAlive::yes), "HTTP/1.1 204 No Content\r\n\r\n");
+  EXPECT_EQ(write_http_response(100, {}, "", KeepAlive::no), "HTTP/1.1 100 Continue\r\n\r\n");
+  EXPECT_EQ(write_http_response(304, {}, "x", KeepAlive::yes), "HTTP/1.1 304 Not Modified\r\n\r\n");
+}
+
+TEST(HttpResponse, CannotBeSplitByAField) {
+  const std::array fields{HttpField{"X", "a\r\nSet-Cookie: b"}, HttpField{"Y\n", "a"}, HttpField{"Z", "ok"}};
+  EXPECT_EQ(write_http_response(200, fields, "", KeepAlive::yes),
+            "HTTP/1.1 200 OK\r\nZ: ok\r\nContent-Length: 0\r\n\r\n");
+}
+
+TEST(HttpResponse, OfAStreamEndsWithTheConnection) {
+  const std::array fields{HttpField{"Content-Type", "text/event-stream"}};
+  EXPECT_EQ(write_http_stream_head(200, fields),
+            "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n");
+}
+
+// RFC 9457.
+TEST(Problem, IsJson) {
+  EXPECT_EQ(
+      problem_json(404, "not_found", "no \"such\" thing"),
+      R"({"type":"about:blank","title":"Not Found","status":404,"code":"not_found","detail":"no \"such\" thing"})");
+  EXPECT_EQ(problem_json(405, "", ""), R"({"type":"about:blank","title":"Method Not Allowed","status":405})");
+}
+
+TEST(Problem, ResponseHasTheFieldsThatItNeeds) {
+  static constexpr std::array kAllow{HttpField{"Allow", "GET"}};
+  const std::string json = problem_json(405, "", "use GET");
+  EXPECT_EQ(write_problem_response({405, "", "use GET", kAllow}, KeepAlive::no),
+            "HTTP/1.1 405 Method Not Allowed\r\nContent-Type: application/problem+json\r\nAllow: GET\r\n"
+            "Content-Length: " +
+                std::to_string(json.size()) + "\r\nConnection: close\r\n\r\n" + json);
+}
+
+TEST(PercentDecode, DecodesAndRefuses) {
+  EXPECT_EQ(percent_decode("a%20b%2fc+d%C3%A4"), "a b/c+d\xC3\xA4");
+  EXPECT_EQ(percent_decode("%00"), "\0"s);
+  EXPECT_EQ(percent_decode(""), "");
+  for (const std::string_view bad : {"%", "a%2", "%zz", "%2g", "%%20"})
+    EXPECT_EQ(percent_decode(bad), std::nullopt) << bad;
+}
+
+TEST(QueryParameter, FindsTheFirstOfItsName) {
+  constexpr std::string_view kQuery = "a=1&b=x+y%26z&a=2&flag&=none&c=&%64=decoded&bad=%zz";
+  EXPECT_EQ(query_parameter(kQuery, "a"), "1");
+  EXPECT_EQ(query_parameter(kQuery, "b"), "x y&z");
+  EXPECT_EQ(query_parameter(kQuery, "flag"), "");
+  EXPECT_EQ(query_parameter(kQuery, "c"), "");
+  EXPECT_EQ(query_parameter(kQuery, "d"), "decoded");
+  EXPECT_EQ(query_parameter(kQuery, "e"), std::nullopt);
+  EXPECT_EQ(query_parameter(kQuery, "bad"), std::nullopt);
+  EXPECT_EQ(query_parameter("", "a"), std::nullopt);
+  EXPECT_EQ(query_parameter("t=a=b", "t"), "a=b");
+  EXPECT_EQ(query_parameters(kQuery, "a"), (std::vector<std::string>{"1", "2"}));
+}
+
+TEST(ServerSentEvent, IsLinesAndAnEmptyOne) {
+  std::string out;
+  append_sse_event(out, "7.e", R"({"a":1})");
+  append_sse_event(out, "", "x");
+  append_sse_comment(out, "alive");
+  append_sse_retry(out, 1500);
+  EXPECT_EQ(out, "id: 7.e\ndata: {\"a\":1}\n\ndata: x\n\n: alive\n\nretry: 1500\n\n");
+}
+
+TEST(ServerSentEventDeathTest, RefusesLineBreaks) {
+  std::string out;
+  EXPECT_DEATH(append_sse_event(out, "", "a\nb"), "invariant broken");
+  EXPECT_DEATH(append_sse_event(out, "a\r", "b"), "invariant broken");
+}
+
+}  // namespace
+}  // namespace tidewire::wire

@@ -1,0 +1,30 @@
+#include "wire/sse.h"
+
+#include "base/check.h"
+#include "base/json_text.h"
+
+namespace tidewire::wire {
+namespace {
+
+bool one_line(std::string_view text) { return text.find_first_of("\r\n") == std::string_view::npos; }
+
+}  // namespace
+
+void append_sse_event(std::string& out, std::string_view id, std::string_view data) {
+  TIDEWIRE_CHECK(one_line(id) && one_line(data) && id.find('\0') == std::string_view::npos);
+  if (!id.empty()) out.append("id: ").append(id).append("\n");
+  out.append("data: ").append(data).append("\n\n");
+}
+
+void append_sse_comment(std::string& out, std::string_view text) {
+  TIDEWIRE_CHECK(one_line(text));
+  out.append(": ").append(text).append("\n\n");
+}
+
+void append_sse_retry(std::string& out, std::int64_t retry_ms) {
+  out += "retry: ";
+  append_json_int(out, retry_ms);
+  out += "\n\n";
+}
+
+}  // namespace tidewire::wire

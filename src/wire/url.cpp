@@ -1,0 +1,70 @@
+#include "wire/url.h"
+
+namespace tidewire::wire {
+namespace {
+
+enum class Plus : bool { literal, space };
+
+int hex_digit(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
+std::optional<std::string> decode(std::string_view text, Plus plus) {
+  std::string out;
+  out.reserve(text.size());
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '+' && plus == Plus::space) {
+      out += ' ';
+    } else if (text[i] != '%') {
+      out += text[i];
+    } else {
+      if (text.size() - i < 3) return std::nullopt;
+      const int high = hex_digit(text[i + 1]);
+      const int low = hex_digit(text[i + 2]);
+      if (high < 0 || low < 0) return std::nullopt;
+      out += static_cast<char>(high << 4 | low);
+      i += 2;
+    }
+  }
+  return out;
+}
+
+// Calls f(raw value) for each parameter of that name until f answers false.
+template <class F>
+void for_each_value(std::string_view query, std::string_view name, F&& f) {
+  while (!query.empty()) {
+    const std::size_t end = std::min(query.find('&'), query.size());
+    const std::string_view pair = query.substr(0, end);
+    query.remove_prefix(std::min(end + 1, query.size()));
+    const std::size_t equals = std::min(pair.find('='), pair.size());
+    if (decode(pair.substr(0, equals), Plus::space) != name) continue;
+    if (!f(pair.substr(std::min(equals + 1, pair.size())))) return;
+  }
+}
+
+}  // namespace
+
+std::optional<std::string> percent_decode(std::string_view text) { return decode(text, Plus::literal); }
+
+std::optional<std::string> query_parameter(std::string_view query, std::string_view name) {
+  std::optional<std::string> value;
+  for_each_value(query, name, [&](std::string_view raw) {
+    value = decode(raw, Plus::space);
+    return false;
+  });
+  return value;
+}
+
+std::vector<std::string> query_parameters(std::string_view query, std::string_view name) {
+  std::vector<std::string> values;
+  for_each_value(query, name, [&](std::string_view raw) {
+    if (auto value = decode(raw, Plus::space)) values.push_back(std::move(*value));
+    return true;
+  });
+  return values;
+}
+
+}  // namespace tidewire::wire
