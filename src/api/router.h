@@ -1,0 +1,120 @@
+// The HTTP API (protocol §8): from a request to its answer, by one table of routes.
+//
+// Every request is answered exactly once, at once or when the shards it asks have answered. It obeys the
+// same rules as a session, through hub::Calls. No socket and no clock inside. Owned by the shard's
+// thread; must outlive the calls that are under way in `calls`.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "api/credentials.h"
+#include "api/options.h"
+#include "api/rates.h"
+#include "base/ip_address.h"
+#include "base/time.h"
+#include "hub/calls.h"
+#include "hub/sessions.h"
+#include "wire/http_answer.h"
+#include "wire/http_request.h"
+
+namespace tidewire::api {
+
+struct Route;
+
+class Router {
+ public:
+  using Respond = std::function<void(wire::HttpAnswer)>;
+
+  // `calls`, `tenants` and what `shared` refers to must outlive the router. `now` is when the server began.
+  Router(Options options, hub::Calls& calls, hub::Tenants& tenants, hub::Sessions::Shared shared, Hooks hooks,
+         const Time& now);
+
+  // Calls `respond` exactly once, now or later. `request` is only used during the call.
+  void handle(const wire::HttpRequest& request, const IpAddress& client, const Time& now, Respond respond);
+
+  // A key set has come, or its fetch has failed: the requests that waited for one are judged again.
+  void keys_changed(const Time& now);
+
+  // Keeps /api/ws/stats' rates fresh; call it every few seconds.
+  void tick(const Time& now);
+
+  // Holds for requests from now on.
+  void reload(Options options);
+
+  // Requests that wait for a key set.
+  std::size_t waiting() const { return waiting_.size(); }
+  static constexpr std::size_t kWaitingMax = 1024;
+
+ private:
+  friend struct Route;
+
+  // A request on its way; lives as long as handle() does.
+  struct Call {
+    const wire::HttpRequest& request;
+    const Route& route;
+    std::vector<std::string> segments;  // what stood at the pattern's {}, decoded
+    IpAddress client;
+    Time now;
+    Respond respond;
+    Caller caller;
+  };
+  struct Waiting {
+    wire::HttpRequest request;
+    IpAddress client;
+    Respond respond;
+  };
+  enum class Keys : bool { may_be_fetched, were_fetched };
+
+  void serve(const wire::HttpRequest& request, const IpAddress& client, const Time& now, Respond respond,
+             Keys keys);
+  void preflight(const wire::HttpRequest& request, std::string_view allow, const Respond& respond);
+
+  // router_access.cpp: who calls, and whether they may
+  bool admit(Call& call, Keys keys);
+  bool admit_user(Call& call, std::string_view token, Keys keys);
+  hub::CallOrigin origin_of(const Caller& caller) const;
+  const hub::TenantLimits& limits_of(const Call& call) const { return tenants_[call.caller.tenant].limits; }
+
+  // messages.cpp
+  void publish(Call& call);
+  void batch(Call& call);
+  void broadcast(Call& call);
+  // channels.cpp
+  void list_channels(Call& call);
+  void channel(Call& call);
+  void history(Call& call);
+  void presence(Call& call);
+  void snapshot(Call& call);
+  // users.cpp
+  void user(Call& call);
+  void disconnect(Call& call);
+  void revoke(Call& call);
+  void connection_health(Call& call);
+  // operations.cpp
+  void alive(Call& call);
+  void ready(Call& call);
+  void public_health(Call& call);
+  void detailed_health(Call& call);
+  void stats(Call& call);
+  void metrics(Call& call);
+  // pages.cpp
+  void demo_redirect(Call& call);
+  void demo_file(Call& call);
+  void demo_token(Call& call);
+
+  Options options_;
+  Credentials credentials_;
+  hub::Calls& calls_;
+  hub::Tenants& tenants_;
+  hub::Sessions::Shared shared_;
+  Hooks hooks_;
+  Time started_;
+  Rates rates_;
+  std::vector<Waiting> waiting_;
+};
+
+}  // namespace tidewire::api
