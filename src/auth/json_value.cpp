@@ -45,7 +45,7 @@ class TreeBuilder {
     return true;
   }
   bool key(std::string& name) {
-    open_.back()->members.emplace_back(std::move(name), JsonValue());
+    open_.back()->members.push_back({std::move(name), JsonValue()});
     return true;
   }
   bool parse_error(std::size_t, const std::string&, const nlohmann::detail::exception&) { return false; }
@@ -55,7 +55,7 @@ class TreeBuilder {
     if (object.members.size() <= 16) {
       for (std::size_t i = 1; i < object.members.size(); ++i)
         for (std::size_t j = 0; j < i; ++j)
-          if (object.members[i].first == object.members[j].first) return false;
+          if (object.members[i].name == object.members[j].name) return false;
       return true;
     }
     std::unordered_set<std::string_view> names;
@@ -92,8 +92,8 @@ class TreeBuilder {
     }
     JsonValue& parent = *open_.back();
     if (parent.is_object()) {
-      parent.members.back().second = std::move(value);
-      return &parent.members.back().second;
+      parent.members.back().value = std::move(value);
+      return &parent.members.back().value;
     }
     return &parent.elements.emplace_back(std::move(value));
   }
@@ -104,6 +104,13 @@ class TreeBuilder {
 };
 
 }  // namespace
+
+JsonValue::JsonValue() = default;
+JsonValue::JsonValue(const JsonValue&) = default;
+JsonValue::JsonValue(JsonValue&&) noexcept = default;
+JsonValue& JsonValue::operator=(const JsonValue&) = default;
+JsonValue& JsonValue::operator=(JsonValue&&) noexcept = default;
+JsonValue::~JsonValue() = default;
 
 const JsonValue* JsonValue::find(std::string_view name) const {
   for (const auto& [member, value] : members)

@@ -8,7 +8,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 namespace tidewire::auth {
@@ -16,7 +15,15 @@ namespace tidewire::auth {
 class JsonValue {
  public:
   enum class Type : std::uint8_t { null, boolean, integer, number, string, array, object };
-  using Member = std::pair<std::string, JsonValue>;
+  struct Member;
+
+  // Defined where Member is complete.
+  JsonValue();
+  JsonValue(const JsonValue&);
+  JsonValue(JsonValue&&) noexcept;
+  JsonValue& operator=(const JsonValue&);
+  JsonValue& operator=(JsonValue&&) noexcept;
+  ~JsonValue();
 
   Type type = Type::null;
   bool boolean = false;
@@ -35,6 +42,11 @@ class JsonValue {
 
   // The member of this name; null where there is none or this is no object.
   const JsonValue* find(std::string_view name) const;
+};
+
+struct JsonValue::Member {
+  std::string name;
+  JsonValue value;
 };
 
 // The one JSON value that `text` consists of. nullopt: not JSON, not UTF-8, a byte order mark or NUL

@@ -95,6 +95,22 @@ TEST(Jwks, RefusesDamagedCurveKeys) {
   EXPECT_NE(reason(R"({"kty":"OKP","crv":"X25519","x":")" + zeros + "\"}"), "");
 }
 
+TEST(Jwks, RefusesEd25519KeysOfSmallOrder) {
+  const auto ed = [](const std::string& x) {
+    return reason(R"({"kty":"OKP","crv":"Ed25519","x":")" + base64url_encode(x) + "\"}");
+  };
+  const std::string high(30, '\xff'), low(31, '\0');
+  for (const char sign : {'\0', '\x80'}) {
+    for (const char first : {'\xec', '\xed', '\xee'})
+      EXPECT_THAT(ed(first + high + static_cast<char>(0x7f | sign)), testing::HasSubstr("not a sound one"));
+    for (const char first : {'\0', '\1'})
+      EXPECT_THAT(ed(first + low.substr(1) + sign), testing::HasSubstr("not a sound one"));
+  }
+  for (const char* order8 :
+       {"JuiVj8KyJ7BFw_SJ8u-Y8NXfrAXTxjM5sTgCiG1T_AU", "xxdqcD1N2E-6PAt2DRBnDyogU_osOczGTsf9d5KsA3o"})
+    EXPECT_THAT(ed(*base64url_decode(order8)), testing::HasSubstr("not a sound one"));
+}
+
 TEST(Jwks, OneBadKeyCostsOnlyThatKey) {
   const auto set =
       parse_jwks(set_of({R"({"kty":"oct","k":"AA","kid":"bad\nname"})", rsa().jwk(R"("kid":"a")")}));

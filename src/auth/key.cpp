@@ -122,6 +122,29 @@ std::optional<std::string> fault_of_rsa(EVP_PKEY* pkey) {
   return std::nullopt;
 }
 
+// Points of order 1, 2, 4 and 8 (their y, as they may be encoded): under such a key one signature is
+// good for many messages, and anybody can make it.
+std::optional<std::string> fault_of_ed25519(EVP_PKEY* pkey) {
+  constexpr std::string_view kHigh = "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff";
+  constexpr std::string_view kOrder8[] = {
+      "\x26\xe8\x95\x8f\xc2\xb2\x27\xb0\x45\xc3\xf4\x89\xf2\xef\x98\xf0"
+      "\xd5\xdf\xac\x05\xd3\xc6\x33\x39\xb1\x38\x02\x88\x6d\x53\xfc\x05",
+      "\xc7\x17\x6a\x70\x3d\x4d\xd8\x4f\xba\x3c\x0b\x76\x0d\x10\x67\x0f"
+      "\x2a\x20\x53\xfa\x2c\x39\xcc\xc6\x4e\xc7\xfd\x77\x92\xac\x03\x7a"};
+  std::array<unsigned char, 32> raw{};
+  std::size_t size = raw.size();
+  if (EVP_PKEY_get_raw_public_key(pkey, raw.data(), &size) != 1 || size != raw.size())
+    return "the Ed25519 key is not a sound one";
+  raw.back() &= 0x7f;  // the sign of x
+  const std::string_view y(reinterpret_cast<const char*>(raw.data()), raw.size());
+  const bool near_zero = raw[0] <= 1 && y.find_first_not_of('\0', 1) == std::string_view::npos;
+  const bool near_prime =
+      raw[0] >= 0xec && y.substr(1, 15) == kHigh && y.substr(16, 15) == kHigh && raw[31] == 0x7f;
+  if (near_zero || near_prime || y == kOrder8[0] || y == kOrder8[1])
+    return "the Ed25519 key is not a sound one";
+  return std::nullopt;
+}
+
 // The raw r||s of RFC 7518 §3.4 as the DER that OpenSSL takes. Empty where the length is not the curve's.
 std::string der_of_raw_ecdsa(KeyType type, std::string_view raw) {
   const std::size_t half = type == KeyType::p256 ? 32 : type == KeyType::p384 ? 48 : 66;
@@ -205,6 +228,9 @@ Key::Outcome<Key> Key::from_public_key(std::string kid, AlgorithmSet algorithms,
     return std::unexpected("the algorithm does not fit the key's type");
   if (*type == KeyType::rsa)
     if (std::optional<std::string> fault = fault_of_rsa(pkey)) return std::unexpected(*std::move(fault));
+
+  if (*type == KeyType::ed25519)
+    if (std::optional<std::string> fault = fault_of_ed25519(pkey)) return std::unexpected(*std::move(fault));
 
   unsigned char* der = nullptr;
   const int size = i2d_PUBKEY(pkey, &der);

@@ -1,8 +1,8 @@
 // A key that verifies tokens, bound to its algorithms when it is made (RFC 8725 §3.1).
 //
 // Invariant: every algorithm in `algorithms` fits the key's type, a secret has exactly one, RSA has
-// 2048 to 8192 bits and an odd exponent above 1. Immutable and cheap to copy: copies share the
-// OpenSSL object, which is only read, so a Key may be used on any thread.
+// 2048 to 8192 bits and an odd exponent above 1, Ed25519 is not of small order. Immutable and cheap to copy:
+// copies share the OpenSSL object, which is only read, so a Key may be used on any thread.
 #pragma once
 
 #include <array>
