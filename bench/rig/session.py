@@ -130,7 +130,7 @@ class Session:
             if cell.prepare:
                 self._generate(running, ["fanout", *flags, *cell.prepare])
             before = self._wait_for_near()
-            pace = ["--dur", str(self.pace.seconds), "--warm", str(self.pace.warm_seconds)]
+            pace = ["--dur", str(self.pace.seconds), "--warm", str(self.pace.warm_seconds), "--drain", "10"]
             figures, fault = self._generate(running, [cell.mode, *flags, *pace, *cell.flags, *entrant.flags, *own])
             after = self._reading()
         finally:
