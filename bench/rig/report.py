@@ -31,16 +31,13 @@ class Report:
         self.versions = versions
 
     def value(self, cell: str, label: str, metric: str) -> float | None:
-        """The median over near runs."""
-        values = [r.figures[metric] for r in self.session.near_runs(cell, label) if metric in r.figures]
+        """The median over the runs that count."""
+        runs, _ = self.session.best_runs(cell, label)
+        values = [r.figures[metric] for r in runs if metric in r.figures]
         return median(values) if values else None
 
-    def timed(self, cell: str, label: str, metric: str) -> tuple[float | None, str]:
-        """Rates and latencies: over quiet runs, else over near ones with a mark."""
-        near = self.session.near_runs(cell, label)
-        quiet = [r for r in near if self.session.calm.quiet(r.before, r.after)]
-        values = [r.figures[metric] for r in quiet or near if metric in r.figures]
-        return (median(values), "" if quiet else "*") if values else (None, "")
+    def mark(self, cell: str, label: str) -> str:
+        return "" if self.session.best_runs(cell, label)[1] else "*"
 
     def write(self, stem: Path) -> None:
         stem.parent.mkdir(parents=True, exist_ok=True)
@@ -52,8 +49,8 @@ class Report:
         lines += self._table(["server", "version"], [[k, v] for k, v in self.versions.items()])
         if self.absent:
             lines += ["", "Not measured: " + "; ".join(f"{k} ({v})" for k, v in self.absent.items()) + "."]
-        lines += ["", f"Medians of near-state runs; `*` means that no run had the cores to itself, so the rate or latency is a "
-                  f"lower bound of what the server can do; `n=` marks cells with fewer than {self.session.pace.repeats} runs. {self._dropped()}"]
+        lines += ["", f"Medians of quiet runs; `*`: there was none, so of runs in which other work shared the cores, which raises "
+                  f"every figure; `n=`: fewer than {self.session.pace.repeats} runs. {self._dropped()}"]
         budgets = [row for s in self.scenarios for c in s.cells for b in c.budgets if (row := self._budget(c, b))]
         if budgets:
             lines += ["", "## Budgets", ""]
@@ -70,9 +67,11 @@ class Report:
 
     def _dropped(self) -> str:
         runs = self.session.runs
-        far = sum(1 for r in runs if not r.fault and not self.session.calm.near(r.before, r.after))
         faulty = sum(1 for r in runs if r.fault)
-        return f"Of {len(runs)} runs {far} were dropped because the cores were far apart, and {faulty} failed."
+        near = sum(map(self.session.near, runs))
+        quiet = sum(map(self.session.quiet, runs))
+        return (f"Of {len(runs)} runs {quiet} were quiet, {near - quiet} disturbed by other work, {len(runs) - near - faulty} "
+                f"dropped because the cores were far apart, and {faulty} failed.")
 
     @staticmethod
     def _table(head: list[str], rows: list[list[str]]) -> list[str]:
@@ -113,7 +112,7 @@ class Report:
             matrix("Server's CPU while they are idle, % of a core", lambda c, n: self._plain(c, n, "hold_cpu_pct"))
         matrix(f"CPU-µs per {UNIT[mode]} (= CPU-seconds per million)", self._cost)
         matrix({"echo": "Messages", "fanout": "Deliveries", "idle": "Connects", "churn": "Connections"}[mode] + " per second",
-               lambda c, n: self._timed_text(c, n, RATE[mode]))
+               lambda c, n: self._marked(c, n, RATE[mode]))
         if mode != "idle":
             matrix("Latency in µs, p50 / p99 / p99.9", self._latency)
         notes = [f"{c.name}, {label}: {fault}" for c in cells for label in labels
@@ -123,14 +122,14 @@ class Report:
         return lines
 
     def _cost(self, cell: Cell, label: str) -> str:
-        runs = self.session.near_runs(cell.name, label)
+        runs, _ = self.session.best_runs(cell.name, label)
         got = self.value(cell.name, label, CPU)
         if got is None:
             return self._nothing(cell, label)
         base = self.value(cell.name, "raw", CPU)
         ratio = f" ({got / base:.2f}x)" if base else ""
         few = f" n={len(runs)}" if len(runs) < self.session.pace.repeats else ""
-        return f"{number(got)}{ratio}{few}"
+        return f"{number(got)}{self.mark(cell.name, label)}{ratio}{few}"
 
     def _nothing(self, cell: Cell, label: str) -> str:
         runs = self.session.of(cell.name, label)
@@ -144,30 +143,29 @@ class Report:
         values = [r.figures[metric] for r in self.session.of(cell.name, label) if not r.fault and metric in r.figures]
         return number(median(values)) if values else self._nothing(cell, label)
 
-    def _timed_text(self, cell: Cell, label: str, metric: str) -> str:
-        got, mark = self.timed(cell.name, label, metric)
-        return "–" if got is None else f"{number(got)}{mark}"
+    def _marked(self, cell: Cell, label: str, metric: str) -> str:
+        got = self.value(cell.name, label, metric)
+        return "–" if got is None else f"{number(got)}{self.mark(cell.name, label)}"
 
     def _latency(self, cell: Cell, label: str) -> str:
-        figures = [self.timed(cell.name, label, m) for m in ("p50_us", "p99_us", "p999_us")]
-        if any(v is None for v, _ in figures):
-            return "–"
-        return " / ".join(number(v) for v, _ in figures if v is not None) + figures[0][1]
+        figures = [self.value(cell.name, label, m) for m in ("p50_us", "p99_us", "p999_us")]
+        known = [number(v) for v in figures if v is not None]
+        return " / ".join(known) + self.mark(cell.name, label) if known else "–"
 
     def record(self) -> dict[str, object]:
         calm = self.session.calm
         runs = []
         for r in self.session.runs:
-            state = "near" if calm.near(r.before, r.after) else "far"
-            runs.append(asdict(r) | {"state": state, "quiet": calm.quiet(r.before, r.after)})
+            state = "quiet" if self.session.quiet(r) else "near" if calm.near(r.before, r.after) else "far"
+            runs.append(asdict(r) | {"state": state})
         cells = []
         for scenario in self.scenarios:
             for c in scenario.cells:
                 for label in dict.fromkeys(e.label for e in c.entrants):
-                    near = self.session.near_runs(c.name, label)
-                    keys = {k for r in near for k, v in r.figures.items() if isinstance(v, (int, float))}
-                    if near:
-                        cells.append({"scenario": scenario.name, "cell": c.name, "server": label, "runs": len(near),
+                    used, quiet = self.session.best_runs(c.name, label)
+                    keys = {k for r in used for k, v in r.figures.items() if isinstance(v, (int, float))}
+                    if used:
+                        cells.append({"scenario": scenario.name, "cell": c.name, "server": label, "runs": len(used), "quiet": quiet,
                                       "median": {k: self.value(c.name, label, k) for k in sorted(keys)}})
         return {"head": self.head, "versions": self.versions, "absent": self.absent, "pace": asdict(self.session.pace),
                 "near_ns": calm.near_ns, "cells": cells, "runs": runs}

@@ -18,6 +18,7 @@ from .servers import BENCH, Running, Unavailable
 
 WSLOAD = BENCH / "wsload" / "wsload"
 PROBE = BENCH / "wsload" / "probe"
+FOREIGN_LIMIT_PCT = 10.0
 
 
 @dataclass
@@ -65,8 +66,19 @@ class Session:
     def of(self, cell: str, label: str) -> list[Run]:
         return [r for r in self.runs if r.cell == cell and r.label == label]
 
-    def near_runs(self, cell: str, label: str) -> list[Run]:
-        return [r for r in self.of(cell, label) if not r.fault and self.calm.near(r.before, r.after)]
+    def near(self, run: Run) -> bool:
+        return not run.fault and self.calm.near(run.before, run.after)
+
+    def quiet(self, run: Run) -> bool:
+        """Near, at full speed, and hardly any other work on the cores during the run itself."""
+        return (self.near(run) and self.calm.full_speed(run.before, run.after)
+                and run.figures.get("foreign_pct", 0) <= FOREIGN_LIMIT_PCT)
+
+    def best_runs(self, cell: str, label: str) -> tuple[list[Run], bool]:
+        """The runs that count, and whether they were quiet: the quiet ones, else the near ones."""
+        near = [r for r in self.of(cell, label) if self.near(r)]
+        quiet = [r for r in near if self.quiet(r)]
+        return quiet or near, bool(quiet)
 
     def _cell(self, cell: Cell) -> None:
         for round_number in range(self.pace.repeats + self.pace.extra_rounds):
@@ -74,7 +86,7 @@ class Session:
                 if time.monotonic() > self.end:
                     return
                 faults = sum(1 for r in self.of(cell.name, entrant.label) if r.fault)
-                if len(self.near_runs(cell.name, entrant.label)) >= self.pace.repeats or faults >= 2:
+                if sum(map(self.quiet, self.of(cell.name, entrant.label))) >= self.pace.repeats or faults >= 2:
                     continue
                 try:
                     flags = self._own_flags(cell, entrant)
@@ -170,7 +182,7 @@ class Session:
         return figures, ", ".join(wrong + ([complaint] if wrong and complaint else []))
 
     def _tell(self, run: Run, round_number: int) -> None:
-        state = run.fault or ("near" if self.calm.near(run.before, run.after) else "far")
+        state = run.fault or ("quiet" if self.quiet(run) else "near, disturbed" if self.near(run) else "far")
         cost = run.figures.get("cpu_s_per_M")
         cost_text = f"{cost:.3f} us/msg" if cost is not None else ""
         print(f"{run.cell:18} {run.label:24} round {round_number + 1}  {cost_text:16} {state}", file=sys.stderr, flush=True)

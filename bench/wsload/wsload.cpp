@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -50,8 +51,8 @@ struct Hist {
 
 // ---------------------------------------------------------------- what the server costs
 static const double TICK = 1.0 / double(sysconf(_SC_CLK_TCK));
-struct Cpu { double proc = 0, core = 0, gen = 0; u64 t = 0; };  // seconds of CPU
-static vector<int> g_pids; static int g_core = -1;
+struct Cpu { double proc = 0, core = 0, gen = 0, gen_core = 0, steal = 0; u64 t = 0; };  // seconds of CPU
+static vector<int> g_pids; static int g_core = -1, g_gen_core = 0;
 static Cpu cpu_now() {
   Cpu c; c.t = now_ns();
   for (int p : g_pids) {
@@ -60,10 +61,11 @@ static Cpu cpu_now() {
     std::istringstream is(s.substr(q + 2)); string w; u64 ut = 0, st = 0; for (int i = 3; i <= 15 && is >> w; i++) { if (i == 14) ut = strtoull(w.c_str(), 0, 10); if (i == 15) st = strtoull(w.c_str(), 0, 10); }
     c.proc += double(ut + st) * TICK;
   }
-  if (g_core >= 0) {  // whole core: user nice system irq softirq (catches ksoftirqd, which no process is charged for)
-    string s = slurp("/proc/stat"), k = "cpu" + std::to_string(g_core) + " "; size_t q = s.find(k);
-    if (q != string::npos) { std::istringstream is(s.substr(q + k.size())); u64 v[8] = {}; for (auto& x : v) is >> x; c.core = double(v[0] + v[1] + v[2] + v[5] + v[6]) * TICK; }
-  }
+  string all = slurp("/proc/stat"); auto busy = [&](int core) {  // whole core: user nice system irq softirq (catches ksoftirqd, which no process is charged for)
+    string k = "cpu" + std::to_string(core) + " "; size_t q = all.find(k); if (q == string::npos) return 0.0; std::istringstream is(all.substr(q + k.size())); u64 v[8] = {}; for (auto& x : v) is >> x;
+    c.steal += double(v[7]) * TICK; return double(v[0] + v[1] + v[2] + v[5] + v[6]) * TICK; };
+  if (g_core >= 0) c.core = busy(g_core);
+  c.gen_core = busy(g_gen_core);
   rusage r; getrusage(RUSAGE_SELF, &r); c.gen = double(r.ru_utime.tv_sec + r.ru_stime.tv_sec) + double(r.ru_utime.tv_usec + r.ru_stime.tv_usec) * 1e-6;
   return c;
 }
@@ -353,6 +355,8 @@ static void report_cpu(const Cpu& a, const Cpu& b, u64 msgs, const char* what) {
   if (!g_pids.empty()) { printf("server CPU: %.3f s per million %s (process; %.0f %% of one core)", msgs ? p / double(msgs) * 1e6 : 0, what, p / w * 100); jnum("cpu_s_per_M", msgs ? p / double(msgs) * 1e6 : 0); jnum("server_cpu_pct", p / w * 100); }
   if (g_core >= 0) { printf("  %.3f (whole core %d; %.0f %% busy)", msgs ? k / double(msgs) * 1e6 : 0, g_core, k / w * 100); jnum("core_s_per_M", msgs ? k / double(msgs) * 1e6 : 0); jnum("core_busy_pct", k / w * 100); }
   printf("  generator: %.0f %% of one core, %.3f s per million\n", g / w * 100, msgs ? g / double(msgs) * 1e6 : 0); jnum("gen_cpu_pct", g / w * 100);
+  double f = std::max(b.gen_core - a.gen_core - g, g_core >= 0 && !g_pids.empty() ? k - p : 0.0) + (b.steal - a.steal); f = std::max(f, 0.0) / w * 100;
+  printf("other work on the cores: %.0f %% of one\n", f); jnum("foreign_pct", f);
 }
 static void report_lat() { printf("latency us: p50 %.1f  p90 %.1f  p99 %.1f  p99.9 %.1f  max %.1f  (n=%llu)\n", H.pct(50) / 1e3, H.pct(90) / 1e3, H.pct(99) / 1e3, H.pct(99.9) / 1e3, double(H.mx) / 1e3, (unsigned long long)H.n);
   jnum("p50_us", H.pct(50) / 1e3); jnum("p90_us", H.pct(90) / 1e3); jnum("p99_us", H.pct(99) / 1e3); jnum("p999_us", H.pct(99.9) / 1e3); jnum("max_us", double(H.mx) / 1e3); }
@@ -438,7 +442,7 @@ static const char* HELP = R"(wsload MODE [options]      MODE: echo | fanout | id
    every Nth connection only, 64 by default, and counts the others by their frames: on those loss shows, order and latency do not; 0 = none))";
 int main(int ac, char** av) {
   if (ac < 2 || !strcmp(av[1], "--help")) { puts(HELP); return ac < 2; }
-  signal(SIGPIPE, SIG_IGN); prctl(PR_SET_TIMERSLACK, 1ul); O.mode = av[1];
+  signal(SIGPIPE, SIG_IGN); g_gen_core = sched_getcpu(); prctl(PR_SET_TIMERSLACK, 1ul); O.mode = av[1];
   for (int i = 2; i < ac; i++) {
     string k = av[i]; auto v = [&]() -> string { if (++i >= ac) die("%s needs a value", k.c_str()); return av[i]; }; auto n = [&] { return u32(strtoul(v().c_str(), 0, 10)); }; auto d = [&] { return strtod(v().c_str(), 0); };
     if (k == "--host") O.host = v(); else if (k == "--port") O.port = int(n()); else if (k == "--path") O.path = v(); else if (k == "--sub-path") O.sub_path = v(); else if (k == "--pub-path") O.pub_path = v(); else if (k == "--lines") { FILE* f = fopen(v().c_str(), "r"); if (!f) die("--lines: no such file"); static char b[16384]; while (fgets(b, sizeof b, f)) { string l = b; while (!l.empty() && (l.back() == '\n' || l.back() == '\r')) l.pop_back(); O.lines.push_back(l); } fclose(f); } else if (k == "--proto") O.proto = v();
