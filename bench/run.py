@@ -17,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from rig import machine, scenarios, servers  # noqa: E402
 from rig.report import Report  # noqa: E402
+from rig.server import Server  # noqa: E402
 from rig.session import Pace, Session  # noqa: E402
 
 BENCH = servers.BENCH
@@ -62,7 +63,7 @@ def prepare(offline: bool) -> None:
             print("bench: npm ci failed; going on without its servers", file=sys.stderr)
 
 
-def chosen_servers(options: argparse.Namespace) -> list[servers.Server]:
+def chosen_servers(options: argparse.Namespace) -> list[Server]:
     found = servers.all_servers(options.tidewire)
     found += [servers.Tidewire(Path(v), n) for n, v in map(pair, options.also)]
     found += [servers.Given(n, v) for n, v in map(pair, options.peer_binary)]

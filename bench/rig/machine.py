@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import os
 import platform
+import random
 import re
 import socket
-import random
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path

@@ -11,7 +11,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .servers import CHANNEL, PUBLISH, SUBSCRIBE, Server, Tidewire
+from .server import Server
+from .servers import CHANNEL, PUBLISH, SUBSCRIBE, Tidewire
 
 DEVELOPMENT_SECRET = b"development-secret-not-for-production"
 EQUAL = "raw, equal frames"

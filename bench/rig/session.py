@@ -14,7 +14,8 @@ from pathlib import Path
 from . import machine
 from .machine import Calm, Reading
 from .scenarios import EQUAL, Cell, Entrant, Scenario
-from .servers import BENCH, Running, Unavailable
+from .server import Running, Unavailable
+from .servers import BENCH
 
 WSLOAD = BENCH / "wsload" / "wsload"
 PROBE = BENCH / "wsload" / "probe"
