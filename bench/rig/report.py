@@ -71,7 +71,8 @@ class Report:
         near = sum(map(self.session.near, runs))
         quiet = sum(map(self.session.quiet, runs))
         return (f"Of {len(runs)} runs {quiet} were quiet, {near - quiet} disturbed by other work, {len(runs) - near - faulty} "
-                f"dropped because the cores were far apart, and {faulty} failed.")
+                f"dropped because the cores were far apart, and {faulty} failed."
+                + (" **The time limit ended the sitting: cells are missing or short of runs.**" if self.session.cut_short else ""))
 
     @staticmethod
     def _table(head: list[str], rows: list[list[str]]) -> list[str]:
@@ -84,6 +85,7 @@ class Report:
         name = {CPU: f"CPU-µs per {UNIT[cell.mode]}", "rss_per_conn": "bytes per connection", "p99_us": "p99 µs",
                 "deliveries_per_s": "deliveries/s", "connects_per_s": "clients/s"}[budget.metric]
         sign = "≥" if budget.at_least else "≤"
+        mark = self.mark(cell.name, budget.label) or (self.mark(*budget.against) if budget.against else "")
         if budget.against:
             base = self.value(*budget.against, budget.metric)
             if not base:
@@ -91,9 +93,9 @@ class Report:
             ratio = got / base
             other = budget.against[1] if budget.against[0] == cell.name else budget.against[0]
             return [cell.name, f"{budget.label}: {name}", f"{sign} {budget.limit:g} × {other}",
-                    f"{ratio:.2f} ({number(got)} / {number(base)})", "met" if ratio <= budget.limit else "**missed**"]
+                    f"{ratio:.2f} ({number(got)} / {number(base)}){mark}", "met" if ratio <= budget.limit else "**missed**"]
         met = got >= budget.limit if budget.at_least else got <= budget.limit
-        return [cell.name, f"{budget.label}: {name}", f"{sign} {budget.limit:g}", number(got), "met" if met else "**missed**"]
+        return [cell.name, f"{budget.label}: {name}", f"{sign} {budget.limit:g}", number(got) + mark, "met" if met else "**missed**"]
 
     def _scenario(self, scenario: Scenario) -> list[str]:
         cells = [c for c in scenario.cells if any(r.cell == c.name for r in self.session.runs)]

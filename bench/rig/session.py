@@ -57,6 +57,7 @@ class Session:
         self.runs: list[Run] = []
         self.capacity: dict[tuple[str, str], float] = {}
         self.frames: dict[int, int] = {}
+        self.cut_short = False
         self.end = time.monotonic() + pace.time_limit_minutes * 60
 
     def carry_out(self, scenarios: list[Scenario]) -> None:
@@ -85,6 +86,7 @@ class Session:
         for round_number in range(self.pace.repeats + self.pace.extra_rounds):
             for entrant in cell.entrants:
                 if time.monotonic() > self.end:
+                    self.cut_short = True
                     return
                 faults = sum(1 for r in self.of(cell.name, entrant.label) if r.fault)
                 if sum(map(self.quiet, self.of(cell.name, entrant.label))) >= self.pace.repeats or faults >= 2:
