@@ -1,0 +1,216 @@
+"""The servers of the bench: how each is started, and how the generator talks to it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+from . import machine
+from .server import Running, Server, Unavailable
+
+BENCH = Path(__file__).resolve().parent.parent
+ROOT = BENCH.parent
+PEERS = BENCH / "peers"
+NGINX_MODULES = Path("/usr/lib/nginx/modules")
+DESCRIPTORS = 20000
+
+CHANNEL = "room:bench"
+SUBSCRIBE = '{"type":"subscribe","channel":"%s"}'
+PUBLISH = '{"type":"publish","channel":"%s","data":"{payload}"}'
+
+
+class Tidewire(Server):
+    """The server under test, one shard, with limits that let a benchmark's publisher through."""
+
+    def __init__(self, binary: Path, name: str = "tidewire") -> None:
+        publish = ["--proto", "tmpl", "--path", "/ws", "--ready", '"subscribed"',
+                   "--sub", SUBSCRIBE % CHANNEL, "--pub", PUBLISH % CHANNEL]
+        super().__init__(name, "Tidewire: `/echo` for echo, else the full protocol on `/ws`", {
+            "echo": ["--proto", "raw", "--path", "/echo"],
+            "fanout": publish,
+            "idle": publish,
+            "churn": ["--proto", "raw", "--path", "/ws"],
+        })
+        self.binary = binary.resolve()
+
+    def missing(self) -> str:
+        return "" if os.access(self.binary, os.X_OK) else f"{self.binary.name} is not built (./dev build)"
+
+    def version(self) -> str:
+        return machine.version_of(str(self.binary), "--version")
+
+    def command(self, mode: str, port: int, folder: Path, deflate: bool) -> tuple[list[str], dict[str, str]]:
+        return [str(self.binary), "serve", "--dev", "--echo", "--log-level", "warn",
+                "--listen", f"127.0.0.1:{port}", "--data", str(folder / "data")], {
+            "TIDEWIRE_SERVER_SHARDS": "1",
+            "TIDEWIRE_LIMITS_MESSAGES_PER_MINUTE": "100000000",
+            "TIDEWIRE_LIMITS_BURST": "1000000",
+            "TIDEWIRE_LIMITS_FRAMES_PER_SECOND": "0",
+            "TIDEWIRE_LIMITS_ADAPTIVE": "false",
+            "TIDEWIRE_COMPRESSION_MODE": "shared" if deflate else "off",
+            "TIDEWIRE_COMPRESSION_MIN_BYTES": "1",
+        }
+
+
+class Raw(Server):
+    """No WebSocket at all: a plain epoll server, the kernel's floor."""
+
+    def __init__(self) -> None:
+        tcp = ["--proto", "tcp"]
+        super().__init__("raw", "plain TCP over epoll, no WebSocket: the kernel's floor",
+                         {"echo": tcp, "fanout": tcp, "idle": tcp, "churn": tcp}, deflates=False)
+
+    @staticmethod
+    def binary(program: str) -> Path | None:
+        for folder in (ROOT / "build" / "release", ROOT / "build" / "release" / "bench", BENCH / "build"):
+            if os.access(folder / program, os.X_OK):
+                return folder / program
+        return None
+
+    def missing(self) -> str:
+        lacking = [p for p in ("raw_echo", "raw_fanout") if not self.binary(p)]
+        return f"{' and '.join(lacking)} not built (./dev build)" if lacking else ""
+
+    def command(self, mode: str, port: int, folder: Path, deflate: bool) -> tuple[list[str], dict[str, str]]:
+        return [str(self.binary("raw_fanout" if mode == "fanout" else "raw_echo")), str(port)], {}
+
+
+class Node(Server):
+    """A server of ours on top of an npm package."""
+
+    def __init__(self, name: str, about: str, scripts: dict[str, str], flags: dict[str, list[str]], package: str) -> None:
+        super().__init__(name, about, flags)
+        self.scripts = scripts
+        self.package = package
+
+    def missing(self) -> str:
+        if not shutil.which("node"):
+            return "node is not installed"
+        return "" if (PEERS / "node_modules" / self.package).is_dir() else "npm packages are not installed"
+
+    def version(self) -> str:
+        manifest = json.loads((PEERS / "node_modules" / self.package / "package.json").read_text())
+        return f"{self.package} {manifest['version']} on node {machine.version_of('node', '--version')}"
+
+    def command(self, mode: str, port: int, folder: Path, deflate: bool) -> tuple[list[str], dict[str, str]]:
+        return ["node", str(PEERS / self.scripts[mode])], {"NODE_ENV": "production"}
+
+
+class Nchan(Server):
+    """nginx with nchan, one worker. It has no echo: a channel per connection, published to itself."""
+
+    def __init__(self) -> None:
+        nchan = ["--proto", "nchan"]
+        sub = [*nchan, "--path", "/sub/ch"]
+        super().__init__("nchan", "nginx with nchan; echo is a channel to oneself",
+                         {"echo": nchan, "fanout": nchan, "idle": sub, "churn": sub})
+
+    def missing(self) -> str:
+        if not shutil.which("nginx"):
+            return "nginx is not installed"
+        return "" if (NGINX_MODULES / "ngx_nchan_module.so").exists() else "libnginx-mod-nchan is not installed"
+
+    def version(self) -> str:
+        package = machine.version_of("dpkg-query", "-W", "-f", "${Version}", "libnginx-mod-nchan")
+        return f"{machine.version_of('nginx', '-v').removeprefix('nginx version: ')}, nchan {package}"
+
+    def command(self, mode: str, port: int, folder: Path, deflate: bool) -> tuple[list[str], dict[str, str]]:
+        fill(PEERS / "nginx.conf.in", folder / "nginx.conf", PORT=port, TMP=folder, MODULES=NGINX_MODULES,
+             DESCRIPTORS=DESCRIPTORS, DEFLATE="nchan_deflate_message_for_websocket on;" if deflate else "")
+        return ["nginx", "-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", "stderr"], {}
+
+    def pids(self, process: subprocess.Popen) -> list[int]:
+        end = time.monotonic() + 3
+        while time.monotonic() < end:
+            if workers := machine.children_of(process.pid):
+                return workers
+            time.sleep(0.02)
+        raise Unavailable("nginx has no worker")
+
+
+class Nats(Server):
+    """nats-server's WebSocket listener. No echo either: a subject per connection."""
+
+    def __init__(self) -> None:
+        nats = ["--proto", "nats-ws"]
+        super().__init__("nats", "nats-server's WebSocket listener; echo is a subject to oneself",
+                         {"echo": nats, "fanout": nats, "idle": nats, "churn": nats})
+
+    def missing(self) -> str:
+        return "" if shutil.which("nats-server") else "nats-server is not installed"
+
+    def version(self) -> str:
+        return machine.version_of("nats-server", "--version")
+
+    def command(self, mode: str, port: int, folder: Path, deflate: bool) -> tuple[list[str], dict[str, str]]:
+        fill(PEERS / "nats.conf.in", folder / "nats.conf", PORT=port, CLIENT_PORT=machine.free_port(),
+             DEFLATE="true" if deflate else "false")
+        return ["nats-server", "-c", str(folder / "nats.conf")], {"GOMAXPROCS": "1"}
+
+
+def plain_flags() -> dict[str, list[str]]:
+    return {
+        "echo": ["--proto", "raw", "--path", "/echo"],
+        "fanout": ["--proto", "raw", "--sub-path", "/sub", "--pub-path", "/pub"],
+        "idle": ["--proto", "raw", "--path", "/sub"],
+        "churn": ["--proto", "raw", "--path", "/echo"],
+    }
+
+
+class Given(Server):
+    """A server that the caller brings, as a command: `/echo` answers with the same message, what
+    arrives on `/pub` goes to everybody on `/sub`."""
+
+    def __init__(self, name: str, command: str) -> None:
+        super().__init__(name, f"given: `{Path(shlex.split(command)[0]).name}`", plain_flags())
+        self.words = shlex.split(command)
+
+    def missing(self) -> str:
+        return "" if shutil.which(self.words[0]) else f"{self.words[0]} is no program"
+
+    def command(self, mode: str, port: int, folder: Path, deflate: bool) -> tuple[list[str], dict[str, str]]:
+        words = [w.replace("{port}", str(port)) for w in self.words]
+        return [*words] if words != self.words else [*words, str(port)], {}
+
+
+class Remote(Server):
+    """A server that already runs at HOST:PORT, with the paths of `Given`. Without its pid only
+    rates and latencies are known."""
+
+    def __init__(self, name: str, address: str) -> None:
+        super().__init__(name, f"given, at {address}", plain_flags(), deflates=False)
+        where, _, pid = address.partition(",pid=")
+        self.host, _, port = where.rpartition(":")
+        self.port, self.pid = int(port), int(pid) if pid else 0
+
+    def start(self, mode: str, deflate: bool = False) -> Running:
+        return Running(self.port, [self.pid] if self.pid else [], host=self.host)
+
+
+def fill(template: Path, target: Path, **values: object) -> None:
+    text = template.read_text()
+    for key, value in values.items():
+        text = text.replace(f"@{key}@", str(value))
+    target.write_text(text)
+
+
+def all_servers(tidewire: Path) -> list[Server]:
+    return [
+        Tidewire(tidewire),
+        Raw(),
+        Node("ws", "npm ws", {"echo": "ws_echo.mjs", "fanout": "ws_fanout.mjs", "idle": "ws_fanout.mjs",
+                              "churn": "ws_echo.mjs"}, plain_flags(), "ws"),
+        Node("socketio", "Socket.IO over WebSocket", dict.fromkeys(("echo", "fanout", "idle", "churn"), "socketio.mjs"), {
+            "echo": ["--proto", "socketio", "--pub", '42["echo","{payload}"]'],
+            "fanout": ["--proto", "socketio"],
+            "idle": ["--proto", "socketio"],
+            "churn": ["--proto", "socketio"],
+        }, "socket.io"),
+        Nchan(),
+        Nats(),
+    ]
