@@ -199,9 +199,7 @@ class Client:
 
     async def next(self, timeout_s: float = WAIT_S) -> Message:
         """The very next message, whatever it is."""
-        return await self._wait(
-            lambda: self.inbox.popleft() if self.inbox else None, timeout_s, "message"
-        )
+        return await self._wait(lambda: self.inbox.popleft() if self.inbox else None, timeout_s, "message")
 
     async def expect(self, timeout_s: float = WAIT_S, **fields) -> Message:
         """The next message with all these fields; others stay unread."""
@@ -261,9 +259,7 @@ class Client:
         try:
             await asyncio.wait_for(loop(), timeout_s)
         except TimeoutError:
-            raise AssertionError(
-                f"not closed in {timeout_s} s; unread: {list(self.inbox)[:10]}"
-            ) from None
+            raise AssertionError(f"not closed in {timeout_s} s; unread: {list(self.inbox)[:10]}") from None
         await self.ws.wait_closed()
         received = self.ws.protocol.close_rcvd
         return (received.code, received.reason) if received else (None, None)

@@ -105,9 +105,7 @@ class RawSocket:
     async def _more(self, timeout_s: float) -> bool:
         """Reads once; False at the end of the stream (a reset is an end, too)."""
         try:
-            data = await asyncio.wait_for(
-                asyncio.get_running_loop().sock_recv(self.sock, 262144), timeout_s
-            )
+            data = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(self.sock, 262144), timeout_s)
         except TimeoutError:
             raise AssertionError(
                 f"nothing to read for {timeout_s} s; so far {bytes(self.buffer[:200])!r}"
