@@ -148,7 +148,7 @@ class RawSocket:
             for name, _, value in (line.partition(":") for line in lines[1:] if line)
         ]
         out = Response(status, headers, b"")
-        if status == 101 or status == 204 or status == 304:
+        if status in {101, 204, 304}:
             return out
         if out.header("transfer-encoding") == "chunked":
             while size := int((await self.read_until(b"\r\n", timeout_s)).split(b";")[0], 16):
