@@ -17,26 +17,29 @@ after(async () => {
 /** A connection whose messages wait in a list until a test asks for them. */
 class Peer {
   #messages = [];
-  #wake = () => {};
+  #waiting = [];
 
   constructor(path, protocols, options) {
     this.ws = new WebSocket(server.url(path), protocols, { perMessageDeflate: false, ...options });
     this.closed = new Promise((resolve) => {
-      this.ws.on("close", (code, reason) => resolve([code, reason.toString()]));
+      this.ws.on("close", (code, reason) => {
+        resolve([code, reason.toString()]);
+        for (const one of this.#waiting) one.reject(new Error(`closed: ${code} ${reason}`));
+      });
     });
     this.ws.on("message", (data, isBinary) => {
-      this.#messages.push(isBinary ? data : JSON.parse(data.toString()));
-      this.#wake();
+      const message = isBinary ? data : JSON.parse(data.toString());
+      const at = this.#waiting.findIndex((one) => one.match(message));
+      if (at < 0) this.#messages.push(message);
+      else this.#waiting.splice(at, 1)[0].resolve(message);
     });
   }
 
   /** The next message for which `match` holds; others keep waiting. */
   async next(match = () => true) {
-    for (;;) {
-      const at = this.#messages.findIndex(match);
-      if (at >= 0) return this.#messages.splice(at, 1)[0];
-      await new Promise((resolve) => (this.#wake = resolve));
-    }
+    const at = this.#messages.findIndex(match);
+    if (at >= 0) return this.#messages.splice(at, 1)[0];
+    return new Promise((resolve, reject) => this.#waiting.push({ match, resolve, reject }));
   }
 
   send(message) {

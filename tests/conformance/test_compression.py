@@ -32,9 +32,12 @@ async def deflating(server, offer: str = OFFER, **options) -> RawWebSocket:
     }
     raw = await RawWebSocket.open(server, "/ws?inbox=manual", headers=headers, hello=False, **options)
     first = await raw.message()
-    payload = inflate(first.payload) if first.rsv & 4 else first.payload
-    assert json.loads(payload)["type"] == "connected"
+    assert json_of(first)["type"] == "connected"
     return raw
+
+
+def json_of(frame) -> dict:
+    return json.loads(inflate(frame.payload) if frame.rsv & 4 else frame.payload)
 
 
 def parameters(raw: RawWebSocket) -> dict[str, str] | None:
@@ -156,7 +159,7 @@ async def test_a_compressed_message_may_be_fragmented(server):
     await raw.send_frame(PING, b"")
     assert (await raw.frame()).opcode == 10
     await raw.send_frame(CONTINUATION, body[3:])
-    assert json.loads((await raw.message()).payload)["id"] == 5
+    assert json_of(await raw.message())["id"] == 5
 
 
 @clause("3.inflates", "M8", "P7", "P4")

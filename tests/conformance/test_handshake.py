@@ -303,29 +303,53 @@ async def test_more_than_100_header_lines_are_431(server):
 
 
 @clause("2.http-408", "C1", "P8")
-@pytest.mark.parametrize("shape", ["silent", "partial", "trickle"])
-async def test_headers_not_complete_after_10_s_are_408(server, shape):
-    """§2: "408 headers not complete 10 s after the connection was accepted" (also when bytes trickle)"""
+async def test_headers_not_complete_after_10_s_are_408(server):
+    """§2: "408 headers not complete 10 s after the connection was accepted …, or, on a kept-alive one,
+    after the first byte of the next request": for a silent peer, half a request, bytes that trickle"""
     loop = asyncio.get_running_loop()
-    raw = await RawSocket.connect(server)
-    began = loop.time()
-    if shape != "silent":
+
+    async def timed(raw: RawSocket, began: float) -> None:
+        assert_problem(await raw.response(timeout_s=15), 408)
+        assert 9 <= loop.time() - began <= 14
+        assert await raw.at_end()
+
+    async def silent():
+        await timed(await RawSocket.connect(server), loop.time())
+
+    async def partial():
+        raw = await RawSocket.connect(server)
+        began = loop.time()
         await raw.send(b"GET /ws HTTP/1.1\r\nHost: x\r\nX-Slow: ")
+        await timed(raw, began)
 
     async def trickle():
-        while True:
-            await raw.send(b"a")
-            await asyncio.sleep(0.5)
+        raw = await RawSocket.connect(server)
+        began = loop.time()
 
-    task = asyncio.create_task(trickle()) if shape == "trickle" else None
-    try:
-        response = await raw.response(timeout_s=15)
-    finally:
-        if task:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-    assert_problem(response, 408)
-    assert 9 <= loop.time() - began <= 14
+        async def drip():
+            for byte in b"GET /ws HTTP/1.1\r\nX-Slow: " + b"a" * 100:
+                await raw.send(bytes([byte]))
+                await asyncio.sleep(0.3)
+
+        dripping = asyncio.create_task(drip())
+        try:
+            response = await raw.response(timeout_s=15)
+        finally:
+            dripping.cancel()
+            await asyncio.gather(dripping, return_exceptions=True)
+        assert_problem(response, 408)
+        assert 9 <= loop.time() - began <= 14
+
+    async def second_request():
+        raw = await RawSocket.connect(server)
+        await raw.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (await raw.response()).status == 200
+        await asyncio.sleep(2)  # the clock must start with the next byte, not here
+        began = loop.time()
+        await raw.send(b"GET /hea")
+        await timed(raw, began)
+
+    await asyncio.gather(silent(), partial(), trickle(), second_request())
 
 
 @clause("2.keep-alive", "C1")
@@ -337,20 +361,6 @@ async def test_a_kept_alive_connection_serves_a_plain_request_and_then_an_upgrad
     await raw.send(upgrade_request(server))
     assert (await raw.response()).status == 101
     assert json.loads((await raw.message()).payload)["type"] == "connected"
-
-
-@clause("2.http-408", "C1", "P8")
-async def test_the_second_request_of_a_kept_alive_connection_has_10_s_too(server):
-    """§2: "408 … on a kept-alive one, after the first byte of the next request" """
-    loop = asyncio.get_running_loop()
-    raw = await RawSocket.connect(server)
-    await raw.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
-    assert (await raw.response()).status == 200
-    await asyncio.sleep(2)  # the clock must start with the next byte, not here
-    began = loop.time()
-    await raw.send(b"GET /hea")
-    assert_problem(await raw.response(timeout_s=15), 408)
-    assert 9 <= loop.time() - began <= 14
 
 
 # -- 429, 503
@@ -412,7 +422,7 @@ FRAMING = [
     ("continuation-first", {"opcode": 0, "payload": b"{}"}, 1002),
     ("length-not-minimal-16", {"opcode": 1, "payload": b"{}", "form": 16}, 1002),
     ("length-not-minimal-64", {"opcode": 1, "payload": b"{}", "form": 64}, 1002),
-    ("length-with-top-bit", {"opcode": 1, "length": 1 << 63, "form": 64}, 1002),
+    ("length-with-top-bit", {"opcode": 1, "length": 1 << 63, "form": 64}, {1002, 1009}),
     ("close-of-one-byte", {"opcode": CLOSE, "payload": b"\x03"}, 1002),
     ("close-1005", {"opcode": CLOSE, "payload": b"\x03\xed"}, 1002),
     ("close-999", {"opcode": CLOSE, "payload": b"\x03\xe7"}, 1002),
@@ -430,7 +440,7 @@ async def test_a_broken_frame_ends_the_connection_with_the_code_of_the_rfc(serve
     frame = dict(frame)
     await raw.send_frame(frame.pop("opcode"), frame.pop("payload", b""), **frame)
     got, reason = await raw.close_frame()
-    assert got == code, (got, reason)
+    assert got in (code if isinstance(code, set) else {code}), (got, reason)
     assert reason
     assert await raw.at_end()
 

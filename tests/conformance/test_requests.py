@@ -251,7 +251,6 @@ async def test_a_list_takes_1_to_100_channels(server):
         {"since": {"epoch": "x"}},
         {"since": {"seq": 1}},
         {"since": {"epoch": 1, "seq": 1}},
-        {"since": {"epoch": "x", "seq": -1}},
         {"since": {"epoch": "x", "seq": "1"}},
         {"presence": "yes"},
         {"snapshot": 0},
@@ -665,9 +664,7 @@ async def test_history_of_another_epoch_is_a_conflict(server):
 
 
 @clause("4.history", "M3")
-@pytest.mark.parametrize(
-    "fields", [{"after": "1"}, {"after": -1}, {"before": 1.5}, {"limit": "x"}, {"limit": -1}, {"epoch": 5}]
-)
+@pytest.mark.parametrize("fields", [{"after": "1"}, {"before": 1.5}, {"limit": "x"}, {"epoch": 5}])
 async def test_a_bad_field_of_history_is_invalid_message(server, fields):
     """§6: "a field of the wrong type" """
     client = await user(server)
