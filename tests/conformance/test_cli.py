@@ -1,0 +1,445 @@
+"""Protocol §9: the command line, the configuration, drain and reload."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import signal
+import socket
+import subprocess
+import time
+
+import jwt
+import pytest
+from client import Client, channel, eventually, unique
+from raw import exchange, upgrade_request
+from server import API_KEY, BASE, SECRET, Server, binary, toml
+from tokens import mint
+
+clause = pytest.mark.clause
+DEVELOPMENT_SECRET = "development-secret-not-for-production"
+
+
+def run(*args: str, cwd=None, env: dict | None = None, timeout_s: float = 15):
+    """Runs the binary to its end: its status, and all that it said."""
+    import os
+
+    surroundings = {k: v for k, v in os.environ.items() if not k.startswith("TIDEWIRE_")} | (env or {})
+    done = subprocess.run(
+        [str(binary()), *args], capture_output=True, text=True, cwd=cwd, env=surroundings, timeout=timeout_s
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def refused(server: Server) -> tuple[int, str]:
+    """Starts a server that must end by itself: its status, and its log."""
+    server.launch()
+    try:
+        return server.wait(), server.log()
+    finally:
+        server.kill()
+
+
+# -- the ready line
+
+
+@clause("9.ready", "O1")
+def test_one_line_on_standard_output_tells_the_real_port(start):
+    """§9: "it prints one line to standard output, `tidewire ready on http://127.0.0.1:8080`, with the port
+    that it really has …; logs go to standard error" """
+    server = start()
+    assert server.port > 0
+    server.terminate()
+    assert server.wait() == 0
+    assert server.stdout == [f"tidewire ready on http://127.0.0.1:{server.port}"]
+
+
+@clause("9.serve", "O1", "O4")
+def test_json_logs_are_json_lines(start):
+    """§9: `--log-format text|json`"""
+    server = start(args=("--log-format", "json", "--log-level", "debug"))
+    server.terminate()
+    assert server.wait() == 0
+    lines = [line for line in server.log().splitlines() if line.strip()]
+    assert lines
+    for line in lines:
+        assert isinstance(json.loads(line), dict)
+
+
+@clause("9.serve", "O1")
+def test_an_unknown_flag_or_subcommand_is_an_error():
+    """§9: the subcommands are `serve`, `check`, `tail`, `bench`, `token`, `config`"""
+    for args in (("serve", "--no-such-flag"), ("nonsense",)):
+        status, out, err = run(*args)
+        assert status != 0 and (out + err).strip()
+
+
+# -- configuration
+
+
+@clause("9.config", "O1")
+def test_config_check_exits_0_or_2(tmp_path):
+    """§9: "`tidewire config check [--config FILE]` exits 0 or 2" """
+    good = tmp_path / "good.toml"
+    good.write_text(toml(BASE))
+    assert run("config", "check", "--config", str(good))[0] == 0
+    bad = tmp_path / "bad.toml"
+    bad.write_text("[server]\nshards = 2\nnonsense_key = 1\n")
+    status, out, err = run("config", "check", "--config", str(bad))
+    assert status == 2
+    assert "nonsense_key" in out + err and "bad.toml" in out + err
+    assert re.search(r"\b3\b", out + err), "the line of the key"
+
+
+BAD = {
+    "unknown-table": ("[nowhere]\nx = 1\n", "nowhere"),
+    "unknown-key": ("[auth]\nrequierd = true\n", "requierd"),
+    "wrong-type": ('[limits]\nburst = "many"\n', "limits.burst"),
+    "bad-duration": ('[auth]\ntimeout = "10 parsecs"\n', "auth.timeout"),
+    "bad-choice": ('[compression]\nmode = "zip"\n', "compression.mode"),
+    "negative": ("[limits]\nburst = -5\n", "limits.burst"),
+    "bad-kind": ('[namespaces.x]\nkind = "strem"\n', "namespaces.x.kind"),
+    "bad-address": ('[server]\nlisten = "nowhere"\n', "server.listen"),
+    "bad-scope": ('[[api.keys]]\nkey = "tw_abc"\nscopes = ["root"]\n', "scopes"),
+}
+
+
+@clause("9.config", "O1")
+@pytest.mark.parametrize("text, key", BAD.values(), ids=BAD.keys())
+def test_a_configuration_error_names_the_key_and_exits_2(tmp_path, text, key):
+    """§9: "A configuration error, an unknown key among them, names the key, the file and line, and exits 2" """
+    file = tmp_path / "settings.toml"
+    file.write_text("# first line\n" + text)
+    for args in (
+        ("config", "check", "--config", str(file)),
+        ("serve", "--config", str(file), "--data", str(tmp_path / "d"), "--listen", "127.0.0.1:0"),
+    ):
+        if key == "server.listen" and args[0] == "serve":
+            continue
+        status, out, err = run(*args)
+        assert status == 2, (args, out, err)
+        assert key in out + err, out + err
+        assert "settings.toml" in out + err, out + err
+
+
+@clause("9.config", "O1")
+def test_broken_toml_and_a_missing_file_exit_2(tmp_path):
+    """§9: "names the key, the file and line, and exits 2" """
+    file = tmp_path / "broken.toml"
+    file.write_text("[server\nx = = 1")
+    status, out, err = run("config", "check", "--config", str(file))
+    assert status == 2 and "broken.toml" in out + err
+    status, out, err = run("config", "check", "--config", str(tmp_path / "absent.toml"))
+    assert status == 2 and "absent.toml" in out + err
+
+
+@clause("9.config", "O1")
+def test_the_defaults_are_listed(tmp_path):
+    """§9: "`tidewire config print --defaults` lists every key with its default, unit and meaning" """
+    status, out, err = run("config", "print", "--defaults", cwd=tmp_path)
+    assert status == 0, err
+    for key in ("shards", "drain_timeout", "jwks_min_refresh", "messages_per_minute", "idempotency_window",
+                "min_bytes", "connections_per_address", "grace", "max_error_rate"):  # fmt: skip
+        assert key in out, key
+
+
+@clause("9.environment", "O1")
+async def test_the_environment_wins_over_the_file(start):
+    """§9: "the environment variable is its path in capitals with underscores …, and it wins over the file" """
+    server = start(
+        {"limits": {"burst": 7}},
+        env={
+            "TIDEWIRE_LIMITS_BURST": "99",
+            "TIDEWIRE_HEARTBEAT_INTERVAL": "12s",
+            "TIDEWIRE_AUTH_ANONYMOUS_CAPABILITIES": "messaging,presence",
+        },
+    )
+    hello = (await Client.connect(server)).hello
+    assert hello["limits"]["burst"] == 99
+    assert hello["heartbeat_ms"] == 12000
+    assert sorted(hello["capabilities"]) == ["messaging", "presence"]
+
+
+@clause("9.environment", "O1")
+async def test_a_flag_wins_over_both(start):
+    """§9: "a flag wins over both" (the fixture's `--listen` and `--data`)"""
+    server = start(
+        {"server": {"listen": "127.0.0.1:1"}},
+        env={"TIDEWIRE_SERVER_LISTEN": "127.0.0.1:2", "TIDEWIRE_STORE_PATH": "/nonexistent/x"},
+    )
+    assert server.port > 2 and server.data.exists()
+
+
+@clause("9.environment", "O1")
+def test_an_unknown_variable_is_a_warning_and_a_bad_value_an_error(start):
+    """§9: "an unknown `TIDEWIRE_` variable is a warning" """
+    server = start(env={"TIDEWIRE_NO_SUCH_THING": "1"})
+    assert "TIDEWIRE_NO_SUCH_THING" in server.log()
+    status, log = refused(Server(env={"TIDEWIRE_LIMITS_BURST": "many"}))
+    assert status == 2 and "TIDEWIRE_LIMITS_BURST" in log
+
+
+# -- refusals to start
+
+
+@clause("9.start", "O1")
+def test_a_port_in_use_exits_1_and_names_it():
+    """§9: "a port in use or a locked store exits 1 and names it" """
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        status, log = refused(Server(listen=f"127.0.0.1:{port}"))
+    assert status == 1 and str(port) in log
+
+
+@clause("9.start", "O1")
+def test_a_second_server_on_the_same_port_exits_1(start):
+    """§9: "a port in use … exits 1", though event loops share a port among themselves"""
+    server = start()
+    status, log = refused(Server(listen=f"127.0.0.1:{server.port}"))
+    assert status == 1 and str(server.port) in log
+
+
+@clause("9.start", "O1", "M6")
+def test_a_locked_store_exits_1_and_names_it(start):
+    """§9: "a port in use or a locked store exits 1 and names it" """
+    server = start()
+    status, log = refused(Server(data=server.data))
+    assert status == 1 and str(server.data) in log
+
+
+# -- development
+
+
+@clause("9.dev", "O1")
+async def test_the_development_profile(start, http):
+    """§9: "`--dev` sets the `development` profile (anonymous connections allowed, limits 1000/50/5 s, …), and,
+    where none is configured, the signing secret … and the API key `tw_dev`; it prints a warning" """
+    server = start(bare=True, dev=True)
+    anonymous = await Client.connect(server)
+    assert anonymous.hello["capabilities"] == ["messaging"]
+    limits = anonymous.hello["limits"]
+    assert (limits["messages_per_minute"], limits["burst"]) == (1000, 50)
+    client = await Client.connect(server, mint("dev", key=DEVELOPMENT_SECRET))
+    assert client.hello["authenticated"] is True
+    body = {"channel": channel(), "data": 1}
+    assert http(server, "POST", "/api/v1/publish", key="tw_dev", json=body).status_code == 200
+    assert "warn" in server.log().lower()
+    far = {"Origin": "https://anywhere.example.org"}
+    assert (await exchange(server, upgrade_request(server, headers=far))).status == 101
+
+
+@clause("9.dev", "O1")
+async def test_a_configured_secret_stands_under_dev(start, http):
+    """§9: "where none is configured" """
+    server = start(dev=True)
+    refusal = await Client.connect(server, mint("dev", key=DEVELOPMENT_SECRET), hello=False)
+    assert (await refusal.next())["code"] == "token_invalid"
+    assert (await Client.connect(server, mint("a"))).hello["authenticated"] is True
+    assert http(server, "GET", "/api/ws/stats", key="tw_dev").status_code in (401, 403)
+
+
+@clause("9.dev", "P8")
+@pytest.mark.parametrize("address", ["0.0.0.0:0", "[::]:0"])
+def test_dev_listens_on_loopback_only(address):
+    """§9: "refuses to listen on anything but loopback (exit 2)" """
+    status, _ = refused(Server(bare=True, dev=True, listen=address))
+    assert status == 2
+
+
+# -- drain
+
+
+@clause("9.drain", "O5")
+async def test_sigterm_drains(start, http):
+    """§5: `reconnect`; §6: "1012 `draining`"; §9: "SIGTERM and SIGINT drain (the listener stays open and
+    answers 503, live connections end within …) and exit 0"; §8: "readiness (503 while draining)" """
+    server = start({"server": {"drain_timeout": "3s"}})
+    clients = await asyncio.gather(*(Client.connect(server, mint(unique("u"))) for _ in range(20)))
+    name = channel("log")
+    for client in clients:
+        await client.subscribe(name)
+    began = time.monotonic()
+    server.terminate()
+    waits = []
+    for client in clients:
+        message = await client.expect(type="reconnect")
+        assert message["reason"] == "draining"
+        assert 0 <= message["after_ms"] <= 3000
+        waits.append(message["after_ms"])
+    assert len(set(waits)) > 1, "the returns are spread"
+    response = await exchange(server, upgrade_request(server))
+    assert response.status == 503 and int(response.header("retry-after")) >= 0
+    assert http(server, "GET", "/readyz", key=None).status_code == 503
+    last = clients[waits.index(max(waits))]  # "each connection is served until it is closed"
+    assert (await last.publish(name, "still here"))["seq"] == 1
+    for client in clients:
+        assert await client.closed() == (1012, "draining")
+    assert server.wait() == 0
+    assert time.monotonic() - began < 6
+
+
+@clause("9.drain", "O5")
+async def test_sigint_drains_too(start):
+    """§9: "SIGTERM and SIGINT drain … and exit 0" """
+    server = start()
+    client = await Client.connect(server)
+    server.process.send_signal(signal.SIGINT)
+    assert (await client.expect(type="reconnect"))["reason"] == "draining"
+    assert await client.closed() == (1012, "draining")
+    assert server.wait() == 0
+
+
+@clause("9.drain", "O5")
+async def test_live_connections_end_within_5_s_at_most(start):
+    """§9: "live connections end within min(`server.drain_timeout`, 5 s)" """
+    server = start({"server": {"drain_timeout": "60s"}})
+    client = await Client.connect(server)
+    began = time.monotonic()
+    server.terminate()
+    assert await client.closed() == (1012, "draining")
+    assert time.monotonic() - began < 6
+    assert await asyncio.to_thread(server.wait, 10) == 0
+
+
+@clause("9.drain", "O5")
+async def test_a_second_signal_ends_at_once(start):
+    """§9: "a second one ends at once" """
+    server = start({"server": {"drain_timeout": "5s"}})
+    clients = await asyncio.gather(*(Client.connect(server) for _ in range(20)))
+    server.terminate()
+    await asyncio.gather(*(c.expect(type="reconnect") for c in clients))
+    began = time.monotonic()
+    server.terminate()
+    await asyncio.to_thread(server.wait)
+    assert time.monotonic() - began < 2
+    server.forget()
+
+
+@clause("9.drain", "O5", "M6")
+async def test_nothing_published_before_the_end_of_a_drain_is_lost(start):
+    """O5: "graceful drain and restart; nothing lost" """
+    server = start({"server": {"drain_timeout": "2s"}})
+    name = channel("log")
+    client = await Client.connect(server, mint(unique("u")))
+    acknowledged = 0
+
+    async def pump():
+        nonlocal acknowledged
+        while True:
+            acknowledged = (await client.publish(name, acknowledged + 1))["seq"]
+
+    pumping = asyncio.create_task(pump())
+    await eventually(lambda: acknowledged > 50, "some messages")
+    server.terminate()
+    await client.closed()
+    await asyncio.gather(pumping, return_exceptions=True)
+    assert server.wait() == 0
+    again = start(data=server.data)
+    other = await Client.connect(again, mint(unique("u")))
+    reply = await other.request({"type": "history", "channel": name, "after": 0, "limit": 1})
+    assert reply["last"] >= acknowledged and reply["first"] == 1
+
+
+# -- reload
+
+
+@clause("9.reload", "O1")
+async def test_sighup_reloads_limits_keys_namespaces_and_origins(start, http):
+    """§9: "SIGHUP reloads limits, keys, namespaces, origins, TLS files and log level" """
+    server = start({"limits": {"burst": 70}})
+    client = await Client.connect(server, mint("a"))
+    other_secret = "another-secret-of-more-than-thirty-two-bytes"
+    await client.refused({"type": "subscribe", "channel": "fresh:x"}, "not_found")
+    server.reload(
+        {
+            "limits": {"burst": 71},
+            "auth": {"hs256_secret": other_secret},
+            "api": {"key": "tw_another_key"},
+            "namespaces": {"fresh": {"kind": "stream", "durability": "memory"}},
+            "server": {"allowed_origins": ["https://new.example.org"]},
+        }
+    )
+
+    async def reloaded():
+        return (await Client.connect(server)).hello["limits"]["burst"] == 71
+
+    await eventually(reloaded, "the new burst")
+    assert (await client.request({"type": "ping"}))["type"] == "pong"
+    assert (await Client.connect(server, mint("b", key=other_secret))).hello["authenticated"]
+    stale = await Client.connect(server, mint("b"), hello=False)
+    assert (await stale.next())["code"] == "token_invalid"
+    assert http(server, "GET", "/api/ws/stats", key="tw_another_key").status_code == 200
+    assert http(server, "GET", "/api/ws/stats", key=API_KEY).status_code in (401, 403)
+    renewed = await Client.connect(server, mint("c", key=other_secret))
+    await renewed.subscribe("fresh:x")
+    for origin, status in (("https://new.example.org", 101), (f"http://127.0.0.1:{server.port}", 403)):
+        request = upgrade_request(server, headers={"Origin": origin})
+        assert (await exchange(server, request)).status == status
+
+
+@clause("9.reload", "O1")
+async def test_what_cannot_be_reloaded_is_named_in_the_log(start):
+    """§9: "what can't be reloaded is named in the log" """
+    server = start()
+    server.reload({"server": {"shards": 3}, "limits": {"burst": 55}})
+
+    async def reloaded():
+        return (await Client.connect(server)).hello["limits"]["burst"] == 55
+
+    await eventually(reloaded, "the new burst")
+    assert "server.shards" in server.log()
+
+
+@clause("9.reload", "O1")
+async def test_a_file_with_an_error_changes_nothing(start):
+    """§9: "a file with an error changes nothing" """
+    server = start({"limits": {"burst": 70}})
+    server.reload({"limits": {"burst": 71, "nonsense": 1}})
+    await eventually(lambda: "nonsense" in server.log(), "the key in the log")
+    assert (await Client.connect(server)).hello["limits"]["burst"] == 70
+    server.settings["limits"].pop("nonsense")
+    server.reload({})
+
+    async def reloaded():
+        return (await Client.connect(server)).hello["limits"]["burst"] == 71
+
+    await eventually(reloaded, "the mended file")
+
+
+# -- token, check
+
+
+@clause("9.token", "A5")
+async def test_tidewire_token_mints_what_the_server_accepts(start):
+    """§9: "`tidewire token --user ID [--type T] [--ttl 1h] [--secret S] [--grant …] [--claim k=v]` prints a JWT
+    (the development secret when none is given)" """
+    status, out, err = run("token", "--user", "alice")
+    assert status == 0, err
+    claims = jwt.decode(out.strip(), DEVELOPMENT_SECRET, algorithms=["HS256"])
+    assert claims["sub"] == "alice"
+    status, out, err = run(
+        "token", "--user", "bob", "--type", "creator", "--ttl", "10m", "--secret", SECRET,
+        "--grant", "public:*=publish,history", "--claim", "team=blue",
+    )  # fmt: skip
+    assert status == 0, err
+    claims = jwt.decode(out.strip(), SECRET, algorithms=["HS256"])
+    assert claims["team"] == "blue" and claims["type"] == "creator"
+    assert 590 <= claims["exp"] - time.time() <= 610
+    assert claims["tidewire"]["grants"] == [{"channels": "public:*", "do": ["publish", "history"]}]
+    server = start()
+    client = await Client.connect(server, out.strip())
+    assert client.hello["user"] == {"id": "bob", "type": "creator"}
+    assert (await client.publish(channel("public"), 1))["seq"] == 1
+
+
+@clause("9.check", "T1")
+def test_check_exits_1_where_nobody_listens():
+    """§9: "`tidewire check URL …` exits 0 when ready, 1 when not" """
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+        status, _, _ = run("check", f"http://127.0.0.1:{port}", timeout_s=30)
+    assert status == 1
