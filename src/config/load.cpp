@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
+#include <tuple>
 
 #include "config/checks.h"
 #include "config/collect.h"
@@ -115,8 +115,9 @@ std::expected<Loaded, std::vector<ConfigProblem>> load(const LoadInput& input) {
   check(settings, places, report, warnings);
   if (!problems.empty()) {
     // By place in the file, so that an operator can work through them from the top.
-    std::stable_sort(problems.begin(), problems.end(),
-                     [](const ConfigProblem& a, const ConfigProblem& b) { return a.line < b.line; });
+    std::sort(problems.begin(), problems.end(), [](const ConfigProblem& a, const ConfigProblem& b) {
+      return std::tie(a.line, a.key, a.message) < std::tie(b.line, b.key, b.message);
+    });
     return std::unexpected(std::move(problems));
   }
   return loaded;

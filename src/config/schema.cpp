@@ -70,7 +70,7 @@ struct Tables {
     const auto table = parse_toml("value = " + (text.empty() ? "[]" : text), place.source);
     if (!table || table->size() != 1)
       return report.add(key, place, "must be an array of inline tables, as in TOML");
-    Value value = table->front().second;
+    Value value = table->front().value;
     if (auto* items = std::get_if<Value::Array>(&value.data))
       for (Value& item : *items) item.line = 0;
     read(out, value, key, place, report);

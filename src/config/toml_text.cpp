@@ -18,7 +18,7 @@ Value::Table convert_table(const toml::table& table) {
   for (const auto& [key, node] : table) {
     Value value = convert(node);
     value.line = key.source().begin.line != 0 ? key.source().begin.line : value.line;
-    out.emplace_back(std::string(key.str()), std::move(value));
+    out.push_back({std::string(key.str()), std::move(value)});
   }
   return out;
 }

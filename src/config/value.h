@@ -4,7 +4,6 @@
 
 #include <cstdint>
 #include <string>
-#include <utility>
 #include <variant>
 #include <vector>
 
@@ -16,7 +15,8 @@ struct Value {
     std::string text;
   };
   using Array = std::vector<Value>;
-  using Table = std::vector<std::pair<std::string, Value>>;
+  struct Entry;
+  using Table = std::vector<Entry>;
 
   std::variant<Other, Text, std::string, std::int64_t, double, bool, Array, Table> data;
   std::int64_t line = 0;  // in the file; 0: none
@@ -25,6 +25,11 @@ struct Value {
   const T* as() const {
     return std::get_if<T>(&data);
   }
+};
+
+struct Value::Entry {
+  std::string name;
+  Value value;
 };
 
 }  // namespace tidewire::config
