@@ -117,7 +117,10 @@ std::optional<HttpProblem> read_framing(const HttpRequest& request, BodyFraming&
         return malformed("chunked is not the last transfer coding");
       return HttpProblem{501, {}, "only the transfer coding chunked is understood"};
     }
-    if (codings.size() > 1) return malformed("chunked twice");
+    // One field with that one word: empty list elements and further fields are read differently elsewhere.
+    if (request.headers.count("Transfer-Encoding") > 1 ||
+        !is_chunked(*request.headers.find("Transfer-Encoding")))
+      return malformed("Transfer-Encoding is malformed");
     framing.chunked = true;
     return std::nullopt;
   }
