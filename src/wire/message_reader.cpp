@@ -140,7 +140,11 @@ MessageReader::Event MessageReader::next(std::span<char>& chunk, Inflater* infla
   Event event;
   // An open message always has a partial_.
   if (!partial_ && plain_message(chunk, event)) return event;
-  if (chunk.empty()) return event;
+  if (chunk.empty()) {
+    // A connection's own inflater keeps its window while nothing comes, but no message.
+    if (inflater && inflater->keeps_context()) inflater->release_output();
+    return event;
+  }
   if (partial_ && partial_->in_frame) return continue_frame(chunk, inflater);
 
   const bool deflate = inflater != nullptr;
