@@ -6,6 +6,7 @@
 #include <array>
 
 #include "base/check.h"
+#include "wire/characters.h"
 
 namespace tidewire::wire {
 namespace {
@@ -16,17 +17,6 @@ constexpr std::array kUpgrade{HttpField{"Upgrade", "websocket"}, HttpField{"Conn
 
 HttpProblem malformed(std::string_view detail) { return {400, "invalid_message", detail}; }
 HttpProblem upgrade_required(std::string_view detail) { return {426, {}, detail, kUpgrade}; }
-
-bool is_alphanumeric(char c) {
-  return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
-bool is_token(std::string_view text) {
-  return !text.empty() && std::ranges::all_of(text, [](char c) {
-    return is_alphanumeric(c) ||
-           (c != '\0' && std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos);
-  });
-}
 
 // Base64 of 16 bytes: 22 characters and the padding.
 bool is_key(std::string_view key) {

@@ -5,6 +5,7 @@
 #include <boost/beast/http/error.hpp>
 #include <limits>
 
+#include "wire/characters.h"
 #include "wire/url.h"
 
 namespace tidewire::wire {
@@ -46,13 +47,6 @@ class HeadParser final : public http::basic_parser<true> {
   HttpRequest& request_;
 };
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-
-bool is_token_char(char c) {
-  if (is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z')) return true;
-  return c != '\0' && std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
-}
-
 HttpProblem malformed(std::string_view detail) { return {400, "invalid_message", detail}; }
 
 // Whether the request line is fine but for a version that is not spoken here.
@@ -68,8 +62,7 @@ bool names_other_version(std::string_view head) {
 // Host = uri-host [ ":" port ]. Empty is allowed.
 bool is_host(std::string_view host) {
   return std::ranges::all_of(host, [](char c) {
-    return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-           (c != '\0' && std::string_view("-._~%!$&'()*+;=:[]").find(c) != std::string_view::npos);
+    return is_alphanumeric(c) || std::string_view("-._~%!$&'()*+;=:[]").find(c) != std::string_view::npos;
   });
 }
 
@@ -117,7 +110,10 @@ std::optional<HttpProblem> read_framing(const HttpRequest& request, BodyFraming&
         return malformed("chunked is not the last transfer coding");
       return HttpProblem{501, {}, "only the transfer coding chunked is understood"};
     }
-    if (codings.size() > 1) return malformed("chunked twice");
+    // One field with that one word: empty list elements and further fields are read differently elsewhere.
+    if (request.headers.count("Transfer-Encoding") > 1 ||
+        !is_chunked(*request.headers.find("Transfer-Encoding")))
+      return malformed("Transfer-Encoding is malformed");
     framing.chunked = true;
     return std::nullopt;
   }
@@ -137,9 +133,7 @@ bool is_field_line(std::string_view line) {
   const std::size_t colon = line.find(':');
   if (colon == std::string_view::npos || colon == 0) return false;
   return std::ranges::all_of(line.substr(0, colon), is_token_char) &&
-         std::ranges::none_of(line.substr(colon), [](char c) {
-           return (static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == 0x7F;
-         });
+         std::ranges::none_of(line.substr(colon), is_forbidden_control);
 }
 
 std::optional<HttpProblem> parse_head(std::string_view head, HttpRequest& request, BodyFraming& framing) {

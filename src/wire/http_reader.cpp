@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "wire/characters.h"
 #include "wire/http_head.h"
 
 namespace tidewire::wire {
@@ -11,13 +12,6 @@ namespace {
 // Size, extension and CR of a chunk's line; and the extensions of a whole body.
 constexpr std::size_t kMaxChunkLineBytes = 256;
 constexpr std::size_t kMaxExtensionBytes = 8192;
-
-int hex_digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
 
 }  // namespace
 

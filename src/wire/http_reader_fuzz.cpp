@@ -30,11 +30,12 @@ std::string read(std::string_view stream, std::uint32_t cuts) {
       const auto event = reader.next(chunk);
       using Type = HttpReader::Event::Type;
       if (event.type == Type::need_more) break;
+      // Whether a client is told to continue depends on what has arrived.
+      if (event.type == Type::expect_continue) continue;
       if (event.type == Type::failed) {
         seen += "failed " + std::to_string(event.problem.status) + ' ';
         seen += event.problem.detail;
       }
-      // Whether a client is told to continue depends on what has arrived.
       if (event.type == Type::request) {
         const HttpRequest& request = reader.request();
         TIDEWIRE_CHECK(request.body.size() <= kLimits.body_bytes);

@@ -233,18 +233,29 @@ TEST(HttpReader, TakesTheAbsoluteFormOfItsOwnHost) {
 }
 
 TEST(HttpReader, RefusesLengthsThatTwoServersCouldReadDifferently) {
-  for (const std::string_view fields :
-       {"Content-Length: 5\r\nContent-Length: 5\r\n", "Content-Length: 5\r\nContent-Length: 6\r\n",
-        "Content-Length: 5, 5\r\n", "Content-Length: +5\r\n", "Content-Length: -5\r\n",
-        "Content-Length: 0x5\r\n", "Content-Length: 5 5\r\n", "Content-Length: \r\n",
-        "Content-Length: 5a\r\n", "Content-Length: 18446744073709551621\r\n",
-        "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
-        "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n", "Transfer-Encoding: chunked, chunked\r\n",
-        "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
-        "Transfer-Encoding: chunked, gzip\r\n", "Transfer-Encoding: \r\n", "Transfer-Encoding : chunked\r\n",
-        "Transfer-Encoding: chunked\r\n , gzip\r\n",
-        "Transfer-Encoding: \x0B"
-        "chunked\r\n"})
+  for (const std::string_view fields : {"Content-Length: 5\r\nContent-Length: 5\r\n",
+                                        "Content-Length: 5\r\nContent-Length: 6\r\n",
+                                        "Content-Length: 5, 5\r\n",
+                                        "Content-Length: +5\r\n",
+                                        "Content-Length: -5\r\n",
+                                        "Content-Length: 0x5\r\n",
+                                        "Content-Length: 5 5\r\n",
+                                        "Content-Length: \r\n",
+                                        "Content-Length: 5a\r\n",
+                                        "Content-Length: 18446744073709551621\r\n",
+                                        "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
+                                        "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n",
+                                        "Transfer-Encoding: chunked, chunked\r\n",
+                                        "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+                                        "Transfer-Encoding: chunked, gzip\r\n",
+                                        "Transfer-Encoding: \r\n",
+                                        "Transfer-Encoding: chunked,\r\n",
+                                        "Transfer-Encoding: , chunked\r\n",
+                                        "Transfer-Encoding: chunked\r\nTransfer-Encoding: \r\n",
+                                        "Transfer-Encoding : chunked\r\n",
+                                        "Transfer-Encoding: chunked\r\n , gzip\r\n",
+                                        "Transfer-Encoding: \x0B"
+                                        "chunked\r\n"})
     EXPECT_EQ(post(std::string(fields), ""), kBad) << fields;
   EXPECT_EQ(read("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n"), kBad);
 }

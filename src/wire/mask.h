@@ -20,4 +20,7 @@ inline void unmask(char* data, std::size_t n, const MaskKey& key, std::size_t ph
   move_unmask(data, data, n, key, phase);
 }
 
+// Unmasks in place, and says whether all of it is ASCII: text needs no second pass then.
+bool unmask_is_ascii(char* data, std::size_t n, const MaskKey& key);
+
 }  // namespace tidewire::wire

@@ -40,6 +40,24 @@ TEST(Mask, MovesDownOverItself) {
     }
 }
 
+TEST(Mask, SeesAByteThatIsNotAsciiAtEveryPlace) {
+  for (std::size_t n = 1; n < 600; n = n < 80 ? n + 1 : n + 37) {
+    std::string text(n, 'a');
+    unmask(text.data(), n, kKey);
+    ASSERT_TRUE(unmask_is_ascii(text.data(), n, kKey)) << n;
+    ASSERT_EQ(text, std::string(n, 'a'));
+    for (std::size_t at = 0; at < n; ++at) {
+      text.assign(n, 'a');
+      text[at] = '\x80';
+      const std::string plain = text;
+      unmask(text.data(), n, kKey);
+      ASSERT_FALSE(unmask_is_ascii(text.data(), n, kKey)) << n << ' ' << at;
+      ASSERT_EQ(text, plain);
+    }
+  }
+  EXPECT_TRUE(unmask_is_ascii(nullptr, 0, kKey));
+}
+
 TEST(Mask, TwiceIsNothing) {
   std::string text = bytes(1000);
   unmask(text.data(), text.size(), kKey);

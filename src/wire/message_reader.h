@@ -48,7 +48,7 @@ class MessageReader {
     bool compressed = false;  // the message came with RSV1
     std::uint16_t code = 0;
     std::span<char> payload = {};  // valid until the next call, and while the chunk lives
-    std::string_view text = {};         // valid like the payload
+    std::string_view text = {};    // valid like the payload
 
     std::string_view payload_text() const { return {payload.data(), payload.size()}; }
   };
@@ -78,6 +78,7 @@ class MessageReader {
   struct Frame;
   struct Partial;
 
+  bool plain_message(std::span<char>& chunk, Event& event);
   Event begin_frame(const Frame& frame, std::span<char>& chunk, Inflater* inflater);
   Event continue_frame(std::span<char>& chunk, Inflater* inflater);
   Event control(Opcode opcode, std::span<char> payload);

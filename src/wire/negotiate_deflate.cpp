@@ -2,6 +2,7 @@
 #include <utility>
 #include <vector>
 
+#include "wire/characters.h"
 #include "wire/permessage_deflate.h"
 
 namespace tidewire::wire {
@@ -16,13 +17,6 @@ struct Offer {
   std::string_view extension;
   std::vector<Parameter> parameters;
 };
-
-bool is_token_char(char c) {
-  if ((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z')) return true;
-  return c != '\0' && std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
-}
-
-bool is_token(std::string_view text) { return !text.empty() && std::ranges::all_of(text, is_token_char); }
 
 // The grammar of Sec-WebSocket-Extensions (RFC 6455 §9.1), one offer at a time.
 class Offers {

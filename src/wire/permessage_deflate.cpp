@@ -108,11 +108,16 @@ std::expected<std::span<char>, InflateError> Inflater::inflate(std::string_view 
   return std::span<char>(s.out.data(), s.produced);
 }
 
+void Inflater::release_output() { std::string().swap(stream_->out); }
+
 struct Deflater::Stream {
   z_stream z{};
 
   Stream(int window_bits, int level) {
-    TIDEWIRE_CHECK(deflateInit2(&z, level, Z_DEFLATED, -window_bits, 8, Z_DEFAULT_STRATEGY) == Z_OK);
+    // Small hash tables: clearing them for each message costs more than they gain on messages of a few KiB.
+    constexpr int kMemoryLevel = 6;
+    TIDEWIRE_CHECK(deflateInit2(&z, level, Z_DEFLATED, -window_bits, kMemoryLevel, Z_DEFAULT_STRATEGY) ==
+                   Z_OK);
   }
   ~Stream() { deflateEnd(&z); }
   Stream(const Stream&) = delete;

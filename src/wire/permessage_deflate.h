@@ -58,6 +58,9 @@ class Inflater {
   // After an error a kept context is lost.
   std::expected<std::span<char>, InflateError> inflate(std::string_view payload, std::size_t limit);
 
+  // Gives back the memory of the last output; its view ends. For an Inflater that will be idle.
+  void release_output();
+
   // Whether a message that is thrown away unread would break the ones after it.
   bool keeps_context() const { return context_ == DeflateContext::keep; }
 
@@ -70,7 +73,7 @@ class Inflater {
 class Deflater {
  public:
   // window_bits 9..15; level 1..9.
-  explicit Deflater(DeflateContext context = DeflateContext::reset, int window_bits = 15, int level = 4);
+  explicit Deflater(DeflateContext context = DeflateContext::reset, int window_bits = 15, int level = 3);
   ~Deflater();
   Deflater(Deflater&&) noexcept;
   Deflater& operator=(Deflater&&) noexcept;

@@ -1,16 +1,11 @@
 #include "wire/url.h"
 
+#include "wire/characters.h"
+
 namespace tidewire::wire {
 namespace {
 
 enum class Plus : bool { literal, space };
-
-int hex_digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
 
 std::optional<std::string> decode(std::string_view text, Plus plus) {
   std::string out;
