@@ -217,10 +217,20 @@ TEST(Load, NamesTheLineOfBrokenToml) {
   EXPECT_THAT(bad(toml("[limits]\nburst = = 1\n")), ElementsAre(HasSubstr("t.toml:2: is not TOML: ")));
   EXPECT_THAT(bad(toml("[limits]\nburst = 1\nburst = 2\n")),
               ElementsAre(HasSubstr("t.toml:3: is not TOML: ")));
+  EXPECT_THAT(bad(toml(std::string("[[\x02\0x]]\n", 7))), ElementsAre(HasSubstr("is not TOML")));
+  EXPECT_THAT(bad(toml("[limits]\ncaf\xc3\xa9 = 1\n")),
+              ElementsAre("t.toml:2: is not TOML: a character that may stand only in quotes"));
   EXPECT_THAT(bad(toml("\xff\xfe")), ElementsAre(HasSubstr("is not TOML")));
   EXPECT_THAT(bad(toml(std::string(2 << 20, '#'))), ElementsAre(HasSubstr("is larger than 1 MiB")));
   EXPECT_THAT(bad(toml("x = " + std::string(5000, '[') + std::string(5000, ']'))),
               ElementsAre(HasSubstr("t.toml:1: ")));
+}
+
+TEST(Load, AcceptsTheExampleButForItsMissingCertificate) {
+  const auto loaded = load({.file = TIDEWIRE_SOURCE_DIR "/deploy/tidewire.toml.example"});
+  ASSERT_FALSE(loaded.has_value());
+  for (const ConfigProblem& problem : loaded.error())
+    EXPECT_THAT(problem.to_string(), HasSubstr("server.tls_")) << problem.to_string();
 }
 
 TEST(Load, ChangesBuiltInNamespacesFieldByField) {

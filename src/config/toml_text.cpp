@@ -1,6 +1,22 @@
 #include "config/toml_text.h"
 
-#define TOML_EXCEPTIONS 0
+#include <algorithm>
+#include <stdexcept>
+
+#include "config/stray.h"
+
+namespace tidewire::config {
+namespace {
+
+// Some broken texts reach an assertion of the library, where they
+// would end the process; as an exception they are one more reason why a text is not TOML.
+[[noreturn]] void broken_assertion() { throw std::logic_error("the text is malformed"); }
+
+}  // namespace
+}  // namespace tidewire::config
+
+#define TOML_ASSERT(condition) (static_cast<bool>(condition) ? void() : tidewire::config::broken_assertion())
+#define TOML_EXCEPTIONS 1
 #define TOML_ENABLE_FORMATTERS 0
 #define TOML_MAX_NESTED_VALUES 32
 #include <toml++/toml.h>
@@ -48,13 +64,19 @@ Value convert(const toml::node& node) {
 
 std::expected<Value::Table, ConfigProblem> parse_toml(std::string_view text, const std::string& source) {
   if (text.size() > kMaxBytes) return std::unexpected(ConfigProblem{{}, source, 0, "is larger than 1 MiB"});
-  const toml::parse_result result = toml::parse(text, source);
-  if (!result) {
-    const auto& error = result.error();
+  if (const std::size_t at = find_stray_character(text); at != text.npos) {
+    const auto line = std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(at), '\n') + 1;
+    return std::unexpected(
+        ConfigProblem{{}, source, line, "is not TOML: a character that may stand only in quotes"});
+  }
+  try {
+    return convert_table(toml::parse(text, source));
+  } catch (const toml::parse_error& error) {
     return std::unexpected(ConfigProblem{
         {}, source, error.source().begin.line, "is not TOML: " + std::string(error.description())});
+  } catch (const std::logic_error& error) {
+    return std::unexpected(ConfigProblem{{}, source, 0, std::string("is not TOML: ") + error.what()});
   }
-  return convert_table(result.table());
 }
 
 }  // namespace tidewire::config
