@@ -30,6 +30,7 @@ file(MAKE_DIRECTORY ${TIDEWIRE_GENERATED}/spec)
 file(GLOB spec_tables CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/spec/*.json)
 add_custom_command(
   OUTPUT ${TIDEWIRE_GENERATED}/spec/stamp
+  BYPRODUCTS ${TIDEWIRE_GENERATED}/spec/errors.inc ${TIDEWIRE_GENERATED}/spec/settings.inc
   COMMAND Python3::Interpreter ${CMAKE_SOURCE_DIR}/tools/generate.py ${CMAKE_SOURCE_DIR}/spec ${TIDEWIRE_GENERATED}/spec
   DEPENDS ${CMAKE_SOURCE_DIR}/tools/generate.py ${spec_tables}
   COMMENT "Generating tables from spec/")

@@ -59,14 +59,13 @@ Shard::Shard(const Plan& plan, hub::Sessions::Shared shared, Server server)
       calls_(plan.self, plan.shards, plan.seeds.hash, namespaces_,
              [this](hub::ShardId to, hub::Message&& message) { post(to, std::move(message)); }),
       router_(api_options(plan.settings, plan.tenants), calls_, tenants_, shared,
-              {.fetch_keys = [this](hub::TenantId tenant) { server_.need_keys(self_, tenant); },
-               .revoke =
-                   [this](hub::TenantId tenant, std::string user, std::int64_t before_ms,
-                          std::function<void(std::uint64_t)> done) {
-                     calls_.ask_all(hub::RevokeUser{.tenant = tenant, .user_id = std::move(user), .before_ms = before_ms},
-                                    [done = std::move(done)](const hub::AnswerPart& sum) { done(sum.count); });
-                   },
-               .health = [this] { return api::Health{.draining = gateway_.draining()}; }}),
+              {.health = [this] { return health(); },
+               .find_tenant = [this](std::string_view host, std::string_view token) { return tenant_for(host, token); },
+               .fetch_keys = [this](hub::TenantId tenant) { server_.need_keys(self_, tenant); },
+               // The question to all shards that follows carries the revocation into their lists.
+               .revoke = [](hub::TenantId, std::string_view, std::int64_t, const auto& done) { done({}); },
+               .add_metrics = {}},
+              loop_.now()),
       ticker_([this] { tick(); }) {
   gateway_.connect(
       sessions_,
@@ -177,9 +176,19 @@ void Shard::end_turn() {
   if (drain_by_ms_ != 0 && (gateway_.size() == 0 || loop_.now().mono_ms() >= drain_by_ms_)) loop_.stop();
 }
 
+api::Health Shard::health() const {
+  return {.draining = gateway_.draining(),
+          .components = {{.name = "listener", .state = api::ComponentState::ok, .latency_ms = {}, .detail = {}},
+                         {.name = "store",
+                          .state = api::ComponentState::ok,
+                          .latency_ms = {},
+                          .detail = "memory: channels do not survive a restart"}}};
+}
+
 void Shard::tick() {
   loop_.timers().schedule(ticker_, loop_.now().mono_ms() + kTickMs);
   home_.tick(loop_.now());
+  router_.tick(loop_.now());
   if (self_ == 0) {
     shared_.limits.sweep(loop_.now().mono_ms());
     shared_.attempts.sweep(loop_.now().mono_ms());

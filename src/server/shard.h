@@ -63,6 +63,7 @@ class Shard {
   void answer(hub::ShardId from, hub::Ask&& ask);
   void end_turn();
   void tick();
+  api::Health health() const;
   hub::TenantId tenant_for(std::string_view host, std::string_view token) const;
   void accept(int fd, const net::SocketAddress& peer);
 

@@ -180,4 +180,28 @@ hub::SessionOptions session_options(const config::Settings& settings, const Seed
           .anonymous_capabilities = settings.auth.anonymous_capabilities};
 }
 
+api::Options api_options(const config::Settings& settings, const std::vector<TenantPlan>& tenants) {
+  api::Options options{.keys = {},
+                       .allowed_origins = settings.server.allowed_origins,
+                       .tls = settings.tls(),
+                       .metrics_public = settings.metrics.is_public,
+                       .demo_enabled = settings.demo.enabled,
+                       .demo_secret = settings.development ? settings.auth.hs256_secret : std::string(),
+                       .version = TIDEWIRE_VERSION,
+                       .health_max_latency_ms = settings.health.max_latency_ms};
+  if (options.allowed_origins.empty()) options.allowed_origins = {"same-host"};
+  for (const config::ApiKeySettings& setting : config::all_api_keys(settings)) {
+    const std::string& name = setting.tenant.empty() ? "default" : setting.tenant;
+    const auto tenant = std::ranges::find(tenants, name, &TenantPlan::name);
+    if (tenant == tenants.end()) continue;  // config::load() has refused it
+    std::uint8_t scopes = 0;
+    for (const config::ApiScope scope : setting.scopes)
+      scopes = static_cast<std::uint8_t>(scopes | (1u << static_cast<unsigned>(scope)));
+    options.keys.push_back({.key = setting.key,
+                            .scopes = scopes,
+                            .tenant = static_cast<hub::TenantId>(tenant - tenants.begin())});
+  }
+  return options;
+}
+
 }  // namespace tidewire::server
