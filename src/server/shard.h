@@ -15,6 +15,7 @@
 #include "hub/home.h"
 #include "hub/namespaces.h"
 #include "hub/sessions.h"
+#include "log/memory/memory_log.h"
 #include "net/listener.h"
 #include "net/loop.h"
 #include "net/mailbox.h"
@@ -84,6 +85,9 @@ class Shard {
   hub::Tenants tenants_;
   std::vector<std::pair<std::string, hub::TenantId>> hosts_;
   hub::Sessions::Shared shared_;
+  log::MemoryLog log_;
+  std::vector<log::Operation> operations_;  // of this turn, for the log
+  std::vector<log::Outcome> outcomes_;
   hub::Home home_;
   gateway::Gateway gateway_;
   hub::Sessions sessions_;
