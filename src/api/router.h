@@ -73,7 +73,7 @@ class Router {
              Keys keys);
   void preflight(const wire::HttpRequest& request, std::string_view allow, const Respond& respond);
 
-  // router_access.cpp: who calls, and whether they may
+  // access.cpp: who calls, and whether they may
   bool admit(Call& call, Keys keys);
   bool admit_user(Call& call, std::string_view token, Keys keys);
   hub::CallOrigin origin_of(const Caller& caller) const;
