@@ -21,7 +21,8 @@ Gateway::Gateway(GatewayOptions options, net::Loop& loop, hub::Tenants& tenants,
       tenants_(tenants),
       shared_(shared),
       random_(seed),
-      echo_limits_{.message_bytes = std::size_t{64} << 20, .fragments = 1'000'000},
+      // Nobody waits for a word on a discarded one, so a message that is too large ends the connection.
+      echo_limits_{.message_bytes = std::size_t{64} << 20, .fragments = 1'000'000, .discards = false},
       buffer_(std::make_unique<char[]>(kBufferBytes)) {
   set_options(std::move(options));
   http_limits_.body_bytes = options_.http_body_bytes;
