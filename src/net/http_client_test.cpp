@@ -353,18 +353,19 @@ TEST_F(HttpClientTest, AnswersEveryRequestWhenItIsDestroyed) {
 
 TEST_F(HttpClientTest, AnswersManyRequestsOfManyLoops) {
   constexpr int kThreads = 3;
-  const int kRequests = 60;
+  constexpr int kRequests = 60;
+  std::array<Loop, kThreads> loops;
+  HttpClient client(HttpClient::Options{});
   std::vector<std::thread> threads;
-  for (int t = 0; t < kThreads; ++t)
+  for (Loop& loop : loops)
     threads.emplace_back([&] {
-      Loop loop;
       int answers = 0;
       for (int i = 0; i < kRequests; ++i)
-        client_.request(get(server_.url(i % 3 == 0 ? "/missing" : "/echo")), loop,
-                        [&, i](const HttpReply& reply) {
-                          EXPECT_EQ(reply.status, i % 3 == 0 ? 404 : 200) << reply.error;
-                          if (++answers == kRequests) loop.stop();
-                        });
+        client.request(get(server_.url(i % 3 == 0 ? "/missing" : "/echo")), loop,
+                       [&, i](const HttpReply& reply) {
+                         EXPECT_EQ(reply.status, i % 3 == 0 ? 404 : 200) << reply.error;
+                         if (++answers == kRequests) loop.stop();
+                       });
       loop.run();
       EXPECT_EQ(answers, kRequests);
     });

@@ -78,7 +78,8 @@ class Loop {
   void run();
   // One turn, waiting for at most max_wait_ms (-1: without end, 0: not at all).
   void turn(int max_wait_ms);
-  // Thread-safe. The turn under way is finished.
+  // Thread-safe. The turn under way is finished. Whoever may still post, wake or stop must be gone
+  // before the loop is destroyed.
   void stop();
 
   // The time at which this turn began (before run(): when the loop was made).

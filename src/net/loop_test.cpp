@@ -324,7 +324,9 @@ TEST(Mailbox, CarriesBatchesBetweenLoopsWithoutLossOrReordering) {
   }
   std::vector<std::thread> threads;
   for (Shard& shard : shards) threads.push_back(start_thread("shard", [&shard] { shard.loop.run(); }));
-  for (int i = 0; i < kNumbers; ++i) shards[0].inbox.push({i, kRounds});
+  std::vector<Message> all;
+  for (int i = 0; i < kNumbers; ++i) all.push_back({i, kRounds});
+  shards[0].inbox.push(all);
   threads[kRounds % kLoops].join();
   for (Shard& shard : shards) shard.loop.stop();
   for (auto& thread : threads)
