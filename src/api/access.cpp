@@ -73,11 +73,16 @@ bool Router::admit_user(Call& call, std::string_view token, Keys keys) {
   const guard::Limits& limits = tenant.limits.guard;
   auto verdict = tenant.verifier.verify(token, call.now);
   if (!verdict && verdict.error().needs_keys && keys == Keys::may_be_fetched && hooks_.fetch_keys) {
-    if (waiting_.size() >= kWaitingMax) {
+    const std::size_t bytes = call.request.body.size();
+    if (waiting_.size() >= kWaitingMax || waiting_bytes_ + bytes > kWaitingBytesMax) {
       call.respond(problem_answer(ErrorCode::unavailable, "too many requests wait for the key set"));
       return false;
     }
-    waiting_.push_back({.request = call.request, .client = call.client, .respond = std::move(call.respond)});
+    waiting_bytes_ += bytes;
+    waiting_.push_back({.tenant = tenant_id,
+                        .request = call.request,
+                        .client = call.client,
+                        .respond = std::move(call.respond)});
     hooks_.fetch_keys(tenant_id);
     return false;
   }

@@ -174,8 +174,10 @@ TEST(UserTokens, WaitForAKeySetOnceAndThenAreJudged) {
   EXPECT_EQ(world.router->waiting(), 0u);
 
   const auto second = world.start(remote.publish());
+  world.router->keys_changed(world.now, hub::TenantId{0});
+  EXPECT_FALSE(second->has_value()) << "another tenant's keys are no news";
   remote.arrive();
-  world.router->keys_changed(world.now);
+  world.router->keys_changed(world.now, remote.tenant);
   world.run();
   ASSERT_TRUE(second->has_value());
   EXPECT_EQ((*second)->status, 200);
@@ -201,6 +203,13 @@ TEST(UserTokens, WaitForAKeySetInABoundedNumber) {
   EXPECT_EQ(world.send(ask).status, 503);
   world.router->keys_changed(world.now);
   EXPECT_EQ(world.router->waiting(), 0u);
+
+  World::Ask large = ask;
+  large.body = std::string(Router::kWaitingBytesMax / 2, ' ');
+  world.start(large);
+  world.start(large);
+  EXPECT_EQ(world.router->waiting(), 2u);
+  EXPECT_EQ(world.send(ask).status, 503);
 }
 
 }  // namespace

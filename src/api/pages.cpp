@@ -32,7 +32,7 @@ bool is_demo_name(std::string_view name) {
 void Router::demo_redirect(Call& call) {
   if (!options_.demo_enabled) return call.respond(problem_answer(ErrorCode::not_found));
   wire::HttpAnswer answer;
-  answer.status = 308;
+  answer.status = 307;  // not for good: the demo can be turned off
   answer.fields.emplace_back("Location", "/demo/");
   call.respond(std::move(answer));
 }

@@ -27,7 +27,7 @@ TEST(Demo, IsNotThereUnlessItIsOn) {
 TEST(Demo, ServesItsFilesAsTheyAre) {
   World world(with_demo(""));
   EXPECT_EQ(world.send({.target = "/demo"}).field("Location"), "/demo/");
-  EXPECT_EQ(world.send({.target = "/demo"}).status, 308);
+  EXPECT_EQ(world.send({.target = "/demo"}).status, 307);
   for (const auto& [name, type] :
        std::vector<std::pair<std::string, std::string>>{{"index.html", "text/html; charset=utf-8"},
                                                         {"demo.css", "text/css; charset=utf-8"},

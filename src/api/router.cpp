@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 
 #include "api/answers.h"
 #include "api/encoding.h"
@@ -182,8 +183,14 @@ void Router::preflight(const wire::HttpRequest& request, std::string_view allow,
   respond(std::move(answer));
 }
 
-void Router::keys_changed(const Time& now) {
-  for (Waiting& waiting : std::exchange(waiting_, {}))
+void Router::keys_changed(const Time& now, std::optional<hub::TenantId> tenant) {
+  const auto due = std::ranges::stable_partition(
+      waiting_, [&](const Waiting& waiting) { return tenant && waiting.tenant != *tenant; });
+  // Taken out first: serving may end in a fetch and so come back here.
+  std::vector<Waiting> served(std::move_iterator(due.begin()), std::move_iterator(due.end()));
+  waiting_.erase(due.begin(), due.end());
+  for (const Waiting& waiting : served) waiting_bytes_ -= waiting.request.body.size();
+  for (Waiting& waiting : served)
     serve(waiting.request, waiting.client, now, std::move(waiting.respond), Keys::were_fetched);
 }
 
