@@ -235,6 +235,9 @@ void Gateway::end_turn() {
   for (const Handle handle : gone_) connections_.erase(handle);
   gone_.clear();
   retired_http_.clear();
+
+  // What flushing has set free is the next turn's, which then does not wait.
+  if (!holding_.empty() || !touched_.empty()) loop_.defer([] {});
 }
 
 void Gateway::drain(std::int64_t within_ms) {
