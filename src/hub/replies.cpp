@@ -10,18 +10,21 @@ namespace tidewire::hub {
 
 void Sessions::reply(Handle connection, Session& session, std::string json) {
   if (!session.replies || session.replies->empty()) return outbound_.send(connection, json);
-  session.replies->push_back({.slot = session.next_slot++, .activates = 0, .ready = true, .id = {}, .json = std::move(json)});
+  session.replies->push_back({.slot = session.next_slot++, .activates = 0, .ready = true, .large = false, .id = {}, .json = std::move(json)});
 }
 
 void Sessions::refuse(Context& context, const Error& error, std::string_view channel) {
   reply(context, protocol::error_message(error, context.id, context.type, channel));
 }
 
-ReplyTo Sessions::reserve(Context& context) {
+ReplyTo Sessions::reserve(Context& context, ReplySize size) {
   Session& session = context.session;
   if (!session.replies) session.replies = std::make_unique<Ring<PendingReply>>();
   const std::uint32_t slot = session.next_slot++;
-  session.replies->push_back({.slot = slot, .activates = 0, .ready = false, .id = std::string(context.id), .json = {}});
+  const bool large = size == ReplySize::large;
+  if (large) ++session.large_replies;
+  session.replies->push_back(
+      {.slot = slot, .activates = 0, .ready = false, .large = large, .id = std::string(context.id), .json = {}});
   return {.kind = ReplyTo::Kind::session, .target = context.connection, .slot = slot};
 }
 
@@ -49,6 +52,7 @@ void Sessions::complete(const ReplyTo& to, std::string json, std::uint32_t activ
   pending->activates = activates;
   while (!session->replies->empty() && session->replies->front().ready) {
     const std::uint32_t goes_live = session->replies->front().activates;
+    if (session->replies->front().large) --session->large_replies;
     outbound_.send(to.target, session->replies->front().json);
     session->replies->pop_front();
     if (goes_live != 0) activate(to.target, *session, goes_live);

@@ -41,7 +41,8 @@ struct PendingReply {
   std::uint32_t slot = 0;
   std::uint32_t activates = 0;  // a subscription that goes live once this is sent; 0: none
   bool ready = false;
-  std::string id;    // of the request; JSON text
+  bool large = false;  // may hold many messages
+  std::string id;      // of the request; JSON text
   std::string json;  // once ready
 };
 
@@ -62,6 +63,7 @@ struct Session {
   std::uint8_t failed_auths = 0;
   std::uint32_t next_slot = 0;
   std::uint32_t next_subscription = 1;
+  std::uint32_t large_replies = 0;  // pending ones
   std::uint32_t behind = 0;  // subscriptions that are behind
   std::uint64_t connection_id = 0;
   std::int64_t connected_at_ms = 0;

@@ -34,7 +34,8 @@ const Session* Sessions::session(Handle connection) const {
 
 bool Sessions::can_take(Handle connection) const {
   const Session* found = session(connection);
-  return found == nullptr || !found->replies || found->replies->size() < kPendingRepliesMax;
+  return found == nullptr || !found->replies ||
+         (found->replies->size() < kPendingRepliesMax && found->large_replies < kLargeRepliesMax);
 }
 
 std::string Sessions::capabilities_of(const Session& session) const {

@@ -111,6 +111,8 @@ class Sessions {
   const ShardCounts& counts() const { return counts_; }
 
   static constexpr std::size_t kPendingRepliesMax = 1024;
+  // Of those with messages in them. Until they are written nothing else bounds what they hold.
+  static constexpr std::uint32_t kLargeRepliesMax = 4;
   static constexpr std::int64_t kExpiryWarningMs = 60'000;
 
  private:
@@ -147,7 +149,8 @@ class Sessions {
   void reply(Context& context, std::string json) { reply(context.connection, context.session, std::move(json)); }
   void reply(Handle connection, Session& session, std::string json);
   void refuse(Context& context, const Error& error, std::string_view channel);
-  ReplyTo reserve(Context& context);
+  enum class ReplySize : std::uint8_t { small, large };
+  ReplyTo reserve(Context& context, ReplySize size = ReplySize::small);
   void complete(const ReplyTo& to, std::string json, std::uint32_t activates = 0);
   std::string request_id_of(const ReplyTo& to) const;
 

@@ -7,7 +7,7 @@ void Sessions::carry_out(Context& context, protocol::HistoryRequest&& request) {
   const auto ns = admit(namespaces_, caller_of(context.session), auth::Action::history, request.channel);
   if (!ns) return refuse(context, ns.error(), request.channel);
   HistoryCommand command{.channel = {context.session.tenant, std::move(request.channel)},
-                         .reply = reserve(context),
+                         .reply = reserve(context, ReplySize::large),
                          .after = request.after,
                          .before = request.before,
                          .limit = request.limit,

@@ -35,7 +35,7 @@ void Sessions::subscribe_one(Context& context, protocol::SubscribeItem&& item) {
     if (subscription.state != Subscription::State::joining) replica.subscribers[subscription.place].presence = true;
   }
   post_(replica.home_shard, SubscribeCommand{.channel = std::move(key),
-                                             .reply = reserve(context),
+                                             .reply = reserve(context, ReplySize::large),
                                              .follower = place->second,
                                              .subscription = subscription.number,
                                              .again = existing != nullptr,
