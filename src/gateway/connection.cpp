@@ -21,6 +21,8 @@ void Connection::on_events(std::uint32_t events) {
     last_life_ms = gateway.now_ms();
     gateway.touch(*this);
   }
+  // The connection was reset while input waits: what it sent last must not overtake that.
+  if (holding && (events & (EPOLLHUP | EPOLLERR)) != 0) return gateway.lose(*this);
   if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR | EPOLLRDHUP)) != 0) gateway.on_readable(*this);
 }
 
