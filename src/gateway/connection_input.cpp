@@ -283,6 +283,7 @@ void Gateway::resume(Connection& connection) {
   if (connection.resume_ms > now_ms() || waiting_auth_.contains(connection.handle.bits())) return;
   connection.resume_ms = 0;
   connection.holding = false;
+  connection.last_life_ms = now_ms();  // its silence was ours: nothing was read meanwhile
   if (connection.held) {
     const auto held = std::move(connection.held);
     on_bytes(connection, std::span<char>(held->data(), held->size()));

@@ -40,7 +40,8 @@ void Gateway::reschedule(Connection& connection) {
       [[fallthrough]];
     case Connection::State::echo:
       by(connection.ping_due_ms);
-      by(connection.last_life_ms + 2 * options_.heartbeat_ms);
+      // As in on_timer(), or the timer would fire in vain until the socket has room.
+      if (!stalled && !connection.holding) by(connection.last_life_ms + 2 * options_.heartbeat_ms);
       break;
     case Connection::State::closing:
     case Connection::State::gone: break;
