@@ -27,7 +27,7 @@ void Gateway::reschedule(Connection& connection) {
   by(connection.close_by_ms);
   by(connection.resume_ms);
   const bool stalled = connection.outbox && connection.outbox->stalled();
-  if (stalled) by(connection.last_life_ms + options_.write_timeout_ms);
+  if (stalled && connection.taken_ms != 0) by(connection.taken_ms + options_.write_timeout_ms);
   switch (connection.state) {
     case Connection::State::http:
       if (connection.http->answering || connection.http->upgrade_waits) break;
@@ -61,7 +61,9 @@ void Gateway::on_timer(Connection& connection) {
     if (connection.state != Connection::State::websocket) return lose(connection);
     return start_close(connection, 1012, "draining");
   }
-  if (stalled && over(connection.last_life_ms + options_.write_timeout_ms)) return lose(connection);
+  // Bytes that it sends do not count: who talks and never listens is cut off too (protocol §6).
+  if (stalled && connection.taken_ms != 0 && over(connection.taken_ms + options_.write_timeout_ms))
+    return lose(connection);
   if (over(connection.resume_ms)) holding_.push_back(connection.handle);
 
   switch (connection.state) {
@@ -123,6 +125,10 @@ void Gateway::after_flush(Connection& connection, net::IoStatus status, std::siz
   counts_.bytes_out += written;
   const bool stalled = connection.outbox && connection.outbox->stalled();
   if (stalled && written > 0) connection.last_life_ms = now_ms();
+  if (!stalled)
+    connection.taken_ms = 0;
+  else if (written > 0 || connection.taken_ms == 0)
+    connection.taken_ms = now_ms();
   const std::size_t queued = connection.outbox ? connection.outbox->queued() : 0;
   if (connection.outbox && queued == 0) {
     connection.outbox->clear();

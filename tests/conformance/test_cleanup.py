@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 
 import pytest
@@ -238,3 +239,31 @@ async def test_memory_returns_after_many_short_lives(server, http):
     await eventually(lambda: stats(server, http)["connections"] == 0, "an empty server")
     grown = server.memory_kib() - before
     assert grown < 4096, f"{grown} KiB left of 2500 connections"
+
+
+@clause("6.liveness", "C5", "P7")
+async def test_who_talks_but_never_listens_is_cut_off(start, http):
+    """§6: "takes not one byte of what is written to it for `server.write_timeout` … is cut off", and what it
+    sends meanwhile does not count"""
+    server = start({"server": {"write_timeout": "1s"}, "heartbeat": {"interval": "2s"}})
+    publisher = await Client.connect(server, mint(unique("u")))
+    name = channel()
+    raw = await RawWebSocket.open(
+        server, headers={"Authorization": f"Bearer {mint(unique('v'))}"}, receive_buffer=4096
+    )
+    await raw.text(json.dumps({"type": "subscribe", "channel": name}))
+    await poll_value(lambda: stats(server, http)["connections"], 2, "both are there")
+    for _ in range(100):
+        await publisher.publish(name, "x" * 100_000)
+
+    async def talk():
+        with contextlib.suppress(ConnectionError, TimeoutError):
+            while True:
+                await raw.text('{"type":"ping"}')
+                await asyncio.sleep(0.2)
+
+    talking = asyncio.create_task(talk())
+    await poll_value(lambda: stats(server, http)["connections"], 1, "the one that never listens is gone")
+    talking.cancel()
+    await asyncio.gather(talking, return_exceptions=True)
+    assert (await publisher.request({"type": "ping"}))["type"] == "pong"
