@@ -146,6 +146,8 @@ void Gateway::after_flush(Connection& connection, net::IoStatus status, std::siz
     return lose(connection);
   if (queued == 0 && connection.state == Connection::State::closing && !connection.close_sent)
     connection.stream.shutdown_write();  // the last HTTP response is out; the client closes
+  if (queued == 0 && connection.state == Connection::State::closing && connection.close_by_ms == 0)
+    connection.close_by_ms = now_ms() + options_.close_timeout_ms;
   connection.update_interest();
   if (stalled || connection.state == Connection::State::closing) reschedule(connection);
 }
@@ -179,10 +181,12 @@ void Gateway::finish_close(Connection& connection) {
   end_session(connection);
   if (connection.close_sent) connection.peer_closed = true;  // both close frames are through
   if (connection.outbox) connection.outbox->drop_deliveries();
+  // A long HTTP response may take its time (write_timeout_ms); the rest begins once it is out.
+  const bool is_response = connection.state == Connection::State::http;
   connection.state = Connection::State::closing;
   connection.holding = false;
   connection.held.reset();
-  connection.close_by_ms = now_ms() + options_.close_timeout_ms;
+  connection.close_by_ms = is_response ? 0 : now_ms() + options_.close_timeout_ms;
   touch(connection);
   reschedule(connection);
 }
