@@ -142,7 +142,8 @@ void Gateway::after_flush(Connection& connection, net::IoStatus status, std::siz
     }
     if (connection.holding) holding_.push_back(connection.handle);
   }
-  if (queued == 0 && connection.state == Connection::State::closing && connection.peer_closed)
+  // After its last byte only an HTTP client may still wait for an answer.
+  if (queued == 0 && connection.state != Connection::State::http && connection.peer_closed)
     return lose(connection);
   if (queued == 0 && connection.state == Connection::State::closing && !connection.close_sent)
     connection.stream.shutdown_write();  // the last HTTP response is out; the client closes
