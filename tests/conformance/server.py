@@ -52,6 +52,11 @@ def shards() -> int:
     return int(os.environ.get("TIDEWIRE_TEST_SHARDS", "2"))
 
 
+def memory_bound_kib(kib: int) -> float:
+    """A bound on growth; sanitizers keep freed memory, so TIDEWIRE_TEST_MEMORY_FACTOR widens it."""
+    return kib * float(os.environ.get("TIDEWIRE_TEST_MEMORY_FACTOR", "1"))
+
+
 def merged(*layers: dict) -> dict:
     """The layers folded left to right; a None removes a key."""
     out: dict = {}

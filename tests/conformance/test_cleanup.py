@@ -9,6 +9,7 @@ import json
 import pytest
 from client import Client, channel, eventually, poll_value, unique
 from raw import TEXT, RawWebSocket, encode_frame
+from server import memory_bound_kib
 from tokens import mint
 
 clause = pytest.mark.clause
@@ -238,7 +239,7 @@ async def test_memory_returns_after_many_short_lives(server, http):
         await asyncio.gather(*(live() for _ in range(50)))
     await eventually(lambda: stats(server, http)["connections"] == 0, "an empty server")
     grown = server.memory_kib() - before
-    assert grown < 4096, f"{grown} KiB left of 2500 connections"
+    assert grown < memory_bound_kib(4096), f"{grown} KiB left of 2500 connections"
 
 
 @clause("6.liveness", "C5", "P7")
