@@ -1,6 +1,5 @@
 #include "api/encoding.h"
 
-#include <brotli/encode.h>
 #include <zlib.h>
 
 #include <algorithm>
@@ -8,11 +7,12 @@
 #include <charconv>
 #include <optional>
 
+#include "wire/brotli.h"
+
 namespace tidewire::api {
 
 namespace {
 
-constexpr int kBrotliQuality = 4;
 constexpr int kGzipLevel = 5;
 // A body above this would hold up its shard, so it is compressed at the fastest setting.
 constexpr std::size_t kLargeBytes = 256 * 1024;
@@ -38,18 +38,6 @@ int weight_of(std::string_view parameters) {
     return static_cast<int>(q * 1000);
   }
   return 1000;
-}
-
-std::string brotli(std::string_view body) {
-  const int quality = body.size() > kLargeBytes ? 1 : kBrotliQuality;
-  std::size_t size = BrotliEncoderMaxCompressedSize(body.size());
-  std::string out(size, '\0');
-  if (size == 0 || BrotliEncoderCompress(quality, BROTLI_DEFAULT_WINDOW, BROTLI_MODE_TEXT, body.size(),
-                                         reinterpret_cast<const std::uint8_t*>(body.data()), &size,
-                                         reinterpret_cast<std::uint8_t*>(out.data())) != BROTLI_TRUE)
-    return {};
-  out.resize(size);
-  return out;
 }
 
 std::string gzip(std::string_view body) {
@@ -93,7 +81,7 @@ std::string compress(Coding coding, std::string_view body) {
     case Coding::gzip:
       return gzip(body);
     case Coding::br:
-      return brotli(body);
+      return wire::brotli_compress(body);
   }
   return std::string(body);
 }

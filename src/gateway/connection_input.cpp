@@ -259,10 +259,9 @@ void Gateway::take_echo(Connection& connection, std::span<char>& chunk) {
       connection.peer_closed = true;
       send_frame(connection, wire::Opcode::close, wire::encode_close(event.code));
       finish_close(connection);
-    } else if (event.type == Type::failed || event.type == Type::too_large) {
+    } else if (event.type == Type::failed) {
       write_out();
-      fail_connection(connection, event.type == Type::failed ? event.code : wire::kCloseTooBig,
-                      event.type == Type::failed ? event.text : "message too large");
+      fail_connection(connection, event.code, event.text);
     }
   }
   write_out();

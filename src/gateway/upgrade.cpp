@@ -158,6 +158,7 @@ void Gateway::upgrade(Connection& connection, const wire::HttpRequest& request, 
   }
   connection.admitted = true;
   connection.address = client;
+  connection.accepts_brotli = wire::query_parameter(request.query, "accept") == "br";
   use_deflate();
   become_websocket(connection, accepted);
   sessions_->open(connection.handle,
