@@ -60,8 +60,8 @@ class Gateway final : public hub::Outbound {
 
   void accept(net::Stream stream, const IpAddress& peer);
   void respond(Handle connection, const wire::HttpAnswer& answer);
-  // A key set has come, or its fetch has failed: what waited for it goes on.
-  void keys_changed();
+  // The tenant's key set has come, or its fetch has failed: what waited for it goes on.
+  void keys_changed(hub::TenantId tenant);
   // End of turn: deliveries out, one write per touched connection, ended connections gone.
   void end_turn();
 
@@ -146,8 +146,12 @@ class Gateway final : public hub::Outbound {
   std::vector<Handle> drained_;  // the hub is told of at the end of the turn
   std::vector<Handle> ended_;    // the hub asked to close these in this turn
   std::vector<Handle> holding_;  // input may go on
-  std::vector<Handle> waiting_upgrades_;                      // for keys
-  std::unordered_map<std::uint64_t, std::string> waiting_auth_;  // `auth` messages, likewise, by connection
+  struct WaitingAuth {
+    hub::TenantId tenant = 0;
+    std::string message;
+  };
+  std::vector<std::pair<hub::TenantId, Handle>> waiting_upgrades_;  // for keys
+  std::unordered_map<std::uint64_t, WaitingAuth> waiting_auth_;     // likewise, by connection
   std::vector<std::unique_ptr<HttpStage>> retired_http_;      // of this turn's upgrades
   std::vector<std::unique_ptr<Outbox>> spare_outboxes_;
   bool write_through_ = false;  // deliveries go straight to the socket: nothing else is to come this turn
