@@ -73,9 +73,6 @@ class Gateway final : public hub::Outbound {
   void set_options(GatewayOptions options);
 
   const GatewayCounts& counts() const { return counts_; }
-  // Microseconds, -1: not measured.
-  std::int64_t round_trip_us(Handle connection);
-
   // hub::Outbound
   void send(Handle connection, std::string_view json) override;
   bool push(Handle connection, protocol::DeliveryBatch& batch, std::size_t first, std::size_t last,
@@ -84,6 +81,7 @@ class Gateway final : public hub::Outbound {
   void notify_when_drained(Handle connection) override;
   void close(Handle connection, std::uint16_t code, std::string_view reason) override;
   void deadline_changed(Handle connection) override;
+  std::int64_t round_trip_us(Handle connection) const override;
   void fetch_keys(hub::TenantId tenant, std::string_view kid) override;
 
  private:
