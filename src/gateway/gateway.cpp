@@ -196,7 +196,7 @@ void Gateway::deadline_changed(Handle handle) {
 
 void Gateway::fetch_keys(hub::TenantId tenant, std::string_view) { fetch_keys_(tenant); }
 
-std::int64_t Gateway::round_trip_us(Handle handle) {
+std::int64_t Gateway::round_trip_us(Handle handle) const {
   const Connection* connection = connections_.get(handle);
   return connection == nullptr ? -1 : connection->round_trip_us;
 }

@@ -125,7 +125,7 @@ void Gateway::upgrade(Connection& connection, const wire::HttpRequest& request, 
     auto verdict = tenant.verifier.verify(*token, loop_.now());
     if (!verdict && verdict.error().needs_keys && !keys_awaited) {
       connection.http->upgrade_waits = true;
-      waiting_upgrades_.push_back(connection.handle);
+      waiting_upgrades_.emplace_back(tenant_id, connection.handle);
       fetch_keys_(tenant_id);
       return;
     }

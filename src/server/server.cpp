@@ -116,7 +116,10 @@ class Process {
         KeyFetcher::Told{.keys = [this](hub::TenantId tenant, const std::shared_ptr<const auth::KeyRing>& keys) {
                            on_all([tenant, keys](Shard& shard) { shard.set_keys(tenant, keys); });
                          },
-                         .unchanged = [this] { on_all([](Shard& shard) { shard.keys_unchanged(); }); }});
+                         .unchanged =
+                             [this](hub::TenantId tenant) {
+                               on_all([tenant](Shard& shard) { shard.keys_unchanged(tenant); });
+                             }});
     fetcher_->set_sources(key_sources());
   }
 

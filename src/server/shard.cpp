@@ -202,12 +202,12 @@ void Shard::tick() {
 
 void Shard::set_keys(hub::TenantId tenant, std::shared_ptr<const auth::KeyRing> keys) {
   tenants_[tenant].verifier.set_keys(std::move(keys));
-  keys_unchanged();
+  keys_unchanged(tenant);
 }
 
-void Shard::keys_unchanged() {
-  gateway_.keys_changed();
-  router_.keys_changed(loop_.now());
+void Shard::keys_unchanged(hub::TenantId tenant) {
+  gateway_.keys_changed(tenant);
+  router_.keys_changed(loop_.now(), tenant);
 }
 
 void Shard::reload(const Plan& plan) {

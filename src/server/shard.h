@@ -53,7 +53,7 @@ class Shard {
   // On the shard's thread:
   void reload(const Plan& plan);
   void set_keys(hub::TenantId tenant, std::shared_ptr<const auth::KeyRing> keys);
-  void keys_unchanged();  // a fetch failed; whoever waited gets its answer
+  void keys_unchanged(hub::TenantId tenant);  // a fetch failed; whoever waited gets its answer
   // Stops the loop once all connections are gone, or at the deadline.
   void drain(std::int64_t within_ms);
 
