@@ -133,10 +133,15 @@ void Gateway::after_flush(Connection& connection, net::IoStatus status, std::siz
     }
     if (connection.holding) holding_.push_back(connection.handle);
   }
-  if (queued == 0 && connection.state == Connection::State::closing && connection.peer_closed)
+  // TLS may keep the end of a record that the socket did not take.
+  const bool all_out = queued == 0 && !connection.stream.wants_write();
+  if (all_out && connection.peer_closed && !connection.holding && !has_more_to_say(connection))
     return lose(connection);
-  if (queued == 0 && connection.state == Connection::State::closing && !connection.close_sent)
-    connection.stream.shutdown_write();  // the last HTTP response is out; the client closes
+  // Our last word is out. Only our side is closed, and what still comes is read and thrown away: closing
+  // a socket over unread bytes resets it, which takes back what the client has not received yet (RFC 6455
+  // §7.1.1). The client's end, or the timer, ends it.
+  if (all_out && connection.state == Connection::State::closing && !connection.close_sent)
+    connection.stream.shutdown_write();
   connection.update_interest();
   if (stalled || connection.state == Connection::State::closing) reschedule(connection);
 }
