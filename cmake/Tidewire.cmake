@@ -9,6 +9,8 @@ target_compile_options(tidewire_options INTERFACE
   -Wall -Wextra -Wconversion -Wshadow -Werror -fno-omit-frame-pointer)
 target_link_libraries(tidewire_options INTERFACE fmt::fmt Threads::Threads)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  # ccache needs it to work with precompiled headers.
+  target_compile_options(tidewire_options INTERFACE -fpch-preprocess)
   # g++ 12 reports these wrongly in optimised library code (std::string, std::variant).
   target_compile_options(tidewire_options INTERFACE
     -Wno-restrict -Wno-maybe-uninitialized -Wno-stringop-overflow -Wno-array-bounds -Wno-stringop-overread)

@@ -28,7 +28,9 @@ class Tidewire(Server):
     """The server under test, one shard, with limits that let a benchmark's publisher through."""
 
     def __init__(self, binary: Path, name: str = "tidewire") -> None:
-        publish = ["--proto", "tmpl", "--path", "/ws", "--ready", '"subscribed"',
+        self.binary = binary.resolve()
+        # Rooms need to know who speaks, also in development.
+        publish = ["--proto", "tmpl", "--path", f"/ws?token={self.token()}", "--ready", '"subscribed"',
                    "--sub", SUBSCRIBE % CHANNEL, "--pub", PUBLISH % CHANNEL]
         super().__init__(name, "Tidewire: `/echo` for echo, else the full protocol on `/ws`", {
             "echo": ["--proto", "raw", "--path", "/echo"],
@@ -36,7 +38,12 @@ class Tidewire(Server):
             "idle": publish,
             "churn": ["--proto", "raw", "--path", "/ws"],
         })
-        self.binary = binary.resolve()
+
+    def token(self) -> str:
+        if self.missing():
+            return ""
+        return subprocess.run([str(self.binary), "token", "--user", "bench", "--ttl", "24h"],
+                              capture_output=True, text=True, check=True).stdout.strip()
 
     def missing(self) -> str:
         return "" if os.access(self.binary, os.X_OK) else f"{self.binary.name} is not built (./dev build)"

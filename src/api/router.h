@@ -7,6 +7,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -36,8 +37,9 @@ class Router {
   // Calls `respond` exactly once, now or later. `request` is only used during the call.
   void handle(const wire::HttpRequest& request, const IpAddress& client, const Time& now, Respond respond);
 
-  // A key set has come, or its fetch has failed: the requests that waited for one are judged again.
-  void keys_changed(const Time& now);
+  // A tenant's key set has come, or its fetch has failed: the requests that waited for it are judged
+  // again. Without a tenant, those of all.
+  void keys_changed(const Time& now, std::optional<hub::TenantId> tenant = std::nullopt);
 
   // Keeps /api/ws/stats' rates fresh; call it every few seconds.
   void tick(const Time& now);
@@ -45,9 +47,10 @@ class Router {
   // Holds for requests from now on.
   void reload(Options options);
 
-  // Requests that wait for a key set.
+  // Requests that wait for a key set; past either bound they are `unavailable`.
   std::size_t waiting() const { return waiting_.size(); }
   static constexpr std::size_t kWaitingMax = 1024;
+  static constexpr std::size_t kWaitingBytesMax = std::size_t{32} << 20;
 
  private:
   friend struct Route;
@@ -63,6 +66,7 @@ class Router {
     Caller caller;
   };
   struct Waiting {
+    hub::TenantId tenant;
     wire::HttpRequest request;
     IpAddress client;
     Respond respond;
@@ -73,7 +77,7 @@ class Router {
              Keys keys);
   void preflight(const wire::HttpRequest& request, std::string_view allow, const Respond& respond);
 
-  // router_access.cpp: who calls, and whether they may
+  // access.cpp: who calls, and whether they may
   bool admit(Call& call, Keys keys);
   bool admit_user(Call& call, std::string_view token, Keys keys);
   hub::CallOrigin origin_of(const Caller& caller) const;
@@ -115,6 +119,7 @@ class Router {
   Time started_;
   Rates rates_;
   std::vector<Waiting> waiting_;
+  std::size_t waiting_bytes_ = 0;  // of their bodies
 };
 
 }  // namespace tidewire::api

@@ -62,6 +62,8 @@ class Slab {
     return s.alive && s.generation == handle.generation ? s.value() : nullptr;
   }
 
+  const T* get(Handle handle) const { return const_cast<Slab*>(this)->get(handle); }
+
   void erase(Handle handle) {
     T* object = get(handle);
     TIDEWIRE_CHECK(object != nullptr);

@@ -153,9 +153,10 @@ Gateway::Progress Gateway::on_message(Connection& connection, const wire::Messag
         sessions_->on_malformed(handle, ErrorCode::invalid_message, "messages are text, not binary", loop_.now());
       } else if (sessions_->on_text(handle, event.payload_text(), loop_.now()) ==
                  hub::Sessions::Taken::wait_for_keys) {
-        // The message is put back in front of what follows, as a frame that needs no unmasking.
+        // It is handed in again when the keys have come; what follows waits behind it.
         connection.holding = true;
-        waiting_auth_[handle.bits()] = std::string(event.payload_text());
+        waiting_auth_[handle.bits()] = {.tenant = sessions_->session(handle)->tenant,
+                                        .message = std::string(event.payload_text())};
         connection.update_interest();
         return Progress::stop;
       }
@@ -258,10 +259,9 @@ void Gateway::take_echo(Connection& connection, std::span<char>& chunk) {
       write_out();
       send_frame(connection, wire::Opcode::close, wire::encode_close(event.code));
       finish_close(connection);
-    } else if (event.type == Type::failed || event.type == Type::too_large) {
+    } else if (event.type == Type::failed) {
       write_out();
-      fail_connection(connection, event.type == Type::failed ? event.code : wire::kCloseTooBig,
-                      event.type == Type::failed ? event.text : "message too large");
+      fail_connection(connection, event.code, event.text);
     }
   }
   write_out();
@@ -292,21 +292,25 @@ void Gateway::resume(Connection& connection) {
   if (connection.state != Connection::State::gone) connection.update_interest();
 }
 
-void Gateway::keys_changed() {
-  auto waiting = std::move(waiting_auth_);
-  waiting_auth_.clear();
-  for (const auto& [bits, text] : waiting) {
+void Gateway::keys_changed(hub::TenantId tenant) {
+  for (const auto& [bits, waiting] : std::exchange(waiting_auth_, {})) {
     const Handle handle = Handle::from_bits(bits);
     Connection* connection = connections_.get(handle);
     if (connection == nullptr || connection->state != Connection::State::websocket) continue;
-    sessions_->on_text(handle, text, loop_.now(), true);
+    if (waiting.tenant != tenant) {
+      waiting_auth_.emplace(bits, waiting);
+      continue;
+    }
+    sessions_->on_text(handle, waiting.message, loop_.now(), true);
     if (connection->state == Connection::State::websocket) holding_.push_back(handle);
   }
-  auto upgrades = std::move(waiting_upgrades_);
-  waiting_upgrades_.clear();
-  for (const Handle handle : upgrades) {
+  for (const auto& [of, handle] : std::exchange(waiting_upgrades_, {})) {
     Connection* connection = connections_.get(handle);
     if (connection == nullptr || connection->state != Connection::State::http) continue;
+    if (of != tenant) {
+      waiting_upgrades_.emplace_back(of, handle);
+      continue;
+    }
     connection->http->upgrade_waits = false;
     upgrade(*connection, connection->http->reader.request(), true);
     holding_.push_back(handle);

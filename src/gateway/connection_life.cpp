@@ -67,6 +67,8 @@ void Gateway::on_timer(Connection& connection) {
     case Connection::State::http: {
       if (connection.http->answering || connection.http->upgrade_waits) break;
       if (connection.begun_ms != 0 && over(connection.begun_ms + options_.header_timeout_ms)) {
+        // In the midst of a TLS handshake there is no way to say 408, so there is nothing to wait for.
+        if (!connection.stream.ready()) return lose(connection);
         outbox_of(connection).add_reply(
             wire::write_problem_response({.status = 408, .code = {}, .detail = "the request was not complete in time"},
                                          wire::KeepAlive::no),

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "telemetry/log.h"
+#include "wire/brotli.h"
 #include "wire/frame.h"
 #include "wire/http_response.h"
 
@@ -13,6 +14,15 @@ namespace tidewire::gateway {
 namespace {
 constexpr std::size_t kBufferBytes = 512 * 1024;
 constexpr std::size_t kCopiedDelivery = 4096;  // up to here a copy is cheaper than a reference
+constexpr std::size_t kBrotliAbove = 4096;     // protocol §5, `?accept=br`
+
+bool is_brotli_type(std::string_view json) {
+  using namespace std::string_view_literals;
+  for (const std::string_view start :
+       {R"({"type":"subscribed",)"sv, R"({"type":"snapshot",)"sv, R"({"type":"history",)"sv})
+    if (json.starts_with(start)) return true;
+  return false;
+}
 }  // namespace
 
 Gateway::Gateway(GatewayOptions options, net::Loop& loop, hub::Tenants& tenants, hub::Sessions::Shared shared,
@@ -21,7 +31,8 @@ Gateway::Gateway(GatewayOptions options, net::Loop& loop, hub::Tenants& tenants,
       tenants_(tenants),
       shared_(shared),
       random_(seed),
-      echo_limits_{.message_bytes = std::size_t{64} << 20, .fragments = 1'000'000},
+      // Nobody waits for a word on a discarded one, so a message that is too large ends the connection.
+      echo_limits_{.message_bytes = std::size_t{64} << 20, .fragments = 1'000'000, .discards = false},
       buffer_(std::make_unique<char[]>(kBufferBytes)) {
   set_options(std::move(options));
   http_limits_.body_bytes = options_.http_body_bytes;
@@ -111,6 +122,10 @@ void Gateway::send(Handle handle, std::string_view json) {
   Connection* connection = connections_.get(handle);
   if (connection == nullptr || connection->state != Connection::State::websocket) return;
   ++counts_.messages_out;
+  if (connection->accepts_brotli && json.size() > kBrotliAbove && is_brotli_type(json)) {
+    if (const std::string compressed = wire::brotli_compress(json); !compressed.empty())
+      return send_frame(*connection, wire::Opcode::binary, compressed);
+  }
   if (connection->deflate != Connection::Deflate::none && json.size() >= options_.compression_min_bytes) {
     wire::Deflater& deflater = connection->dedicated ? connection->dedicated->deflater : shared_deflater_;
     // A context that is kept has seen the message, so it must then be sent as it came out.
@@ -181,7 +196,7 @@ void Gateway::deadline_changed(Handle handle) {
 
 void Gateway::fetch_keys(hub::TenantId tenant, std::string_view) { fetch_keys_(tenant); }
 
-std::int64_t Gateway::round_trip_us(Handle handle) {
+std::int64_t Gateway::round_trip_us(Handle handle) const {
   const Connection* connection = connections_.get(handle);
   return connection == nullptr ? -1 : connection->round_trip_us;
 }

@@ -60,8 +60,8 @@ class Gateway final : public hub::Outbound {
 
   void accept(net::Stream stream, const IpAddress& peer);
   void respond(Handle connection, const wire::HttpAnswer& answer);
-  // A key set has come, or its fetch has failed: what waited for it goes on.
-  void keys_changed();
+  // The tenant's key set has come, or its fetch has failed: what waited for it goes on.
+  void keys_changed(hub::TenantId tenant);
   // End of turn: deliveries out, one write per touched connection, ended connections gone.
   void end_turn();
 
@@ -73,9 +73,6 @@ class Gateway final : public hub::Outbound {
   void set_options(GatewayOptions options);
 
   const GatewayCounts& counts() const { return counts_; }
-  // Microseconds, -1: not measured.
-  std::int64_t round_trip_us(Handle connection);
-
   // hub::Outbound
   void send(Handle connection, std::string_view json) override;
   bool push(Handle connection, protocol::DeliveryBatch& batch, std::size_t first, std::size_t last,
@@ -84,6 +81,7 @@ class Gateway final : public hub::Outbound {
   void notify_when_drained(Handle connection) override;
   void close(Handle connection, std::uint16_t code, std::string_view reason) override;
   void deadline_changed(Handle connection) override;
+  std::int64_t round_trip_us(Handle connection) const override;
   void fetch_keys(hub::TenantId tenant, std::string_view kid) override;
 
  private:
@@ -146,8 +144,12 @@ class Gateway final : public hub::Outbound {
   std::vector<Handle> drained_;  // the hub is told of at the end of the turn
   std::vector<Handle> ended_;    // the hub asked to close these in this turn
   std::vector<Handle> holding_;  // input may go on
-  std::vector<Handle> waiting_upgrades_;                      // for keys
-  std::unordered_map<std::uint64_t, std::string> waiting_auth_;  // `auth` messages, likewise, by connection
+  struct WaitingAuth {
+    hub::TenantId tenant = 0;
+    std::string message;
+  };
+  std::vector<std::pair<hub::TenantId, Handle>> waiting_upgrades_;  // for keys
+  std::unordered_map<std::uint64_t, WaitingAuth> waiting_auth_;     // likewise, by connection
   std::vector<std::unique_ptr<HttpStage>> retired_http_;      // of this turn's upgrades
   std::vector<std::unique_ptr<Outbox>> spare_outboxes_;
   bool write_through_ = false;  // deliveries go straight to the socket: nothing else is to come this turn

@@ -125,7 +125,7 @@ void Gateway::upgrade(Connection& connection, const wire::HttpRequest& request, 
     auto verdict = tenant.verifier.verify(*token, loop_.now());
     if (!verdict && verdict.error().needs_keys && !keys_awaited) {
       connection.http->upgrade_waits = true;
-      waiting_upgrades_.push_back(connection.handle);
+      waiting_upgrades_.emplace_back(tenant_id, connection.handle);
       fetch_keys_(tenant_id);
       return;
     }
@@ -158,6 +158,7 @@ void Gateway::upgrade(Connection& connection, const wire::HttpRequest& request, 
   }
   connection.admitted = true;
   connection.address = client;
+  connection.accepts_brotli = wire::query_parameter(request.query, "accept") == "br";
   use_deflate();
   become_websocket(connection, accepted);
   sessions_->open(connection.handle,

@@ -144,7 +144,9 @@ void Sessions::end_subscription(Handle connection, Session& session, Subscriptio
   if (subscription.state == Subscription::State::behind) --session.behind;
   outbound_.drop(connection, {replica.ns->priority, handle});
   --counts_.subscriptions;
-  post_(replica.home_shard, UnsubscribeCommand{.channel = replica.key, .follower = handle});
+  // One that the home does not count yet is taken back when its answer comes.
+  if (subscription.counted)
+    post_(replica.home_shard, UnsubscribeCommand{.channel = replica.key, .follower = handle});
   subscription = session.subscriptions.back();
   session.subscriptions.pop_back();
   if (session.subscriptions.empty()) session.subscriptions.shrink_to_fit();
@@ -187,6 +189,19 @@ void Sessions::catch_up_next(Handle connection, Session& session) {
                                            .session = connection,
                                            .subscription = next->number,
                                            .next_seq = next->next_seq});
+}
+
+void Sessions::handle(SubscriptionLost&& lost, const Time&) {
+  Session* session = find(lost.session);
+  Subscription* subscription = session == nullptr ? nullptr : session->find(lost.subscription);
+  if (subscription == nullptr) return;
+  const std::string channel = replicas_.get(subscription->replica)->key.name;
+  end_subscription(lost.session, *session, *subscription);
+  outbound_.send(lost.session, protocol::MessageWriter("unsubscribed")
+                                   .text("channel", channel)
+                                   .text("code", name_of(lost.code))
+                                   .finish());
+  if (session->behind > 0) catch_up_next(lost.session, *session);
 }
 
 void Sessions::handle(CatchUpResult&& result, const Time&) {

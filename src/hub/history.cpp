@@ -12,13 +12,18 @@ void History::append(Entry entry, const HistoryBounds& bounds) {
   while (entries_.size() > bounds.messages || (bytes_ > bounds.bytes && entries_.size() > 1)) drop_front();
 }
 
-void History::trim(std::int64_t now_ms, const HistoryBounds& bounds) {
+std::uint64_t History::trim(std::int64_t now_ms, const HistoryBounds& bounds) {
+  std::uint64_t too_old_before = 0;
   while (!entries_.empty()) {
     const Entry& oldest = entries_.front();
     const bool too_old = bounds.ttl_ms != 0 && oldest.timestamp_ms + bounds.ttl_ms <= now_ms;
-    if (!too_old && !oldest.expired(now_ms) && entries_.size() <= bounds.messages) return;
+    // In a cache an expired entry is a hole like any other: older ones in the log may live longer.
+    const bool expired = !bounds.is_cache && oldest.expired(now_ms);
+    if (!too_old && !expired && entries_.size() <= bounds.messages) break;
+    if (too_old) too_old_before = oldest.seq + 1;
     drop_front();
   }
+  return too_old_before;
 }
 
 void History::drop_front() {

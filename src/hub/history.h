@@ -11,34 +11,33 @@
 #include "base/ring.h"
 #include "base/shared_bytes.h"
 #include "hub/messages.h"
+#include "log/log.h"
 
 namespace tidewire::hub {
 
-struct Entry {
-  std::uint64_t seq = 0;
-  std::int64_t timestamp_ms = 0;
-  std::int64_t expires_ms = 0;  // 0: never
-  SharedBytes body;             // what follows `"channel":C,` in the delivery's JSON
-
-  bool expired(std::int64_t now_ms) const { return expires_ms != 0 && expires_ms <= now_ms; }
-};
+using log::Entry;
 
 struct HistoryBounds {
   std::size_t messages = 0;
   std::int64_t ttl_ms = 0;  // 0: no limit
   std::size_t bytes = std::size_t{16} << 20;
+  bool is_cache = false;  // of a log that may hold older entries
 };
 
 class History {
  public:
   void append(Entry entry, const HistoryBounds& bounds);
-  // Drops what the bounds no longer allow, and expired entries at the old end.
-  void trim(std::int64_t now_ms, const HistoryBounds& bounds);
+  // Drops what the bounds no longer allow, and expired entries at the old end. Answers the seq before
+  // which everything is too old, 0 for none.
+  std::uint64_t trim(std::int64_t now_ms, const HistoryBounds& bounds);
 
   bool empty() const { return entries_.empty(); }
   // The oldest seq kept; 0 when empty. Exact after trim().
   std::uint64_t first_seq() const { return entries_.empty() ? 0 : entries_.front().seq; }
   std::uint64_t last_seq() const { return entries_.empty() ? 0 : entries_.back().seq; }
+
+  // Whether read() can begin at `next`: nothing from there on is missing.
+  bool holds(std::uint64_t next) const { return !entries_.empty() && next >= entries_.front().seq; }
 
   // Reads from `next` on until `messages_max` or `bytes_max` is reached (at least one message), holes
   // as gaps. `next` moves behind what was read; true when it has moved past the newest.

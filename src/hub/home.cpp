@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "base/json_text.h"
-#include "hub/namespaces.h"
 #include "protocol/channel_name.h"
 
 namespace tidewire::hub {
@@ -12,7 +11,6 @@ namespace {
 
 // A tick looks at so many channels: a million are swept within a few minutes, and a turn stays short.
 constexpr std::uint32_t kSweepPerTick = 500;
-constexpr std::uint64_t kHistoryPageMax = 1000;
 
 ChannelInfo info_of(const Channel& channel) {
   return {.name = channel.key.name,
@@ -24,12 +22,13 @@ ChannelInfo info_of(const Channel& channel) {
 
 }  // namespace
 
-Home::Home(const HomeOptions& options, const Namespaces& namespaces, std::uint64_t seed, Post post)
-    : options_(options),
+Home::Home(HomeOptions options, const Namespaces& namespaces, std::uint64_t seed, Post post, Submit submit)
+    : options_(std::move(options)),
       namespaces_(namespaces),
       random_(seed),
       post_(std::move(post)),
-      by_name_(0, ChannelKeyHash{options.hash_seed}) {}
+      submit_(std::move(submit)),
+      by_name_(0, ChannelKeyHash{options_.hash_seed}) {}
 
 Channel* Home::find(const ChannelKey& key) {
   const auto found = by_name_.find(key);
@@ -40,8 +39,10 @@ Channel& Home::open(const ChannelKey& key, const Time& now, Handle* handle) {
   auto found = by_name_.find(key);
   if (found == by_name_.end()) {
     const Namespace* ns = namespaces_.find(protocol::namespace_of(key.name));
+    if (ns == nullptr) ns = namespaces_.find_retired(protocol::namespace_of(key.name));
     TIDEWIRE_CHECK(ns != nullptr);  // the session's checks come first, and namespaces never vanish
     found = by_name_.emplace(key, channels_.emplace(key, *ns, random_.name(), now.mono_ms())).first;
+    if (ns->durability == Durability::disk) open_log(found->second, *channels_.get(found->second));
   }
   if (handle != nullptr) *handle = found->second;
   Channel& channel = *channels_.get(found->second);
@@ -56,10 +57,10 @@ Channel::Follower& Home::follower_of(Channel& channel, ShardId shard, Handle rep
 }
 
 // Where a new subscription begins (protocol §5, `subscribed`).
-void Home::start_position(const SubscribeCommand& command, Channel& channel, const Time& now,
+void Home::start_position(const SubscribeCommand& command, const Channel& channel, const Time& now,
                           SubscribedState& state) {
-  History& history = channel.history;
-  const std::uint64_t retained = history.empty() ? channel.seq + 1 : history.first_seq();
+  const History& history = channel.history;
+  const std::uint64_t retained = channel.first_seq();
   state.next_seq = channel.seq + 1;
   if (command.since) {
     const Position& since = *command.since;
@@ -71,10 +72,14 @@ void Home::start_position(const SubscribeCommand& command, Channel& channel, con
       state.reason = "trimmed";
     state.recovered = state.reason.empty();
     state.next_seq = *state.recovered ? since.seq + 1 : retained;
-  } else if (command.history && !history.empty()) {
-    state.next_seq = history.start_of_last(*command.history, now.unix_ms);
+  } else if (command.history && *command.history > 0) {
+    // What the cache does not reach is counted by seq; only entries with a time to live make that less.
+    const bool in_cache = *command.history < Channel::kCacheMessages || !channel.durable;
+    const std::uint64_t reach = channel.seq + 1 - std::min(channel.seq, *command.history);
+    state.next_seq = in_cache && !history.empty() ? history.start_of_last(*command.history, now.unix_ms)
+                                                  : std::max(retained, reach);
   }
-  if (state.next_seq > channel.seq) return;
+  if (state.next_seq > channel.seq || !history.holds(state.next_seq)) return;
 
   // What fits goes into the reply; more, or a range with a hole, follows it as messages.
   std::vector<CatchUpItem> items;
@@ -91,7 +96,8 @@ void Home::start_position(const SubscribeCommand& command, Channel& channel, con
 void Home::handle(ShardId from, SubscribeCommand&& command, const Time& now) {
   Handle handle;
   Channel& channel = open(command.channel, now, &handle);
-  channel.history.trim(now.unix_ms, channel.bounds());
+  if (wait_for_log(channel, from, command)) return;
+  channel.trim(now.unix_ms);
   if (!command.again) ++follower_of(channel, from, command.follower).subscribers;
 
   SubscribedState state{.home = handle,
@@ -110,7 +116,7 @@ void Home::handle(ShardId from, SubscribeCommand&& command, const Time& now) {
                               .follower = command.follower,
                               .subscription = command.subscription,
                               .again = command.again,
-                              .state = std::move(state)});
+                              .result = std::move(state)});
 }
 
 void Home::handle(ShardId from, UnsubscribeCommand&& command, const Time& now) {
@@ -122,80 +128,6 @@ void Home::handle(ShardId from, UnsubscribeCommand&& command, const Time& now) {
   if (--follower.subscribers > 0) return;
   follower = channel->followers.back();
   channel->followers.pop_back();
-}
-
-void Home::handle(ShardId from, PublishCommand&& command, const Time& now) {
-  Channel& channel = open(command.channel, now);
-  const auto answer = [&](Published published) {
-    post_(from, PublishResult{.reply = command.reply, .channel = command.channel, .result = std::move(published)});
-  };
-
-  if (command.ephemeral) {
-    std::string head = "\"timestamp\":";
-    append_json_int(head, now.unix_ms);
-    head += ',';
-    deliver(channel, 0, SharedBytes(head, command.tail), command.skip, from);
-    return answer({.epoch = channel.epoch, .seq = 0});
-  }
-  if (!command.key.empty() && channel.keys) {
-    if (const auto seq = channel.keys->find(command.author->scope, command.key, now.mono_ms()))
-      return answer({.epoch = channel.epoch, .seq = *seq, .duplicate = true});
-  }
-
-  const std::uint64_t seq = ++channel.seq;
-  std::string head = "\"seq\":";
-  append_json_int(head, seq);
-  head += ",\"timestamp\":";
-  append_json_int(head, now.unix_ms);
-  head += ',';
-  SharedBytes body(head, command.tail);
-  channel.history.append({.seq = seq,
-                          .timestamp_ms = now.unix_ms,
-                          .expires_ms = command.ttl_ms == 0 ? 0 : now.unix_ms + command.ttl_ms,
-                          .body = body},
-                         channel.bounds());
-  if (!command.key.empty()) {
-    if (!channel.keys) channel.keys = std::make_unique<IdempotencyWindow>();
-    channel.keys->add(command.author->scope, command.key, seq, now.mono_ms() + options_.idempotency_window_ms);
-  }
-  deliver(channel, seq, body, command.skip, from);
-  answer({.epoch = channel.epoch, .seq = seq});
-}
-
-void Home::deliver(const Channel& channel, std::uint64_t seq, const SharedBytes& body, Handle skip,
-                   ShardId skip_shard) {
-  for (const Channel::Follower& follower : channel.followers)
-    post_(follower.shard, Delivery{.follower = follower.replica,
-                                   .seq = seq,
-                                   .body = body,
-                                   .skip = follower.shard == skip_shard ? skip : Handle{}});
-}
-
-void Home::handle(ShardId from, HistoryCommand&& command, const Time& now) {
-  Channel* channel = find(command.channel);
-  HistoryResult answer{.reply = command.reply, .channel = std::move(command.channel), .result = HistoryPage{}};
-  if (channel == nullptr) {
-    // A channel that was never used has an empty history, and an epoch once somebody asks for it.
-    channel = &open(answer.channel, now);
-  }
-  channel->history.trim(now.unix_ms, channel->bounds());
-  if (command.epoch && *command.epoch != channel->epoch) {
-    Error error{.code = ErrorCode::conflict,
-                .message = "the channel has another epoch now",
-                .seq = channel->seq,
-                .rule = {}};
-    answer.result = std::unexpected(std::move(error));
-  } else {
-    const History& history = channel->history;
-    answer.result = HistoryPage{
-        .epoch = channel->epoch,
-        .first = history.first_seq(),
-        .last = history.last_seq(),
-        .messages = history.page(command.after.value_or(0), command.before.value_or(~std::uint64_t{0}),
-                                 std::min(command.limit, kHistoryPageMax), !command.after.has_value(),
-                                 now.unix_ms)};
-  }
-  post_(from, std::move(answer));
 }
 
 void Home::handle(ShardId from, PresenceCommand&& command, const Time& now) {
@@ -252,26 +184,6 @@ void Home::tell_presence(const Channel& channel, const Presence::Outcome& outcom
                                            .skip = follower.shard == skip_shard ? skip : Handle{}});
 }
 
-void Home::handle(ShardId from, CatchUpCommand&& command, const Time& now) {
-  Channel* channel = channels_.get(command.home);
-  TIDEWIRE_CHECK(channel != nullptr);  // followed channels are not swept
-  channel->history.trim(now.unix_ms, channel->bounds());
-  CatchUpResult result{.follower = command.follower,
-                       .session = command.session,
-                       .subscription = command.subscription,
-                       .epoch = channel->epoch,
-                       .items = {},
-                       .next_seq = command.next_seq};
-  const std::uint64_t retained =
-      channel->history.empty() ? channel->seq + 1 : channel->history.first_seq();
-  if (result.next_seq < retained) {
-    result.items.push_back({.first = result.next_seq, .last = retained - 1, .body = {}});
-    result.next_seq = retained;
-  }
-  result.at_end = channel->history.read(result.next_seq, now.unix_ms, kReplayMessages, kReplayBytes, result.items);
-  post_(from, std::move(result));
-}
-
 void Home::handle(ShardId from, ChannelInfoCommand&& command, const Time&) {
   const Channel* channel = find(command.channel);
   ChannelInfoResult answer{.reply = command.reply, .result = ChannelInfo{}};
@@ -300,26 +212,28 @@ void Home::tick(const Time& now) {
 }
 
 void Home::sweep(Handle handle, Channel& channel, const Time& now) {
-  channel.history.trim(now.unix_ms, channel.bounds());
+  channel.trim(now.unix_ms);
   if (channel.keys) {
-    channel.keys->expire(now.mono_ms());
+    channel.keys->expire(now.unix_ms);
     if (channel.keys->empty()) channel.keys.reset();
   }
-  if (!channel.followers.empty() || channel.presence) {
+  if (!channel.followers.empty() || channel.presence || (channel.durable && channel.durable->busy())) {
     channel.last_used_ms = now.mono_ms();
     return;
   }
-  if (!channel.history.empty() || channel.keys || channel.last_used_ms + kIdleMs > now.mono_ms()) return;
+  const bool only_copy = !channel.durable && (!channel.history.empty() || channel.keys);
+  if (only_copy || channel.last_used_ms + kIdleMs > now.mono_ms()) return;
+  if (channel.durable && channel.durable->state == DurableState::State::open)
+    submit_(log::Close{.channel = handle});
   by_name_.erase(channel.key);
   channels_.erase(handle);
 }
 
-std::vector<ChannelInfo> Home::list(const ListChannels& query) const {
+std::vector<ChannelInfo> Home::list(const ListChannels& query) {
   std::vector<ChannelInfo> out;
-  auto& channels = const_cast<Slab<Channel>&>(channels_);
   for (const auto& [key, handle] : by_name_) {
     if (key.tenant != query.tenant || !key.name.starts_with(query.prefix) || key.name <= query.after) continue;
-    out.push_back(info_of(*channels.get(handle)));
+    out.push_back(info_of(*channels_.get(handle)));
   }
   const auto kept = std::min(query.limit, out.size());
   std::ranges::partial_sort(out, out.begin() + static_cast<std::ptrdiff_t>(kept), {}, &ChannelInfo::name);

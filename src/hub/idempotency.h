@@ -17,16 +17,15 @@ class IdempotencyWindow {
  public:
   static constexpr std::size_t kKeysMax = 100'000;
 
-  // The seq that this key of this author was answered with.
-  std::optional<std::uint64_t> find(std::string_view scope, std::string_view key, std::int64_t now_ms) const {
-    const auto found = uses_.find(joined(scope, key));
+  // The seq that this key was answered with. Names come from joined().
+  std::optional<std::uint64_t> find(const std::string& name, std::int64_t now_ms) const {
+    const auto found = uses_.find(name);
     if (found == uses_.end() || found->second.until_ms <= now_ms) return std::nullopt;
     return found->second.seq;
   }
 
   // Called with a seq that is above all before; `until_ms` never falls.
-  void add(std::string_view scope, std::string_view key, std::uint64_t seq, std::int64_t until_ms) {
-    std::string name = joined(scope, key);
+  void add(std::string name, std::uint64_t seq, std::int64_t until_ms) {
     uses_.insert_or_assign(name, Use{seq, until_ms});
     order_.push_back({std::move(name), seq});
     if (order_.size() > kKeysMax) forget_oldest();
@@ -42,6 +41,14 @@ class IdempotencyWindow {
 
   bool empty() const { return uses_.empty(); }
 
+  // A scope holds no zero byte, so two pairs never join to the same name.
+  static std::string joined(std::string_view scope, std::string_view key) {
+    std::string name(scope);
+    name += '\0';
+    name += key;
+    return name;
+  }
+
  private:
   struct Use {
     std::uint64_t seq;
@@ -52,13 +59,6 @@ class IdempotencyWindow {
     std::uint64_t seq = 0;
   };
 
-  // A scope holds no zero byte, so two pairs never join to the same name.
-  static std::string joined(std::string_view scope, std::string_view key) {
-    std::string name(scope);
-    name += '\0';
-    name += key;
-    return name;
-  }
   void forget_oldest() {
     const auto found = uses_.find(order_.front().name);
     if (found != uses_.end() && found->second.seq == order_.front().seq) uses_.erase(found);

@@ -105,7 +105,15 @@ struct SubscribeResult {
   Handle follower;
   std::uint32_t subscription = 0;
   bool again = false;
-  SubscribedState state;
+  Result<SubscribedState> result;
+};
+
+// A subscription can't be caught up: what it needs can't be read.
+struct SubscriptionLost {
+  Handle follower;
+  Handle session;
+  std::uint32_t subscription = 0;
+  ErrorCode code = ErrorCode::unavailable;
 };
 
 struct Published {
@@ -249,7 +257,7 @@ struct Answer {
 using Message = std::variant<SubscribeCommand, UnsubscribeCommand, PublishCommand, HistoryCommand,
                              PresenceCommand, DepartCommand, CatchUpCommand, ChannelInfoCommand,
                              SubscribeResult, PublishResult, HistoryResult, PresenceResult, Delivery,
-                             PresenceDelivery, CatchUpResult, ChannelInfoResult, Ask, Answer>;
+                             PresenceDelivery, CatchUpResult, SubscriptionLost, ChannelInfoResult, Ask, Answer>;
 
 struct Envelope {
   ShardId from = 0;

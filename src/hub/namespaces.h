@@ -22,6 +22,12 @@ class Namespaces {
     return found == by_name_.end() || !found->second.configured ? nullptr : &found->second.rules;
   }
 
+  // One that a reload has taken away: commands that were under way still need its rules.
+  const Namespace* find_retired(std::string_view name) const {
+    const auto found = by_name_.find(name);
+    return found == by_name_.end() ? nullptr : &found->second.rules;
+  }
+
   // Channels point at their namespace, so one that the new list lacks stays in memory, out of reach.
   void replace(const std::vector<Namespace>& list) {
     for (auto& [name, row] : by_name_) row.configured = false;

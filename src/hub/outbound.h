@@ -39,6 +39,9 @@ class Outbound {
   // The session's deadlines have changed: ask Sessions::next_deadline_ms() again.
   virtual void deadline_changed(Handle connection) = 0;
 
+  // The last measured round trip in microseconds; -1: not measured.
+  virtual std::int64_t round_trip_us(Handle) const { return -1; }
+
   // A token named a key that is not known: fetch the tenant's JWKS.
   virtual void fetch_keys(TenantId tenant, std::string_view kid) = 0;
 

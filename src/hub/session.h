@@ -29,6 +29,7 @@ struct Subscription {
   std::uint32_t number = 0;  // unique in the session, never used again
   std::uint32_t place = 0;   // in the replica's subscribers, unless joining
   State state = State::joining;
+  bool counted = false;         // the home counts it
   bool presence = false;
   bool fetching = false;        // a catch-up is under way
   bool presence_missed = false; // presence events were dropped while it was behind

@@ -212,7 +212,8 @@ AnswerPart Sessions::answer(const Question& question, const Time& now) {
     for (const Handle connection : connections_of(query->tenant, query->user_id)) {
       const Session* session = find(connection);
       part.connections.push_back({.connection_id = connection_name(session->connection_id),
-                                  .connected_at_ms = session->connected_at_ms});
+                                  .connected_at_ms = session->connected_at_ms,
+                                  .round_trip_us = outbound_.round_trip_us(connection)});
       part.user_json.clear();
       auth::append_user_id_json(part.user_json, *session->identity);
     }

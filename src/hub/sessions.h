@@ -90,6 +90,7 @@ class Sessions {
   void handle(Delivery&& delivery, const Time& now);
   void handle(PresenceDelivery&& delivery, const Time& now);
   void handle(CatchUpResult&& result, const Time& now);
+  void handle(SubscriptionLost&& lost, const Time& now);
 
   // This shard's part of an answer to a question that goes to all shards.
   AnswerPart answer(const Question& question, const Time& now);

@@ -87,7 +87,7 @@ void Loop::remove(int fd, Watcher* watcher) {
 }
 
 void Loop::forget(Watcher* watcher) {
-  for (int i = event_index_; i < event_count_; ++i)
+  for (std::size_t i = event_index_; i < event_count_; ++i)
     if (events_[i].data.ptr == watcher) events_[i].data.ptr = nullptr;
 }
 
@@ -103,7 +103,8 @@ void Loop::stop() {
 void Loop::turn(int max_wait_ms) {
   int timeout_ms = wait_ms(max_wait_ms);
   if (timeout_ms != 0 && !waker_.fall_asleep()) timeout_ms = 0;
-  event_count_ = std::max(0, ::epoll_wait(epoll_, events_.get(), kEventsPerTurn, timeout_ms));
+  event_count_ =
+      static_cast<std::size_t>(std::max(0, ::epoll_wait(epoll_, events_.get(), kEventsPerTurn, timeout_ms)));
   const bool called = waker_.awake();
   read_time();
 

@@ -9,6 +9,7 @@
 #include <sys/epoll.h>
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -78,7 +79,8 @@ class Loop {
   void run();
   // One turn, waiting for at most max_wait_ms (-1: without end, 0: not at all).
   void turn(int max_wait_ms);
-  // Thread-safe. The turn under way is finished.
+  // Thread-safe. The turn under way is finished. Whoever may still post, wake or stop must be gone
+  // before the loop is destroyed.
   void stop();
 
   // The time at which this turn began (before run(): when the loop was made).
@@ -146,8 +148,8 @@ class Loop {
   std::vector<std::function<void()>> wake_hooks_;
   std::vector<std::function<void()>> turn_end_hooks_;
   std::unique_ptr<epoll_event[]> events_;
-  int event_index_ = 0;  // of the event being told; those behind it may still be struck out
-  int event_count_ = 0;
+  std::size_t event_index_ = 0;  // of the event being told; those behind it may still be struck out
+  std::size_t event_count_ = 0;
 };
 
 }  // namespace tidewire::net

@@ -89,7 +89,7 @@ Result<SocketAddress> SocketAddress::parse(std::string_view text) {
 
 Result<SocketAddress> SocketAddress::parse_ip(std::string_view text, std::uint16_t port) {
   char terminated[INET6_ADDRSTRLEN] = {};
-  if (text.size() < sizeof terminated) {
+  if (text.size() < sizeof terminated && text.find('\0') == std::string_view::npos) {
     std::copy(text.begin(), text.end(), terminated);
     sockaddr_in v4{};
     v4.sin_family = AF_INET;

@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <openssl/err.h>
-#include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509err.h>
 #include <time.h>
@@ -43,7 +42,10 @@ Result<void> check_readable(const std::string& file, std::string_view role) {
 }
 
 // Without this, OpenSSL would ask the terminal.
-int no_password(char*, int, int, void*) { return -1; }
+int no_password(char*, int, int, void* asked) {
+  *static_cast<bool*>(asked) = true;
+  return -1;
+}
 
 int select_protocol(SSL*, const unsigned char** out, unsigned char* out_size, const unsigned char* offered,
                     unsigned int offered_size, void*) {
@@ -90,19 +92,22 @@ Result<std::shared_ptr<const TlsContext>> TlsContext::load(const std::string& ce
   SSL_CTX_set_num_tickets(context, 1);
   SSL_CTX_set_session_id_context(context, reinterpret_cast<const unsigned char*>("tidewire"), 8);
   SSL_CTX_set_alpn_select_cb(context, select_protocol, nullptr);
+  bool password_asked = false;
   SSL_CTX_set_default_passwd_cb(context, no_password);
-
+  SSL_CTX_set_default_passwd_cb_userdata(context, &password_asked);
   ERR_clear_error();
   if (SSL_CTX_use_certificate_chain_file(context, certificate_file.c_str()) != 1)
     return wrong(
         fmt::format("{} holds no usable PEM certificate: {}", certificate_file, words(take_error())));
-  if (SSL_CTX_use_PrivateKey_file(context, key_file.c_str(), SSL_FILETYPE_PEM) != 1) {
+  const bool key_taken = SSL_CTX_use_PrivateKey_file(context, key_file.c_str(), SSL_FILETYPE_PEM) == 1;
+  SSL_CTX_set_default_passwd_cb(context, nullptr);
+  if (!key_taken) {
     const unsigned long error = take_error();
     const int reason = ERR_GET_REASON(error);
     if (ERR_GET_LIB(error) == ERR_LIB_X509 &&
         (reason == X509_R_KEY_VALUES_MISMATCH || reason == X509_R_KEY_TYPE_MISMATCH))
       return wrong(fmt::format("the key {} does not match the certificate {}", key_file, certificate_file));
-    if (ERR_GET_LIB(error) == ERR_LIB_PEM && reason == PEM_R_BAD_PASSWORD_READ)
+    if (password_asked)
       return wrong(fmt::format("the key {} is encrypted; a key without password is needed", key_file));
     return wrong(fmt::format("{} holds no usable PEM key: {}", key_file, words(error)));
   }

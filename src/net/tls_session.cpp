@@ -70,6 +70,11 @@ TlsSession::TlsSession(int fd, const TlsContext& context, Side side, const std::
     return;
   }
   SSL_set_connect_state(ssl_);
+  if (peer_name.empty()) {  // OpenSSL would take this for "any name"
+    broken_ = true;
+    broken_by_ = EINVAL;
+    return;
+  }
   if (X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl_), peer_name.c_str()) == 1) return;
   SSL_set_hostflags(ssl_, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
   SSL_set1_host(ssl_, peer_name.c_str());

@@ -33,7 +33,7 @@ void KeyFetcher::need(hub::TenantId tenant) {
   const auto found = std::ranges::find(sources_, tenant, [](const Source& source) { return source.what.tenant; });
   if (found == sources_.end() ||
       found->refresher->need_keys(loop_.now()) == auth::JwksRefresher::Demand::give_up)
-    return told_.unchanged();
+    return told_.unchanged(tenant);
   look();
 }
 
@@ -84,7 +84,7 @@ void KeyFetcher::fetched(std::uint64_t generation, hub::TenantId tenant, const n
   if (changed)
     told_.keys(tenant, found->refresher->ring());
   else
-    told_.unchanged();
+    told_.unchanged(tenant);
   look();
 }
 

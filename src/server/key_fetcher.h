@@ -26,7 +26,7 @@ class KeyFetcher {
  public:
   struct Told {
     std::function<void(hub::TenantId, std::shared_ptr<const auth::KeyRing>)> keys;  // a new ring
-    std::function<void()> unchanged;  // a fetch has ended without one
+    std::function<void(hub::TenantId)> unchanged;  // a fetch has ended without one
   };
 
   KeyFetcher(net::Loop& loop, auth::JwksRefresherOptions options, Told told);

@@ -33,6 +33,14 @@ class Process {
   Process(ServeRequest request, config::Loaded loaded) : request_(std::move(request)), settings_(loaded.settings) {}
 
   int run() {
+    // Signals are taken by this thread alone, in wait(). The other threads inherit the mask, so it must
+    // stand before the first of them, the log's: one that lacks it would let a signal end the process.
+    sigset_t signals;
+    sigemptyset(&signals);
+    for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, signal);
+    pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+    ::signal(SIGPIPE, SIG_IGN);
+
     start_log();
     if (auto planned = plan(settings_); !planned) return complain(kExitConfiguration, planned.error());
     if (settings_.tls()) {
@@ -49,13 +57,6 @@ class Process {
     auto sockets = net::open_listening_sockets(*address, count);
     if (!sockets) return complain(kExitFailed, sockets.error().message);
     const net::SocketAddress bound = sockets->front().address();
-
-    // Signals are taken by this thread alone; shards inherit the mask.
-    sigset_t signals;
-    sigemptyset(&signals);
-    for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, signal);
-    pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-    ::signal(SIGPIPE, SIG_IGN);
 
     make_shards(static_cast<hub::ShardId>(count));
     for (std::size_t i = 0; i < shards_.size(); ++i) shards_[i]->listen(std::move((*sockets)[i]));
@@ -115,7 +116,10 @@ class Process {
         KeyFetcher::Told{.keys = [this](hub::TenantId tenant, const std::shared_ptr<const auth::KeyRing>& keys) {
                            on_all([tenant, keys](Shard& shard) { shard.set_keys(tenant, keys); });
                          },
-                         .unchanged = [this] { on_all([](Shard& shard) { shard.keys_unchanged(); }); }});
+                         .unchanged =
+                             [this](hub::TenantId tenant) {
+                               on_all([tenant](Shard& shard) { shard.keys_unchanged(tenant); });
+                             }});
     fetcher_->set_sources(key_sources());
   }
 

@@ -50,8 +50,10 @@ Shard::Shard(const Plan& plan, hub::Sessions::Shared shared, Server server)
       tenants_(make_tenants(plan.tenants, revocations_)),
       hosts_(hosts_of(plan.tenants)),
       shared_(shared),
-      home_(home_options(plan.settings, plan.seeds), namespaces_, plan.seeds.names + plan.self,
-            [this](hub::ShardId to, hub::Message&& message) { post(to, std::move(message)); }),
+      log_([this](log::Outcome&& outcome) { outcomes_.push_back(std::move(outcome)); }),
+      home_(home_options(plan.settings, plan.seeds, plan.tenants), namespaces_, plan.seeds.names + plan.self,
+            [this](hub::ShardId to, hub::Message&& message) { post(to, std::move(message)); },
+            [this](log::Operation&& operation) { operations_.push_back(std::move(operation)); }),
       gateway_(gateway_options(plan.settings, plan.echo), loop_, tenants_, shared,
                plan.seeds.names ^ (std::uint64_t{plan.self + 1u} << 32)),
       sessions_(session_options(plan.settings, plan.seeds, plan.self, plan.shards), namespaces_, tenants_, shared,
@@ -159,10 +161,13 @@ void Shard::answer(hub::ShardId from, hub::Ask&& ask) {
 }
 
 void Shard::dispatch_local() {
-  while (!local_.empty()) {
+  while (!local_.empty() || !operations_.empty()) {
     local_now_.swap(local_);
     for (hub::Message& message : local_now_) dispatch(self_, std::move(message));
     local_now_.clear();
+    if (operations_.empty()) continue;
+    log_.submit(self_, std::exchange(operations_, {}), loop_.now().unix_ms);
+    for (log::Outcome& outcome : std::exchange(outcomes_, {})) home_.handle(std::move(outcome), loop_.now());
   }
 }
 
@@ -197,12 +202,12 @@ void Shard::tick() {
 
 void Shard::set_keys(hub::TenantId tenant, std::shared_ptr<const auth::KeyRing> keys) {
   tenants_[tenant].verifier.set_keys(std::move(keys));
-  keys_unchanged();
+  keys_unchanged(tenant);
 }
 
-void Shard::keys_unchanged() {
-  gateway_.keys_changed();
-  router_.keys_changed(loop_.now());
+void Shard::keys_unchanged(hub::TenantId tenant) {
+  gateway_.keys_changed(tenant);
+  router_.keys_changed(loop_.now(), tenant);
 }
 
 void Shard::reload(const Plan& plan) {
@@ -218,6 +223,7 @@ void Shard::reload(const Plan& plan) {
     if (tenant.keys->jwks_state() == auth::JwksState::not_configured) found->verifier.set_keys(tenant.keys);
   }
   gateway_.set_options(gateway_options(plan.settings, echo_));
+  home_.reload(home_options(plan.settings, plan.seeds, plan.tenants));
   sessions_.reload(session_options(plan.settings, plan.seeds, self_, plan.shards));
   router_.reload(api_options(plan.settings, plan.tenants));
 }

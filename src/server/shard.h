@@ -15,6 +15,7 @@
 #include "hub/home.h"
 #include "hub/namespaces.h"
 #include "hub/sessions.h"
+#include "log/memory/memory_log.h"
 #include "net/listener.h"
 #include "net/loop.h"
 #include "net/mailbox.h"
@@ -52,7 +53,7 @@ class Shard {
   // On the shard's thread:
   void reload(const Plan& plan);
   void set_keys(hub::TenantId tenant, std::shared_ptr<const auth::KeyRing> keys);
-  void keys_unchanged();  // a fetch failed; whoever waited gets its answer
+  void keys_unchanged(hub::TenantId tenant);  // a fetch failed; whoever waited gets its answer
   // Stops the loop once all connections are gone, or at the deadline.
   void drain(std::int64_t within_ms);
 
@@ -84,6 +85,9 @@ class Shard {
   hub::Tenants tenants_;
   std::vector<std::pair<std::string, hub::TenantId>> hosts_;
   hub::Sessions::Shared shared_;
+  log::MemoryLog log_;
+  std::vector<log::Operation> operations_;  // of this turn, for the log
+  std::vector<log::Outcome> outcomes_;
   hub::Home home_;
   gateway::Gateway gateway_;
   hub::Sessions sessions_;

@@ -124,7 +124,8 @@ std::vector<hub::Namespace> plan_namespaces(const config::Settings& settings, st
       remarks.push_back(fmt::format("namespace `{}` is kept in memory: this version has no disk store yet", name));
     out.push_back({.name = name,
                    .kind = hub::Kind::stream,
-                   .durability = hub::Durability::memory,
+                   .durability = setting.durability == config::Durability::disk ? hub::Durability::disk
+                                                                                : hub::Durability::memory,
                    .history_messages = static_cast<std::size_t>(setting.history_messages),
                    .history_ttl_ms = setting.history_ttl_ms,
                    .subscribe = access_of(setting.subscribe),
@@ -163,10 +164,14 @@ gateway::GatewayOptions gateway_options(const config::Settings& settings, bool e
   return options;
 }
 
-hub::HomeOptions home_options(const config::Settings& settings, const Seeds& seeds) {
+hub::HomeOptions home_options(const config::Settings& settings, const Seeds& seeds,
+                              const std::vector<TenantPlan>& tenants) {
+  std::vector<std::string> names;
+  for (const TenantPlan& tenant : tenants) names.push_back(tenant.name);
   return {.idempotency_window_ms = settings.limits.idempotency_window_ms,
           .presence_grace_ms = settings.presence.grace_ms,
-          .hash_seed = seeds.hash};
+          .hash_seed = seeds.hash,
+          .tenants = std::move(names)};
 }
 
 hub::SessionOptions session_options(const config::Settings& settings, const Seeds& seeds, hub::ShardId self,

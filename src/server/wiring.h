@@ -42,7 +42,8 @@ std::expected<std::vector<TenantPlan>, std::string> plan_tenants(const config::S
 std::vector<hub::Namespace> plan_namespaces(const config::Settings& settings, std::vector<std::string>& remarks);
 
 gateway::GatewayOptions gateway_options(const config::Settings& settings, bool echo);
-hub::HomeOptions home_options(const config::Settings& settings, const Seeds& seeds);
+hub::HomeOptions home_options(const config::Settings& settings, const Seeds& seeds,
+                              const std::vector<TenantPlan>& tenants);
 hub::SessionOptions session_options(const config::Settings& settings, const Seeds& seeds, hub::ShardId self,
                                     hub::ShardId shards);
 api::Options api_options(const config::Settings& settings, const std::vector<TenantPlan>& tenants);

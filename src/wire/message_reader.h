@@ -22,9 +22,11 @@ class Inflater;
 struct ReaderLimits {
   std::size_t message_bytes = 1 << 20;  // of one message, inflated
   std::uint32_t fragments = 1024;       // frames of one message
+  bool discards = true;                 // false: the first byte over message_bytes ends the connection
 
   // A message that announces or reaches this ends the connection.
   std::size_t hard_bytes() const {
+    if (!discards) return message_bytes + 1;
     return message_bytes > static_cast<std::size_t>(-1) / 16 ? static_cast<std::size_t>(-1)
                                                              : 16 * message_bytes;
   }
@@ -62,7 +64,8 @@ class MessageReader {
   // The next event; `chunk` shrinks by what was read, and its bytes are changed. `inflater` is null
   // where permessage-deflate was not negotiated. Rules beyond RFC 6455 (protocol §3):
   // - a message over message_bytes is thrown away as it arrives (its UTF-8 is then not checked), and
-  //   `too_large` comes at its end; of 16 times that, or of more than `fragments` frames: 1009;
+  //   `too_large` comes at its end; of 16 times that, or of more than `fragments` frames, or without
+  //   `discards`: 1009;
   // - one that inflates past message_bytes: 1009; also one that is over it compressed, where the
   //   inflater keeps its context, which would be lost;
   // - lengths must be in their shortest form: 1002.

@@ -321,6 +321,14 @@ TEST(MessageReader, DiscardsAMessageOverTheLimitAndGoesOn) {
             (Events{kFragment, ping("p"), kFragment, too_large, text("fine")}));
 }
 
+TEST(MessageReader, EndsTheConnectionAtTheFirstByteTooManyWhereNothingIsDiscarded) {
+  const ReaderLimits limits{.message_bytes = 100, .fragments = 1024, .discards = false};
+  EXPECT_EQ(read(frame(Opcode::text, std::string(100, 'a')), limits), (Events{text(std::string(100, 'a'))}));
+  EXPECT_EQ(read(frame(Opcode::text, std::string(101, 'a')), limits), failure(1009));
+  EXPECT_EQ(read(begin(Opcode::text, std::string(100, 'a')) + end("a"), limits),
+            (Events{kFragment, {Type::failed, Opcode::continuation, {}, 1009}}));
+}
+
 TEST(MessageReader, EndsTheConnectionAtSixteenTimesTheLimit) {
   const ReaderLimits limits{.message_bytes = 100, .fragments = 1024};
   EXPECT_EQ(read(frame(Opcode::text, std::string(1599, 'a')), limits),

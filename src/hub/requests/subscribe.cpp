@@ -46,8 +46,17 @@ void Sessions::subscribe_one(Context& context, protocol::SubscribeItem&& item) {
 }
 
 void Sessions::handle(SubscribeResult&& result, const Time&) {
-  const SubscribedState& state = result.state;
-  protocol::MessageWriter answer("subscribed", request_id_of(result.reply));
+  const std::string id = request_id_of(result.reply);
+  Session* session = find(result.reply.target);
+  Subscription* subscription = session == nullptr ? nullptr : session->find(result.subscription);
+  if (!result.result) {
+    if (subscription != nullptr && !subscription->counted)
+      end_subscription(result.reply.target, *session, *subscription);
+    return complete(result.reply,
+                    protocol::error_message(result.result.error(), id, "subscribe", result.channel.name));
+  }
+  const SubscribedState& state = *result.result;
+  protocol::MessageWriter answer("subscribed", id);
   answer.text("channel", result.channel.name)
       .text("kind", name_of(state.kind))
       .text("epoch", state.epoch)
@@ -57,17 +66,20 @@ void Sessions::handle(SubscribeResult&& result, const Time&) {
   answer.json("messages", protocol::messages_array(state.messages));
   if (state.members) answer.json("members", *state.members);
 
-  std::uint32_t activates = 0;
   if (Replica* replica = replicas_.get(result.follower)) {
     replica->home = state.home;
     // Deliveries up to here went to those who were there; the newcomer has what it needs of them.
     replica->seq = state.seq;
-    Session* session = find(result.reply.target);
-    Subscription* subscription = session == nullptr ? nullptr : session->find(result.subscription);
-    if (subscription != nullptr && !result.again) {
-      subscription->next_seq = state.next_seq;
-      activates = subscription->number;
-    }
+  }
+  std::uint32_t activates = 0;
+  if (!result.again && subscription == nullptr) {
+    // It has ended meanwhile, and the home has just begun to count it.
+    const ShardId home = home_of(result.channel);
+    post_(home, UnsubscribeCommand{.channel = std::move(result.channel), .follower = result.follower});
+  } else if (!result.again) {
+    subscription->counted = true;
+    subscription->next_seq = state.next_seq;
+    activates = subscription->number;
   }
   complete(result.reply, answer.finish(), activates);
 }

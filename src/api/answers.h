@@ -1,0 +1,30 @@
+// The shapes of answers that all routes share. Pure functions, any thread.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "base/error.h"
+#include "protocol/message_writer.h"
+#include "wire/http_answer.h"
+
+namespace tidewire::api {
+
+// 200 with a JSON body.
+wire::HttpAnswer json_answer(std::string body);
+
+// RFC 9457, with the protocol's `code` and what belongs to it (§6); Retry-After and WWW-Authenticate
+// where the status wants them.
+wire::HttpAnswer problem_answer(const Error& error);
+wire::HttpAnswer problem_answer(ErrorCode code, std::string detail = {});
+
+// 405 with the methods that the path has.
+wire::HttpAnswer method_not_allowed(std::string_view allow);
+
+// {"code","detail"} and what belongs to the code, as an entry of a batch's results.
+std::string error_entry(const Error& error);
+
+// A number that JSON can hold, with at most three digits behind the point.
+std::string decimal(double value);
+
+}  // namespace tidewire::api

@@ -1,0 +1,129 @@
+// Reading channels: which there are, and what is in one (protocol §8).
+
+#include <algorithm>
+
+#include "api/answers.h"
+#include "api/query.h"
+#include "api/router.h"
+#include "auth/base64url.h"
+#include "wire/url.h"
+
+namespace tidewire::api {
+
+namespace {
+
+constexpr std::int64_t kSeqMax = std::int64_t{1} << 53;
+constexpr std::int64_t kListDefault = 100;
+constexpr std::int64_t kListMax = 1000;
+
+std::string info_json(const hub::ChannelInfo& info) {
+  return protocol::MessageWriter()
+      .text("channel", info.name)
+      .text("kind", hub::name_of(info.kind))
+      .text("epoch", info.epoch)
+      .number("seq", info.seq)
+      .number("subscribers", static_cast<std::uint64_t>(info.subscribers))
+      .finish();
+}
+
+// One channel more than asked for was looked for, to know whether there is a next page.
+std::string list_json(const std::vector<hub::ChannelInfo>& channels, std::size_t limit) {
+  const std::size_t shown = std::min(channels.size(), limit);
+  std::string list = "[";
+  for (std::size_t i = 0; i < shown; ++i) {
+    if (i > 0) list += ',';
+    list += info_json(channels[i]);
+  }
+  list += ']';
+  protocol::MessageWriter writer;
+  writer.json("channels", list);
+  if (channels.size() > shown)
+    writer.text("next", auth::base64url_encode(channels[shown - 1].name));
+  else
+    writer.json("next", "null");
+  return writer.finish();
+}
+
+Result<protocol::HistoryRequest> history_request(std::string channel, std::string_view query) {
+  protocol::HistoryRequest request;
+  request.channel = std::move(channel);
+  const auto after = query_integer(query, "after", 0, kSeqMax);
+  if (!after) return std::unexpected(after.error());
+  const auto before = query_integer(query, "before", 0, kSeqMax);
+  if (!before) return std::unexpected(before.error());
+  const auto limit = query_integer(query, "limit", 0, kSeqMax);
+  if (!limit) return std::unexpected(limit.error());
+  if (*after) request.after = static_cast<std::uint64_t>(**after);
+  if (*before) request.before = static_cast<std::uint64_t>(**before);
+  if (*limit) request.limit = static_cast<std::uint64_t>(**limit);
+  request.epoch = wire::query_parameter(query, "epoch");
+  return request;
+}
+
+}  // namespace
+
+void Router::list_channels(Call& call) {
+  const std::string_view query = call.request.query;
+  const auto wanted = query_integer(query, "limit", 1, kSeqMax);
+  if (!wanted) return call.respond(problem_answer(wanted.error()));
+  std::string after;
+  if (const auto cursor = wire::query_parameter(query, "cursor")) {
+    auto name = auth::base64url_decode(*cursor);
+    if (!name) return call.respond(problem_answer(ErrorCode::invalid_message, "`cursor` is not one of ours"));
+    after = std::move(*name);
+  }
+  const auto limit = static_cast<std::size_t>(std::min(wanted->value_or(kListDefault), kListMax));
+  calls_.ask_all(hub::ListChannels{.tenant = call.caller.tenant,
+                                   .prefix = wire::query_parameter(query, "prefix").value_or(""),
+                                   .after = std::move(after),
+                                   .limit = limit + 1},
+                 [limit, respond = std::move(call.respond)](const hub::AnswerPart& answer) {
+                   respond(json_answer(list_json(answer.channels, limit)));
+                 });
+}
+
+void Router::channel(Call& call) {
+  calls_.channel_info(origin_of(call.caller), std::move(call.segments.front()),
+                      [respond = std::move(call.respond)](Result<hub::ChannelInfo> info) {
+                        respond(info ? json_answer(info_json(*info)) : problem_answer(info.error()));
+                      });
+}
+
+void Router::history(Call& call) {
+  auto request = history_request(call.segments.front(), call.request.query);
+  if (!request) return call.respond(problem_answer(request.error()));
+  calls_.history(origin_of(call.caller), std::move(*request),
+                 [channel = std::move(call.segments.front()),
+                  respond = std::move(call.respond)](Result<hub::HistoryPage> page) {
+                   if (!page) return respond(problem_answer(page.error()));
+                   respond(json_answer(protocol::MessageWriter()
+                                           .text("channel", channel)
+                                           .text("epoch", page->epoch)
+                                           .number("first", page->first)
+                                           .number("last", page->last)
+                                           .json("messages", protocol::messages_array(page->messages))
+                                           .finish()));
+                 });
+}
+
+void Router::presence(Call& call) {
+  const std::string channel = std::move(call.segments.front());
+  calls_.presence(
+      origin_of(call.caller), channel,
+      [channel, respond = std::move(call.respond)](Result<std::string> members) {
+        if (!members) return respond(problem_answer(members.error()));
+        respond(json_answer(
+            protocol::MessageWriter().text("channel", channel).json("members", *members).finish()));
+      });
+}
+
+// A stream has no snapshot; what is wrong with the name or the caller's rights is said first.
+void Router::snapshot(Call& call) {
+  calls_.channel_info(origin_of(call.caller), std::move(call.segments.front()),
+                      [respond = std::move(call.respond)](const Result<hub::ChannelInfo>& info) {
+                        respond(info ? problem_answer(ErrorCode::not_found, "a stream has no snapshot")
+                                     : problem_answer(info.error()));
+                      });
+}
+
+}  // namespace tidewire::api

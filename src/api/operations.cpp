@@ -1,0 +1,157 @@
+// What operators and their probes ask: liveness, readiness, health, numbers (protocol §8, O2).
+
+#include <algorithm>
+#include <array>
+
+#include "api/answers.h"
+#include "api/router.h"
+#include "telemetry/metrics.h"
+
+namespace tidewire::api {
+
+namespace {
+
+constexpr std::array<std::string_view, 6> kComponents{"listener",  "store",    "engine",
+                                                      "directory", "webhooks", "circuits"};
+
+std::string_view name_of(ComponentState state) {
+  switch (state) {
+    case ComponentState::off:
+      return "off";
+    case ComponentState::ok:
+      return "ok";
+    case ComponentState::degraded:
+      return "degraded";
+    case ComponentState::failed:
+      break;
+  }
+  return "failed";
+}
+
+std::string component_json(const Component& component) {
+  protocol::MessageWriter writer;
+  writer.text("state", name_of(component.state))
+      .json("latency_ms", component.latency_ms ? decimal(*component.latency_ms) : "null");
+  if (!component.detail.empty()) writer.text("detail", component.detail);
+  return writer.finish();
+}
+
+std::int64_t uptime_s(const Time& started, const Time& now) {
+  return (now.mono_us - started.mono_us) / 1'000'000;
+}
+
+void add_counts(telemetry::Snapshot& out, const hub::ShardCounts& counts) {
+  const auto gauge = [&](std::string_view name, std::string_view help, std::uint64_t value) {
+    out.gauge(name, help, static_cast<double>(value));
+  };
+  const auto counter = [&](std::string_view name, std::string_view help, std::uint64_t value) {
+    out.counter(name, help, static_cast<double>(value));
+  };
+  gauge("tidewire_connections", "Connections that are open.", counts.connections);
+  gauge("tidewire_users", "Users with at least one connection.", counts.users);
+  gauge("tidewire_channels", "Channels in memory.", counts.channels);
+  gauge("tidewire_subscriptions", "Subscriptions of open connections.", counts.subscriptions);
+  counter("tidewire_connections_opened_total", "Connections opened since the start.",
+          counts.connections_opened);
+  counter("tidewire_messages_received_total", "Messages from clients.", counts.messages_in);
+  counter("tidewire_messages_sent_total", "Messages to clients.", counts.messages_out);
+  counter("tidewire_received_bytes_total", "Bytes from clients.", counts.bytes_in);
+  counter("tidewire_sent_bytes_total", "Bytes to clients.", counts.bytes_out);
+  for (std::size_t i = 0; i < counts.requests.size(); ++i)
+    out.counter("tidewire_requests_total", "Requests of clients, by type.",
+                static_cast<double>(counts.requests[i]), {{"type", std::string(protocol::kRequestNames[i])}});
+  counter("tidewire_malformed_messages_total", "Messages that could not be understood.", counts.malformed);
+  counter("tidewire_rate_limited_requests_total", "Requests refused by the rate limit.", counts.rate_limited);
+  counter("tidewire_auth_failures_total", "Tokens refused in auth requests.", counts.auth_failures);
+  counter("tidewire_subscriptions_fell_behind_total",
+          "Times a subscription went over its connection's budget.", counts.went_behind);
+  counter("tidewire_gaps_total", "Gaps told to subscribers.", counts.gaps);
+  out.gauge("tidewire_loop_lag_seconds", "The longest recent turn of any event loop.",
+            static_cast<double>(counts.loop_lag_us) / 1e6);
+}
+
+}  // namespace
+
+void Router::alive(Call& call) { call.respond(json_answer(R"({"status":"ok"})")); }
+
+void Router::ready(Call& call) {
+  if (hooks_.health && hooks_.health().draining)
+    return call.respond(problem_answer(ErrorCode::unavailable, "the server is draining"));
+  call.respond(json_answer(R"({"status":"ok"})"));
+}
+
+void Router::public_health(Call& call) {
+  call.respond(
+      json_answer(protocol::MessageWriter().text("status", "ok").text("version", options_.version).finish()));
+}
+
+void Router::detailed_health(Call& call) {
+  const Health health = hooks_.health ? hooks_.health() : Health{};
+  std::string_view status = health.draining ? "draining" : "ok";
+  protocol::MessageWriter components;
+  for (const std::string_view name : kComponents) {
+    const auto found = std::ranges::find(health.components, name, &Component::name);
+    const Component component =
+        found != health.components.end()
+            ? *found
+            : Component{.name = {}, .state = ComponentState::off, .latency_ms = {}, .detail = {}};
+    if (component.state == ComponentState::failed) status = "failed";
+    if (component.state == ComponentState::degraded && status == "ok") status = "degraded";
+    components.json(name, component_json(component));
+  }
+  call.respond(json_answer(protocol::MessageWriter()
+                               .text("status", status)
+                               .text("version", options_.version)
+                               .number("uptime_s", uptime_s(started_, call.now))
+                               .json("components", components.finish())
+                               .finish()));
+}
+
+void Router::stats(Call& call) {
+  const Time now = call.now;
+  calls_.ask_all(hub::CountThings{},
+                 [this, now, respond = std::move(call.respond)](const hub::AnswerPart& answer) {
+                   const hub::ShardCounts& counts = answer.counts;
+                   const Rates::PerSecond per_second = rates_.per_second(counts, now.mono_us);
+                   rates_.sample(counts, now.mono_us);
+                   const std::string rates = protocol::MessageWriter()
+                                                 .json("messages_in", decimal(per_second.messages_in))
+                                                 .json("messages_out", decimal(per_second.messages_out))
+                                                 .json("bytes_in", decimal(per_second.bytes_in))
+                                                 .json("bytes_out", decimal(per_second.bytes_out))
+                                                 .finish();
+                   respond(json_answer(protocol::MessageWriter()
+                                           .number("connections", counts.connections)
+                                           .number("users", counts.users)
+                                           .number("channels", counts.channels)
+                                           .number("messages_in", counts.messages_in)
+                                           .number("messages_out", counts.messages_out)
+                                           .json("rates", rates)
+                                           .number("uptime_s", uptime_s(started_, now))
+                                           .finish()));
+                 });
+}
+
+void Router::tick(const Time& now) {
+  calls_.ask_all(hub::CountThings{},
+                 [this, now](const hub::AnswerPart& answer) { rates_.sample(answer.counts, now.mono_us); });
+}
+
+void Router::metrics(Call& call) {
+  const Time now = call.now;
+  calls_.ask_all(hub::CountThings{},
+                 [this, now, respond = std::move(call.respond)](const hub::AnswerPart& answer) {
+                   telemetry::Snapshot snapshot;
+                   snapshot.gauge("tidewire_build_info", "Always 1; the version is the label.", 1,
+                                  {{"version", options_.version}});
+                   snapshot.gauge("tidewire_uptime_seconds", "Since the start of the process.",
+                                  static_cast<double>(now.mono_us - started_.mono_us) / 1e6);
+                   add_counts(snapshot, answer.counts);
+                   if (hooks_.add_metrics) hooks_.add_metrics(snapshot);
+                   wire::HttpAnswer page = json_answer(telemetry::render_metrics(snapshot));
+                   page.content_type = "text/plain; version=0.0.4; charset=utf-8";
+                   respond(std::move(page));
+                 });
+}
+
+}  // namespace tidewire::api

@@ -1,0 +1,105 @@
+#include <cstdio>
+#include <cstdlib>
+
+#include "api/test_world.h"
+#include "telemetry/metrics.h"
+
+namespace tidewire::api {
+namespace {
+
+using testing::HasSubstr;
+
+TEST(Probes, AreOpenAndReadinessEndsWithADrain) {
+  bool draining = false;
+  Hooks hooks;
+  hooks.health = [&] { return Health{.draining = draining, .components = {}}; };
+  World world({}, std::move(hooks));
+  EXPECT_EQ(world.send({.target = "/healthz"}).status, 200);
+  EXPECT_EQ(world.send({.target = "/readyz"}).status, 200);
+  draining = true;
+  EXPECT_EQ(world.send({.target = "/healthz"}).status, 200);
+  const Answer answer = world.send({.target = "/readyz"});
+  EXPECT_EQ(answer.status, 503);
+  EXPECT_THAT(answer.body, HasSubstr(R"("code":"unavailable")"));
+}
+
+TEST(PublicHealth, SaysNoMoreThanTheVersion) {
+  World world;
+  EXPECT_EQ(world.send({.target = "/api/ws/health"}).body, R"({"status":"ok","version":"1.2.3"})");
+}
+
+TEST(DetailedHealth, NamesEveryComponentAlsoThoseThatAreOff) {
+  Hooks hooks;
+  hooks.health = [] {
+    return Health{
+        .draining = false,
+        .components = {
+            {.name = "listener", .state = ComponentState::ok, .latency_ms = 0.25, .detail = {}},
+            {.name = "store", .state = ComponentState::failed, .latency_ms = {}, .detail = "read-only"}}};
+  };
+  World world({}, std::move(hooks));
+  world.now.mono_us += 5'500'000;
+  EXPECT_EQ(world.get("/api/health/detailed").body,
+            R"({"status":"failed","version":"1.2.3","uptime_s":5,"components":{)"
+            R"("listener":{"state":"ok","latency_ms":0.25},)"
+            R"("store":{"state":"failed","latency_ms":null,"detail":"read-only"},)"
+            R"("engine":{"state":"off","latency_ms":null},"directory":{"state":"off","latency_ms":null},)"
+            R"("webhooks":{"state":"off","latency_ms":null},"circuits":{"state":"off","latency_ms":null}}})");
+}
+
+TEST(Stats, CountEveryUserOnceAndGiveRates) {
+  World world;
+  const auto ann = world.connect(0, "ann");
+  world.connect(1, "ann");
+  world.connect(1, "bob");
+  world.connect(0, std::nullopt);
+  world.now.mono_us += 10'000'000;
+  for (int i = 0; i < 20; ++i) world.say(ann, R"({"type":"ping"})");
+  world.say(ann, R"({"type":"subscribe","channel":"room:a"})");
+  EXPECT_EQ(world.get("/api/ws/stats").body,
+            R"({"connections":4,"users":2,"channels":1,"messages_in":21,"messages_out":0,)"
+            R"("rates":{"messages_in":2.1,"messages_out":0,"bytes_in":0,"bytes_out":0},"uptime_s":10})");
+}
+
+TEST(Stats, RatesFallAgainWhenNothingComes) {
+  World world;
+  const auto ann = world.connect(0, "ann");
+  for (int i = 0; i < 20; ++i) world.say(ann, R"({"type":"ping"})");
+  for (int i = 0; i < 3; ++i) {
+    world.now.mono_us += Rates::kSpacing_us;
+    world.router->tick(world.now);
+    world.run();
+  }
+  EXPECT_THAT(world.get("/api/ws/stats").body, HasSubstr(R"("rates":{"messages_in":0,)"));
+}
+
+TEST(Metrics, PassPromtool) {
+  if (std::system("command -v promtool > /dev/null") != 0) GTEST_SKIP() << "promtool is not installed";
+  World world;
+  world.say(world.connect(0, "ann"), R"({"type":"subscribe","channel":"room:a"})");
+  const Answer answer = world.send({.target = "/metrics"});
+  EXPECT_EQ(answer.content_type, "text/plain; version=0.0.4; charset=utf-8");
+  EXPECT_THAT(answer.body, HasSubstr("\ntidewire_connections 1\n"));
+  EXPECT_THAT(answer.body, HasSubstr("tidewire_requests_total{type=\"subscribe\"} 1\n"));
+  std::FILE* promtool = popen("promtool check metrics", "w");
+  ASSERT_NE(promtool, nullptr);
+  std::fwrite(answer.body.data(), 1, answer.body.size(), promtool);
+  EXPECT_EQ(pclose(promtool), 0) << answer.body;
+}
+
+TEST(Metrics, TakeInWhatTheServerMeasures) {
+  Hooks hooks;
+  hooks.add_metrics = [](telemetry::Snapshot& out) { out.gauge("tidewire_test_things", "Things.", 3); };
+  World world({}, std::move(hooks));
+  EXPECT_THAT(world.send({.target = "/metrics"}).body, HasSubstr("\ntidewire_test_things 3\n"));
+}
+
+TEST(Metrics, NeedAKeyWhenTheyAreNotPublic) {
+  World world({.keys = {}, .allowed_origins = {}, .metrics_public = false, .demo_secret = {}, .version = {}});
+  EXPECT_EQ(world.send({.target = "/metrics"}).status, 403);
+  EXPECT_EQ(world.get("/metrics", "tw_publish").status, 403);
+  EXPECT_EQ(world.get("/metrics", "tw_read").status, 200);
+}
+
+}  // namespace
+}  // namespace tidewire::api

@@ -1,0 +1,75 @@
+// The demo: its files, and tokens to try it with (protocol §8, §9 `--dev`).
+
+#include "api/pages.h"
+
+#include <algorithm>
+
+#include "api/answers.h"
+#include "api/router.h"
+#include "auth/mint.h"
+#include "wire/url.h"
+
+namespace tidewire::api {
+
+namespace {
+
+constexpr std::string_view kContentSecurityPolicy =
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'";
+constexpr std::int64_t kDemoTokenMs = 3'600'000;
+constexpr std::size_t kDemoNameMax = 24;
+
+bool is_demo_name(std::string_view name) {
+  const auto fits = [](char c) {
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' ||
+           c == '_' || c == '-';
+  };
+  return !name.empty() && name.size() <= kDemoNameMax && std::ranges::all_of(name, fits);
+}
+
+}  // namespace
+
+void Router::demo_redirect(Call& call) {
+  if (!options_.demo_enabled) return call.respond(problem_answer(ErrorCode::not_found));
+  wire::HttpAnswer answer;
+  answer.status = 307;  // not for good: the demo can be turned off
+  answer.fields.emplace_back("Location", "/demo/");
+  call.respond(std::move(answer));
+}
+
+void Router::demo_file(Call& call) {
+  const std::string_view name =
+      call.segments.empty() ? std::string_view("index.html") : call.segments.front();
+  const auto page = std::ranges::find(demo_pages(), name, &Page::name);
+  if (!options_.demo_enabled || page == demo_pages().end())
+    return call.respond(problem_answer(ErrorCode::not_found));
+  wire::HttpAnswer answer;
+  answer.body = page->body;
+  answer.content_type = page->content_type;
+  answer.fields.emplace_back("Cache-Control", "no-cache");
+  answer.fields.emplace_back("Content-Security-Policy", kContentSecurityPolicy);
+  answer.fields.emplace_back("Referrer-Policy", "no-referrer");
+  call.respond(std::move(answer));
+}
+
+void Router::demo_token(Call& call) {
+  if (!options_.demo_enabled || options_.demo_secret.empty())
+    return call.respond(problem_answer(ErrorCode::not_found));
+  const auto name = wire::query_parameter(call.request.query, "name");
+  if (!name || !is_demo_name(*name))
+    return call.respond(problem_answer(
+        ErrorCode::invalid_message, "`name` must have 1 to 24 letters, digits, dots, dashes or underscores"));
+  auth::MintOptions options{.user = *name,
+                            .type = {},
+                            .ttl_ms = kDemoTokenMs,
+                            .secret = options_.demo_secret,
+                            .kid = {},
+                            .tenant = {},
+                            .grants = {},
+                            .claims = {}};
+  const auto token = auth::mint(options, call.now);
+  if (!token) return call.respond(problem_answer(ErrorCode::internal, token.error()));
+  call.respond(json_answer(protocol::MessageWriter().text("token", *token).finish()));
+}
+
+}  // namespace tidewire::api

@@ -1,0 +1,78 @@
+#include "api/pages.h"
+
+#include <fstream>
+#include <sstream>
+
+#include "api/test_world.h"
+
+namespace tidewire::api {
+namespace {
+
+using testing::HasSubstr;
+
+Options with_demo(std::string secret) {
+  return {.keys = {},
+          .allowed_origins = {},
+          .demo_enabled = true,
+          .demo_secret = std::move(secret),
+          .version = {}};
+}
+
+TEST(Demo, IsNotThereUnlessItIsOn) {
+  World world({.keys = {}, .allowed_origins = {}, .demo_secret = "secret", .version = {}});
+  for (const std::string target : {"/demo", "/demo/", "/demo/index.html", "/demo/token?name=ann"})
+    EXPECT_EQ(world.send({.target = target}).status, 404) << target;
+}
+
+TEST(Demo, ServesItsFilesAsTheyAre) {
+  World world(with_demo(""));
+  EXPECT_EQ(world.send({.target = "/demo"}).field("Location"), "/demo/");
+  EXPECT_EQ(world.send({.target = "/demo"}).status, 307);
+  for (const auto& [name, type] :
+       std::vector<std::pair<std::string, std::string>>{{"index.html", "text/html; charset=utf-8"},
+                                                        {"demo.css", "text/css; charset=utf-8"},
+                                                        {"demo.js", "text/javascript; charset=utf-8"},
+                                                        {"favicon.svg", "image/svg+xml"}}) {
+    std::ifstream file(std::string(TIDEWIRE_SOURCE_DIR "/web/demo/") + name, std::ios::binary);
+    std::ostringstream bytes;
+    bytes << file.rdbuf();
+    const Answer answer = world.send({.target = "/demo/" + name});
+    EXPECT_EQ(answer.status, 200);
+    EXPECT_EQ(answer.body, bytes.str()) << name;
+    EXPECT_EQ(answer.content_type, type);
+    EXPECT_EQ(answer.field("Cache-Control"), "no-cache");
+    EXPECT_THAT(answer.field("Content-Security-Policy"), HasSubstr("default-src 'none'; script-src 'self'"));
+  }
+  EXPECT_EQ(world.send({.target = "/demo/"}).body, world.send({.target = "/demo/index.html"}).body);
+  EXPECT_EQ(world.send({.target = "/demo/nope.js"}).status, 404);
+  EXPECT_EQ(world.send({.target = "/demo/..%2Fdemo.js"}).status, 404);
+}
+
+TEST(DemoToken, ProvesTheNameForAnHour) {
+  World world(with_demo(std::string(auth::kDevelopmentSecret)));
+  const Answer answer = world.send({.target = "/demo/token?name=Ann-1"});
+  EXPECT_EQ(answer.field("Cache-Control"), "no-store");
+  ASSERT_TRUE(answer.body.starts_with(R"({"token":")"));
+  const std::string token = answer.body.substr(10, answer.body.size() - 12);
+  const auto identity = world.tenants[0].verifier.verify(token, world.now);
+  ASSERT_TRUE(identity);
+  EXPECT_EQ((*identity)->user_id, "Ann-1");
+  EXPECT_FALSE((*identity)->id_is_number);
+  EXPECT_NEAR(static_cast<double>(*(*identity)->expires_at_ms), static_cast<double>(kUnixMs + 3'600'000),
+              1000);
+}
+
+TEST(DemoToken, IsOnlyForNames) {
+  World world(with_demo("secret"));
+  for (const std::string query :
+       {"", "?name=", "?name=a%20b", "?name=a:b", "?name=1234567890123456789012345", "?name=%C3%A9"})
+    EXPECT_EQ(world.send({.target = "/demo/token" + query}).status, 400) << query;
+}
+
+TEST(DemoToken, IsNotThereWithoutASecret) {
+  World world(with_demo(""));
+  EXPECT_EQ(world.send({.target = "/demo/token?name=ann"}).status, 404);
+}
+
+}  // namespace
+}  // namespace tidewire::api

@@ -1,0 +1,197 @@
+#include "api/router.h"
+
+#include <algorithm>
+#include <array>
+#include <iterator>
+
+#include "api/answers.h"
+#include "api/encoding.h"
+#include "api/route.h"
+#include "wire/handshake.h"
+#include "wire/url.h"
+#include "wire/utf8.h"
+
+namespace tidewire::api {
+
+std::span<const Route> Route::all() {
+  using enum Door;
+  static constexpr auto kPublish = Scope::publish;
+  static constexpr auto kRead = Scope::read;
+  static constexpr auto kAdmin = Scope::admin;
+  static constexpr std::array kRoutes{
+      Route{"POST", "/api/v1/publish", user, kPublish, &Router::publish},
+      Route{"POST", "/api/v1/batch", key, kPublish, &Router::batch},
+      Route{"POST", "/api/v1/broadcast", key, kPublish, &Router::broadcast},
+      Route{"GET", "/api/v1/users/{}", key, kRead, &Router::user},
+      Route{"POST", "/api/v1/users/{}/disconnect", key, kAdmin, &Router::disconnect},
+      Route{"POST", "/api/v1/users/{}/revoke", key, kAdmin, &Router::revoke},
+      Route{"GET", "/api/v1/channels", key, kRead, &Router::list_channels},
+      Route{"GET", "/api/v1/channels/{}", key, kRead, &Router::channel},
+      Route{"GET", "/api/v1/channels/{}/history", user, kRead, &Router::history},
+      Route{"GET", "/api/v1/channels/{}/presence", user, kRead, &Router::presence},
+      Route{"GET", "/api/v1/channels/{}/snapshot", user, kRead, &Router::snapshot},
+      Route{"GET", "/api/v1/websocket/connection-health", user, kRead, &Router::connection_health},
+      Route{"GET", "/api/ws/health", open, kRead, &Router::public_health},
+      Route{"GET", "/api/ws/stats", key, kRead, &Router::stats},
+      Route{"GET", "/api/health/detailed", key, kRead, &Router::detailed_health},
+      Route{"GET", "/healthz", open, kRead, &Router::alive},
+      Route{"GET", "/readyz", open, kRead, &Router::ready},
+      Route{"GET", "/metrics", Door::metrics, kRead, &Router::metrics},
+      Route{"GET", "/demo", open, kRead, &Router::demo_redirect},
+      Route{"GET", "/demo/", open, kRead, &Router::demo_file},
+      Route{"GET", "/demo/token", open, kRead, &Router::demo_token},
+      Route{"GET", "/demo/{}", open, kRead, &Router::demo_file},
+  };
+  return kRoutes;
+}
+
+namespace {
+
+// Takes the first segment off a path that begins with a slash, without decoding.
+std::string_view take_segment(std::string_view& path) {
+  path.remove_prefix(1);
+  const std::size_t end = std::min(path.find('/'), path.size());
+  const std::string_view segment = path.substr(0, end);
+  path.remove_prefix(end);
+  return segment;
+}
+
+// The decoded segments; nothing for a path that is none or is badly encoded.
+std::optional<std::vector<std::string>> segments_of(std::string_view path) {
+  // The absolute form (RFC 9112 §3.2.2) names the host once more.
+  if (const std::size_t scheme = path.find("://");
+      !path.starts_with('/') && scheme != std::string_view::npos) {
+    path.remove_prefix(scheme + 3);
+    path.remove_prefix(std::min(path.find('/'), path.size()));
+    if (path.empty()) path = "/";
+  }
+  if (!path.starts_with('/')) return std::nullopt;
+  std::vector<std::string> segments;
+  while (!path.empty()) {
+    auto segment = wire::percent_decode(take_segment(path));
+    if (!segment) return std::nullopt;
+    segments.push_back(std::move(*segment));
+  }
+  return segments;
+}
+
+bool matches(std::string_view pattern, const std::vector<std::string>& segments) {
+  for (const std::string& segment : segments) {
+    if (pattern.empty()) return false;
+    const std::string_view expected = take_segment(pattern);
+    if (expected == "{}" ? segment.empty() : expected != segment) return false;
+  }
+  return pattern.empty();
+}
+
+std::vector<std::string> captured(std::string_view pattern, std::vector<std::string>&& segments) {
+  std::vector<std::string> out;
+  for (std::string& segment : segments)
+    if (take_segment(pattern) == "{}") out.push_back(std::move(segment));
+  return out;
+}
+
+constexpr std::string_view kRequestHeaders = "Authorization, X-API-Key, Content-Type";
+constexpr std::string_view kExposedHeaders = "Retry-After";
+constexpr std::string_view kPreflightSeconds = "600";
+
+}  // namespace
+
+Router::Router(Options options, hub::Calls& calls, hub::Tenants& tenants, hub::Sessions::Shared shared,
+               Hooks hooks, const Time& now)
+    : options_(std::move(options)),
+      credentials_(options_.keys),
+      calls_(calls),
+      tenants_(tenants),
+      shared_(shared),
+      hooks_(std::move(hooks)),
+      started_(now),
+      rates_(now.mono_us) {}
+
+void Router::reload(Options options) {
+  options_ = std::move(options);
+  credentials_ = Credentials(options_.keys);
+}
+
+void Router::handle(const wire::HttpRequest& request, const IpAddress& client, const Time& now,
+                    Respond respond) {
+  std::string shared_with;  // the origin that may read the answer
+  const auto origin = request.headers.find("Origin");
+  const std::string_view host = request.headers.find("Host").value_or("");
+  if (origin && wire::origin_allowed(origin, host, options_.tls, options_.allowed_origins))
+    shared_with = *origin;
+  const Coding coding = choose_coding(request.headers);
+
+  Respond finish = [shared_with = std::move(shared_with), coding,
+                    respond = std::move(respond)](wire::HttpAnswer answer) {
+    const bool varies = encode(answer, coding);
+    answer.fields.emplace_back("Vary", varies ? "Origin, Accept-Encoding" : "Origin");
+    answer.fields.emplace_back("X-Content-Type-Options", "nosniff");
+    if (!shared_with.empty()) {
+      answer.fields.emplace_back("Access-Control-Allow-Origin", shared_with);
+      answer.fields.emplace_back("Access-Control-Expose-Headers", kExposedHeaders);
+    }
+    respond(std::move(answer));
+  };
+  serve(request, client, now, std::move(finish), Keys::may_be_fetched);
+}
+
+void Router::serve(const wire::HttpRequest& request, const IpAddress& client, const Time& now,
+                   Respond respond, Keys keys) {
+  auto segments = segments_of(request.raw_path());
+  if (!segments) return respond(problem_answer(ErrorCode::not_found));
+
+  const std::string_view method = request.method == "HEAD" ? std::string_view("GET") : request.method;
+  const Route* route = nullptr;
+  std::string_view allow;
+  for (const Route& row : Route::all()) {
+    if (!matches(row.pattern, *segments)) continue;
+    allow = row.method == "GET" ? "GET, HEAD, OPTIONS" : "POST, OPTIONS";
+    if (row.method == method) route = &row;
+    break;  // a path has one method, and the more exact pattern stands first
+  }
+  if (allow.empty()) return respond(problem_answer(ErrorCode::not_found));
+  if (method == "OPTIONS") return preflight(request, allow, respond);
+  if (route == nullptr) return respond(method_not_allowed(allow));
+
+  Call call{.request = request,
+            .route = *route,
+            .segments = captured(route->pattern, std::move(*segments)),
+            .client = client,
+            .now = now,
+            .respond = std::move(respond),
+            .caller = {}};
+  if (!admit(call, keys)) return;
+  if (!wire::is_valid_utf8(request.body))
+    return call.respond(problem_answer(ErrorCode::invalid_json, "the body is not UTF-8"));
+  (this->*route->serve)(call);
+}
+
+void Router::preflight(const wire::HttpRequest& request, std::string_view allow, const Respond& respond) {
+  const auto origin = request.headers.find("Origin");
+  const std::string_view host = request.headers.find("Host").value_or("");
+  if (!wire::origin_allowed(origin, host, options_.tls, options_.allowed_origins))
+    return respond(problem_answer(ErrorCode::forbidden, "this origin is not allowed"));
+  wire::HttpAnswer answer;
+  answer.status = 204;
+  answer.fields.emplace_back("Allow", allow);
+  if (origin) {
+    answer.fields.emplace_back("Access-Control-Allow-Methods", allow);
+    answer.fields.emplace_back("Access-Control-Allow-Headers", kRequestHeaders);
+    answer.fields.emplace_back("Access-Control-Max-Age", kPreflightSeconds);
+  }
+  respond(std::move(answer));
+}
+
+void Router::keys_changed(const Time& now, std::optional<hub::TenantId> tenant) {
+  const auto due = std::ranges::stable_partition(
+      waiting_, [&](const Waiting& waiting) { return tenant && waiting.tenant != *tenant; });
+  // Taken out first: serving may end in a fetch and so come back here.
+  std::vector<Waiting> served(std::move_iterator(due.begin()), std::move_iterator(due.end()));
+  waiting_.erase(due.begin(), due.end());
+  for (const Waiting& waiting : served) waiting_bytes_ -= waiting.request.body.size();
+  for (Waiting& waiting : served)
+    serve(waiting.request, waiting.client, now, std::move(waiting.respond), Keys::were_fetched);
+}
+
+}  // namespace tidewire::api

@@ -1,0 +1,100 @@
+#include "api/test_world.h"
+
+namespace tidewire::api {
+namespace {
+
+using testing::HasSubstr;
+
+Options with_origins(std::vector<std::string> origins) {
+  return {.keys = {}, .allowed_origins = std::move(origins), .demo_secret = {}, .version = {}};
+}
+
+TEST(Router, AnswersUnknownPathsWith404) {
+  World world;
+  for (const std::string target :
+       {"/", "", "*", "/nope", "/api", "/api/v1", "/api/v1/channels/", "/api/v1/channels/a/b/c", "/healthz/",
+        "//healthz", "/api/v1/channels//history", "/api/v1/channels/%zz", "/sse", "/admin/", "/openapi.json",
+        "/api/v1/users/ann/notify"}) {
+    const Answer answer = world.get(target);
+    EXPECT_EQ(answer.status, 404) << target;
+    EXPECT_THAT(answer.body, HasSubstr(R"("code":"not_found")")) << target;
+  }
+}
+
+TEST(Router, AnswersOtherMethodsWith405AndNamesThoseThatThereAre) {
+  World world;
+  const Answer get = world.get("/api/v1/publish");
+  EXPECT_EQ(get.status, 405);
+  EXPECT_EQ(get.field("Allow"), "POST, OPTIONS");
+  EXPECT_EQ(get.content_type, "application/problem+json");
+  const Answer removal = world.send({.method = "DELETE", .target = "/api/v1/channels/room:a"});
+  EXPECT_EQ(removal.status, 405);
+  EXPECT_EQ(removal.field("Allow"), "GET, HEAD, OPTIONS");
+}
+
+TEST(Router, AnswersHeadAsGet) {
+  World world;
+  const Answer head = world.send({.method = "HEAD", .target = "/healthz"});
+  EXPECT_EQ(head.status, 200);
+  EXPECT_EQ(head.body, R"({"status":"ok"})");
+}
+
+TEST(Router, TakesTargetsInAbsoluteForm) {
+  World world;
+  EXPECT_EQ(world.send({.target = "http://tide.example/healthz"}).status, 200);
+  EXPECT_EQ(world.send({.target = "http://tide.example"}).status, 404);
+}
+
+TEST(Router, DecodesASegmentAfterSplitting) {
+  World world;
+  world.post("/api/v1/publish", R"({"channel":"room:a/b","data":1})");
+  EXPECT_THAT(world.get("/api/v1/channels/room%3Aa%2Fb").body, HasSubstr(R"("channel":"room:a/b")"));
+  EXPECT_EQ(world.get("/api/v1/channels/room:a/b").status, 404);
+}
+
+TEST(Cors, LetsAnAllowedOriginReadTheAnswer) {
+  World world(with_origins({"https://app.example"}));
+  const Answer allowed = world.send({.target = "/healthz", .fields = {{"Origin", "https://app.example"}}});
+  EXPECT_EQ(allowed.field("Access-Control-Allow-Origin"), "https://app.example");
+  EXPECT_EQ(allowed.field("Vary"), "Origin");
+  const Answer other = world.send({.target = "/healthz", .fields = {{"Origin", "https://evil.example"}}});
+  EXPECT_EQ(other.field("Access-Control-Allow-Origin"), "");
+  EXPECT_EQ(other.field("Vary"), "Origin");
+  EXPECT_EQ(world.send({.target = "/healthz"}).field("Access-Control-Allow-Origin"), "");
+}
+
+TEST(Cors, CoversErrorsToo) {
+  World world(with_origins({"*"}));
+  const Answer answer = world.send({.target = "/nope", .fields = {{"Origin", "https://app.example"}}});
+  EXPECT_EQ(answer.status, 404);
+  EXPECT_EQ(answer.field("Access-Control-Allow-Origin"), "https://app.example");
+  EXPECT_EQ(answer.field("Access-Control-Expose-Headers"), "Retry-After");
+}
+
+TEST(Cors, AnswersAPreflightWithoutCredentials) {
+  World world(with_origins({"same-host"}));
+  const Answer answer =
+      world.send({.method = "OPTIONS",
+                  .target = "/api/v1/publish",
+                  .fields = {{"Origin", "http://tide.example"},
+                             {"Access-Control-Request-Method", "POST"},
+                             {"Access-Control-Request-Headers", "authorization,content-type"}}});
+  EXPECT_EQ(answer.status, 204);
+  EXPECT_EQ(answer.body, "");
+  EXPECT_EQ(answer.field("Access-Control-Allow-Origin"), "http://tide.example");
+  EXPECT_EQ(answer.field("Access-Control-Allow-Methods"), "POST, OPTIONS");
+  EXPECT_EQ(answer.field("Access-Control-Allow-Headers"), "Authorization, X-API-Key, Content-Type");
+  EXPECT_EQ(answer.field("Access-Control-Max-Age"), "600");
+}
+
+TEST(Cors, RefusesAPreflightOfAnotherOrigin) {
+  World world(with_origins({"same-host"}));
+  const Answer answer = world.send(
+      {.method = "OPTIONS", .target = "/api/v1/publish", .fields = {{"Origin", "http://evil.example"}}});
+  EXPECT_EQ(answer.status, 403);
+  EXPECT_EQ(answer.field("Access-Control-Allow-Origin"), "");
+  EXPECT_EQ(world.send({.method = "OPTIONS", .target = "/nope"}).status, 404);
+}
+
+}  // namespace
+}  // namespace tidewire::api

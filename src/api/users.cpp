@@ -1,0 +1,126 @@
+// Users: who is connected, how well, and ending it (protocol §8).
+
+#include <algorithm>
+
+#include "api/answers.h"
+#include "api/connection_score.h"
+#include "api/router.h"
+#include "wire/url.h"
+
+namespace tidewire::api {
+
+namespace {
+
+constexpr std::string_view kIdRule = "a user id has 1 to 200 letters, digits and ._-:@=,;!~+/#";
+
+// A JSON array of what `render` makes of each connection, the oldest first.
+template <class Render>
+std::string connections_json(std::vector<hub::ConnectionInfo> connections, Render&& render) {
+  std::ranges::sort(connections, [](const hub::ConnectionInfo& a, const hub::ConnectionInfo& b) {
+    return std::tie(a.connected_at_ms, a.connection_id) < std::tie(b.connected_at_ms, b.connection_id);
+  });
+  std::string list = "[";
+  for (const hub::ConnectionInfo& connection : connections) {
+    if (list.size() > 1) list += ',';
+    list += render(connection);
+  }
+  list += ']';
+  return list;
+}
+
+std::string health_json(const hub::ConnectionInfo& connection, std::int64_t max_latency_ms) {
+  const ConnectionScore score = score_of(connection.round_trip_us, max_latency_ms);
+  const bool measured = connection.round_trip_us >= 0;
+  return protocol::MessageWriter()
+      .text("connection_id", connection.connection_id)
+      .json("score", decimal(score.total()))
+      .text("status", score.status())
+      .json("latency_ms", measured ? decimal(static_cast<double>(connection.round_trip_us) / 1000) : "null")
+      .json("error_rate", decimal(1 - score.errors))
+      .json("activity", decimal(score.activity))
+      .finish();
+}
+
+}  // namespace
+
+void Router::user(Call& call) {
+  std::string id = std::move(call.segments.front());
+  if (!auth::valid_user_id(id))
+    return call.respond(problem_answer(ErrorCode::invalid_message, std::string(kIdRule)));
+  calls_.ask_all(
+      hub::UserQuery{.tenant = call.caller.tenant, .user_id = id},
+      [id, max_latency_ms = options_.health_max_latency_ms,
+       respond = std::move(call.respond)](const hub::AnswerPart& answer) {
+        const auto render = [&](const hub::ConnectionInfo& connection) {
+          return protocol::MessageWriter()
+              .text("connection_id", connection.connection_id)
+              .number("connected_at", connection.connected_at_ms)
+              .text("health", score_of(connection.round_trip_us, max_latency_ms).status())
+              .finish();
+        };
+        // The id as the user's token spells it; nobody knows that of one who is offline.
+        respond(json_answer(protocol::MessageWriter()
+                                .json("user", answer.user_json.empty() ? json_string(id) : answer.user_json)
+                                .number("online", static_cast<std::uint64_t>(answer.connections.size()))
+                                .json("connections", connections_json(answer.connections, render))
+                                .finish()));
+      });
+}
+
+void Router::disconnect(Call& call) {
+  std::string id = std::move(call.segments.front());
+  if (!auth::valid_user_id(id))
+    return call.respond(problem_answer(ErrorCode::invalid_message, std::string(kIdRule)));
+  calls_.ask_all(
+      hub::DisconnectUser{.tenant = call.caller.tenant, .user_id = std::move(id)},
+      [respond = std::move(call.respond)](const hub::AnswerPart& answer) {
+        respond(json_answer(protocol::MessageWriter().number("disconnected", answer.count).finish()));
+      });
+}
+
+// First the lists, then the connections: whoever comes back in between is refused.
+void Router::revoke(Call& call) {
+  const std::string id = std::move(call.segments.front());
+  if (!auth::valid_user_id(id))
+    return call.respond(problem_answer(ErrorCode::invalid_message, std::string(kIdRule)));
+  if (!hooks_.revoke)
+    return call.respond(problem_answer(ErrorCode::unavailable, "revocation is not available"));
+  const hub::TenantId tenant = call.caller.tenant;
+  const std::int64_t before_ms = call.now.unix_ms;
+  hooks_.revoke(tenant, id, before_ms,
+                [this, tenant, id, before_ms, respond = std::move(call.respond)](const Result<void>& listed) {
+                  if (!listed) return respond(problem_answer(listed.error()));
+                  calls_.ask_all(hub::RevokeUser{.tenant = tenant, .user_id = id, .before_ms = before_ms},
+                                 [before_ms, respond](const hub::AnswerPart& answer) {
+                                   respond(json_answer(protocol::MessageWriter()
+                                                           .number("revoked_before", before_ms)
+                                                           .number("disconnected", answer.count)
+                                                           .finish()));
+                                 });
+                });
+}
+
+void Router::connection_health(Call& call) {
+  auto id = wire::query_parameter(call.request.query, "user");
+  if (!call.caller.server) {
+    const std::string& own = call.caller.identity->user_id;
+    if (id && *id != own)
+      return call.respond(
+          problem_answer(ErrorCode::forbidden, "a user's token shows that user's connections only"));
+    id = own;
+  }
+  if (!id || !auth::valid_user_id(*id))
+    return call.respond(problem_answer(ErrorCode::invalid_message, "`user` must be a user's id"));
+  calls_.ask_all(hub::UserQuery{.tenant = call.caller.tenant, .user_id = std::move(*id)},
+                 [max_latency_ms = options_.health_max_latency_ms,
+                  respond = std::move(call.respond)](const hub::AnswerPart& answer) {
+                   const auto render = [&](const hub::ConnectionInfo& connection) {
+                     return health_json(connection, max_latency_ms);
+                   };
+                   respond(json_answer(protocol::MessageWriter()
+                                           .json("connections", connections_json(answer.connections, render))
+                                           .finish()));
+                 });
+}
+
+}  // namespace tidewire::api

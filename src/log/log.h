@@ -1,0 +1,134 @@
+// The log: ordered, durable entries of channels, behind one interface for every engine.
+//
+// Each channel has one home shard, which alone appends to it and numbers its entries; so operations of
+// one shard on one channel are carried out, and answered, in the order of submission. What must be
+// atomic: the entries, idempotency keys and trimming of one Append are on stable storage together or
+// not at all, and Committed comes only when they are. After a failed sync nobody knows what is on the
+// disk: the engine then fails every later Append until it is opened anew, and never tries it again.
+// An engine may commit the Appends of many channels and shards as one group.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/error.h"
+#include "base/shared_bytes.h"
+#include "base/slab.h"
+
+namespace tidewire::log {
+
+struct Entry {
+  std::uint64_t seq = 0;
+  std::int64_t timestamp_ms = 0;
+  std::int64_t expires_ms = 0;  // 0: never
+  SharedBytes body;             // what follows `"channel":C,` in the delivery's JSON
+
+  bool expired(std::int64_t now_ms) const { return expires_ms != 0 && expires_ms <= now_ms; }
+};
+
+// An idempotency key and the entry it stands for (protocol §4 `key`).
+struct KeyUse {
+  std::string name;
+  std::uint64_t seq = 0;
+  std::int64_t until_ms = 0;  // unix
+};
+
+// How much of a channel is kept; older entries may go at any time, oldest first.
+struct Retention {
+  std::size_t messages = 0;  // 0: none
+  std::int64_t ttl_ms = 0;   // 0: no limit
+};
+
+// ---- operations; `channel` is what the home calls it, unique on its shard while it is open ----
+
+// Must come first, and again only after Close. Makes the channel, under `epoch`, where there is none.
+struct Open {
+  Handle channel;
+  std::string name;   // of tenant and channel
+  std::string epoch;  // for a new channel
+  Retention retention;
+  std::size_t tail_messages = 0;  // how much of its end to bring along
+  std::size_t tail_bytes = 0;
+};
+
+// Entries with the seqs that follow the channel's latest, at least one; with any other seqs it fails, so
+// that what was submitted behind a failed Append fails too.
+struct Append {
+  Handle channel;
+  std::uint64_t number = 0;  // repeated in a failure
+  std::vector<Entry> entries;
+  std::vector<KeyUse> keys;
+};
+
+// Entries after `after`, ascending, until `messages_max` or `bytes_max` is reached (at least one, if
+// there is one).
+struct Read {
+  Handle channel;
+  std::uint64_t number = 0;  // repeated in the answer
+  std::uint64_t after = 0;
+  std::size_t messages_max = 0;
+  std::size_t bytes_max = 0;
+};
+
+// The folded state at `seq`, so that opening need not read everything; not answered, and lost at worst.
+struct SaveSnapshot {
+  Handle channel;
+  std::uint64_t seq = 0;
+  SharedBytes state;
+};
+
+// The home is done with the channel for now; not answered.
+struct Close {
+  Handle channel;
+};
+
+using Operation = std::variant<Open, Append, Read, SaveSnapshot, Close>;
+
+// ---- outcomes ----
+
+struct Opened {
+  Handle channel;
+  std::string epoch;
+  std::uint64_t first_seq = 0;  // the oldest entry kept; last_seq + 1 when none is
+  std::uint64_t last_seq = 0;   // 0: never an entry
+  std::vector<Entry> tail;      // the newest entries, ascending
+  std::vector<KeyUse> keys;     // those still in use, ascending by seq
+  std::uint64_t snapshot_seq = 0;
+  SharedBytes snapshot;  // empty: none
+};
+
+struct Committed {
+  Handle channel;
+  std::uint64_t first_seq = 0;  // after trimming
+  std::uint64_t last_seq = 0;
+};
+
+struct ReadDone {
+  Handle channel;
+  std::uint64_t number = 0;
+  std::uint64_t first_seq = 0;  // the oldest entry kept, as in Opened
+  std::vector<Entry> entries;
+};
+
+struct Failed {
+  enum class What : std::uint8_t { open, append, read };
+  Handle channel;
+  What what = What::open;
+  std::uint64_t number = 0;  // of the append or read
+  Error error;               // unavailable, as a rule
+};
+
+using Outcome = std::variant<Opened, Committed, ReadDone, Failed>;
+
+class Log {
+ public:
+  virtual ~Log() = default;
+
+  // Takes a turn's operations of one shard. Outcomes reach the sink that the engine was given for this
+  // shard, from any thread, possibly before this returns. `now_ms` is unix time.
+  virtual void submit(std::uint16_t shard, std::vector<Operation>&& operations, std::int64_t now_ms) = 0;
+};
+
+}  // namespace tidewire::log

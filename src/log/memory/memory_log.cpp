@@ -1,0 +1,85 @@
+#include "log/memory/memory_log.h"
+
+#include <algorithm>
+
+namespace tidewire::log {
+
+void MemoryLog::submit(std::uint16_t, std::vector<Operation>&& operations, std::int64_t now_ms) {
+  for (Operation& operation : operations)
+    std::visit([&](auto&& body) { carry_out(std::move(body), now_ms); }, std::move(operation));
+}
+
+MemoryLog::Stored& MemoryLog::stored(Handle channel) {
+  const auto found = open_.find(channel.bits());
+  TIDEWIRE_CHECK(found != open_.end());
+  return *found->second;
+}
+
+void MemoryLog::trim(Stored& stored, std::int64_t now_ms) {
+  while (!stored.entries.empty()) {
+    const Entry& oldest = stored.entries.front();
+    const bool too_old = stored.retention.ttl_ms != 0 && oldest.timestamp_ms + stored.retention.ttl_ms <= now_ms;
+    if (!too_old && !oldest.expired(now_ms) && stored.entries.size() <= stored.retention.messages) break;
+    stored.entries.pop_front();
+  }
+  while (!stored.keys.empty() && stored.keys.front().until_ms <= now_ms) stored.keys.pop_front();
+}
+
+void MemoryLog::carry_out(Open&& open, std::int64_t now_ms) {
+  Stored& stored = channels_[open.name];
+  if (stored.epoch.empty()) stored.epoch = std::move(open.epoch);
+  stored.retention = open.retention;
+  open_[open.channel.bits()] = &stored;
+  trim(stored, now_ms);
+  std::size_t count = 0, bytes = 0;
+  while (count < std::min(open.tail_messages, stored.entries.size()) && bytes < open.tail_bytes)
+    bytes += stored.entries[stored.entries.size() - ++count].body.size();
+  sink_(Opened{.channel = open.channel,
+               .epoch = stored.epoch,
+               .first_seq = stored.first_seq(),
+               .last_seq = stored.last_seq,
+               .tail = {stored.entries.end() - static_cast<std::ptrdiff_t>(count), stored.entries.end()},
+               .keys = {stored.keys.begin(), stored.keys.end()},
+               .snapshot_seq = stored.snapshot_seq,
+               .snapshot = stored.snapshot});
+}
+
+void MemoryLog::carry_out(Append&& append, std::int64_t now_ms) {
+  Stored& stored = this->stored(append.channel);
+  if (append.entries.front().seq != stored.last_seq + 1)
+    return sink_(Failed{.channel = append.channel,
+                        .what = Failed::What::append,
+                        .number = append.number,
+                        .error = fail(ErrorCode::unavailable, "an earlier message could not be stored").error()});
+  for (Entry& entry : append.entries) {
+    stored.last_seq = entry.seq;
+    stored.entries.push_back(std::move(entry));
+  }
+  std::ranges::move(append.keys, std::back_inserter(stored.keys));
+  trim(stored, now_ms);
+  sink_(Committed{.channel = append.channel, .first_seq = stored.first_seq(), .last_seq = stored.last_seq});
+}
+
+void MemoryLog::carry_out(Read&& read, std::int64_t now_ms) {
+  Stored& stored = this->stored(read.channel);
+  trim(stored, now_ms);
+  ReadDone done{.channel = read.channel, .number = read.number, .first_seq = stored.first_seq(), .entries = {}};
+  std::size_t bytes = 0;
+  const std::uint64_t first = std::max(read.after + 1, stored.first_seq());
+  for (std::uint64_t seq = first; seq <= stored.last_seq && done.entries.size() < read.messages_max && bytes < read.bytes_max;
+       ++seq) {
+    done.entries.push_back(stored.entries[seq - stored.first_seq()]);
+    bytes += done.entries.back().body.size();
+  }
+  sink_(std::move(done));
+}
+
+void MemoryLog::carry_out(SaveSnapshot&& save, std::int64_t) {
+  Stored& stored = this->stored(save.channel);
+  stored.snapshot_seq = save.seq;
+  stored.snapshot = std::move(save.state);
+}
+
+void MemoryLog::carry_out(Close&& close, std::int64_t) { open_.erase(close.channel.bits()); }
+
+}  // namespace tidewire::log
