@@ -64,7 +64,7 @@ class Connection final : public net::Watcher, public net::LoopTimer {
   bool notify_drained = false;  // the hub waits for room
   bool holding = false;         // input waits: for keys, for earlier replies, or for room
   bool admitted = false;        // counted in the limits
-  bool peer_closed = false;     // its close frame, or the end of its bytes, has come
+  bool peer_closed = false;     // its bytes are at an end, or both close frames are through
   bool close_sent = false;
   bool reconnect_sent = false;
   bool accepts_brotli = false;  // `?accept=br` (protocol §5)

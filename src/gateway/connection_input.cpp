@@ -16,7 +16,8 @@ constexpr std::size_t kEchoReadBytes = 512 * 1024;
 }  // namespace
 
 bool Gateway::has_more_to_say(const Connection& connection) {
-  return connection.outbox != nullptr || (connection.state == Connection::State::http && connection.http->answering);
+  return connection.outbox != nullptr || connection.stream.wants_write() ||
+         (connection.state == Connection::State::http && connection.http->answering);
 }
 
 void Gateway::on_readable(Connection& connection) {
@@ -175,7 +176,6 @@ Gateway::Progress Gateway::on_message(Connection& connection, const wire::Messag
       }
       break;
     case Type::close:
-      connection.peer_closed = true;
       send_frame(connection, wire::Opcode::close, wire::encode_close(event.code));
       finish_close(connection);
       return Progress::stop;
@@ -233,10 +233,10 @@ void Gateway::take_echo(Connection& connection, std::span<char>& chunk) {
     if (event.type == Type::need_more) break;
     if (event.type == Type::message) {
       const std::string_view payload = event.payload_text();
-      const bool compress = event.compressed && payload.size() >= options_.compression_min_bytes;
-      if (compress && whole) {
+      if (event.compressed && payload.size() >= options_.compression_min_bytes) {
         wire::Deflater& deflater = connection.dedicated ? connection.dedicated->deflater : shared_deflater_;
         if (deflater.deflate(payload, deflated_)) {
+          write_out();
           send_frame(connection, event.opcode, deflated_, true);
           continue;
         }
@@ -257,7 +257,6 @@ void Gateway::take_echo(Connection& connection, std::span<char>& chunk) {
       send_frame(connection, wire::Opcode::pong, event.payload_text());
     } else if (event.type == Type::close) {
       write_out();
-      connection.peer_closed = true;
       send_frame(connection, wire::Opcode::close, wire::encode_close(event.code));
       finish_close(connection);
     } else if (event.type == Type::failed) {

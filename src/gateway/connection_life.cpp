@@ -142,13 +142,19 @@ void Gateway::after_flush(Connection& connection, net::IoStatus status, std::siz
     }
     if (connection.holding) holding_.push_back(connection.handle);
   }
+  // TLS may keep the end of a record that the socket did not take.
+  const bool all_out = queued == 0 && !connection.stream.wants_write();
   // After its last byte only an HTTP client may still wait for an answer.
-  if (queued == 0 && connection.state != Connection::State::http && connection.peer_closed)
-    return lose(connection);
-  if (queued == 0 && connection.state == Connection::State::closing && !connection.close_sent)
-    connection.stream.shutdown_write();  // the last HTTP response is out; the client closes
-  if (queued == 0 && connection.state == Connection::State::closing && connection.close_by_ms == 0)
-    connection.close_by_ms = now_ms() + options_.close_timeout_ms;
+  const bool waits = connection.state == Connection::State::http &&
+                     (connection.holding || has_more_to_say(connection));
+  if (all_out && connection.peer_closed && !waits) return lose(connection);
+  if (all_out && connection.state == Connection::State::closing) {
+    // Our last word is out. Only our side is closed, and what still comes is read and thrown away: closing
+    // a socket over unread bytes resets it, which takes back what the client has not received yet (RFC
+    // 6455 §7.1.1). The client's end, or the timer, ends it.
+    if (!connection.close_sent) connection.stream.shutdown_write();
+    if (connection.close_by_ms == 0) connection.close_by_ms = now_ms() + options_.close_timeout_ms;
+  }
   connection.update_interest();
   if (stalled || connection.state == Connection::State::closing) reschedule(connection);
 }
