@@ -16,11 +16,12 @@ class MemoryUnderTest final : public LogUnderTest {
  public:
   MemoryUnderTest() {
     for (int shard = 0; shard < kTestShards; ++shard)
-      logs_.push_back(
-          std::make_unique<MemoryLog>([this](Outcome&& outcome) { outcomes_.push_back(std::move(outcome)); }));
+      logs_.push_back(std::make_unique<MemoryLog>(
+          [this](Outcome&& outcome) { outcomes_.push_back(std::move(outcome)); }));
   }
   Log& log(std::uint16_t shard) override { return *logs_[shard]; }
-  std::vector<Outcome> run(std::vector<Operation> operations, std::int64_t now_ms, std::uint16_t shard) override {
+  std::vector<Outcome> run(std::vector<Operation> operations, std::int64_t now_ms,
+                           std::uint16_t shard) override {
     logs_[shard]->submit(shard, std::move(operations), now_ms);
     return std::exchange(outcomes_, {});
   }
@@ -36,7 +37,8 @@ class RocksdbUnderTest final : public LogUnderTest {
  public:
   RocksdbUnderTest() { reopen(); }
   Log& log(std::uint16_t) override { return *log_; }
-  std::vector<Outcome> run(std::vector<Operation> operations, std::int64_t now_ms, std::uint16_t shard) override {
+  std::vector<Outcome> run(std::vector<Operation> operations, std::int64_t now_ms,
+                           std::uint16_t shard) override {
     const std::size_t count = answers_to(operations);
     log_->submit(shard, std::move(operations), now_ms);
     return outcomes_[shard].take(count);

@@ -93,14 +93,14 @@ Stored<Opened> Groups::load(OpenChannel& channel, const Open& open, std::int64_t
   if (record->damaged) return std::unexpected(rocksdb::Status::Corruption("found damaged by a read"));
   // All reads come first: once something of it is staged, the channel must be there to the group's end.
   const std::uint64_t id = channel.id;
-  const Stored<Kept> kept =
-      first_kept(store_, id, record->first_seq, record->last_seq, open.retention, now_ms);
-  if (!kept) return std::unexpected(kept.error());
   ChannelRecord trimmed = *record;
   trimmed.retention = open.retention;
-  trimmed.first_seq = kept->first_seq;
   if (trimmed.last_seq + 1 - trimmed.first_seq > open.retention.messages)
     trimmed.first_seq = trimmed.last_seq + 1 - open.retention.messages;
+  const Stored<Kept> kept =
+      first_kept(store_, id, trimmed.first_seq, trimmed.last_seq, open.retention, now_ms);
+  if (!kept) return std::unexpected(kept.error());
+  trimmed.first_seq = kept->first_seq;
   Stored<std::vector<Entry>> tail = read_tail(store_, id, trimmed, open.tail_messages, open.tail_bytes);
   if (!tail) return std::unexpected(tail.error());
   Stored<std::vector<KeyUse>> keys = read_keys(store_, id, record->keys_from, now_ms);
@@ -113,7 +113,7 @@ Stored<Opened> Groups::load(OpenChannel& channel, const Open& open, std::int64_t
                        trimmed.retention.ttl_ms != record->retention.ttl_ms;
   channel.stored = std::move(*record);
   channel.staged = std::move(trimmed);
-  channel.goes_ms = channel.staged.first_seq == kept->first_seq ? kept->goes_ms : 0;
+  channel.goes_ms = kept->goes_ms;
   if (changed && !store_.failed()) {
     touch(channel);
     trim(channel, now_ms, Clear::when_worth_it);
