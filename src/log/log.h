@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -122,6 +123,15 @@ struct Failed {
 
 using Outcome = std::variant<Opened, Committed, ReadDone, Failed>;
 
+// A user whose tokens from before a moment are refused (protocol §8, `.../revoke`).
+struct Revocation {
+  std::string tenant;
+  std::string user_id;
+  std::int64_t before_ms = 0;  // unix
+
+  friend bool operator==(const Revocation&, const Revocation&) = default;
+};
+
 class Log {
  public:
   virtual ~Log() = default;
@@ -129,6 +139,17 @@ class Log {
   // Takes a turn's operations of one shard. Outcomes reach the sink that the engine was given for this
   // shard, from any thread, possibly before this returns. `now_ms` is unix time.
   virtual void submit(std::uint16_t shard, std::vector<Operation>&& operations, std::int64_t now_ms) = 0;
+
+  // Keeps a revocation; an earlier one of the same user only ever moves forward in time. `saved` is
+  // called once, from any thread, possibly before this returns: when it is as safe as an Append, or with
+  // `unavailable`. Any thread.
+  virtual void save_revocation(Revocation revocation, std::function<void(Result<void>)> saved) = 0;
+
+  // Drops the revocations from before this unix time; lost at worst. Any thread.
+  virtual void forget_revocations(std::int64_t before_ms) = 0;
+
+  // All that were there when the engine was opened or have been saved since, in no order. Any thread.
+  virtual std::vector<Revocation> revocations() = 0;
 };
 
 }  // namespace tidewire::log

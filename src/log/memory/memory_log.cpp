@@ -18,7 +18,8 @@ MemoryLog::Stored& MemoryLog::stored(Handle channel) {
 void MemoryLog::trim(Stored& stored, std::int64_t now_ms) {
   while (!stored.entries.empty()) {
     const Entry& oldest = stored.entries.front();
-    const bool too_old = stored.retention.ttl_ms != 0 && oldest.timestamp_ms + stored.retention.ttl_ms <= now_ms;
+    const bool too_old =
+        stored.retention.ttl_ms != 0 && oldest.timestamp_ms + stored.retention.ttl_ms <= now_ms;
     if (!too_old && !oldest.expired(now_ms) && stored.entries.size() <= stored.retention.messages) break;
     stored.entries.pop_front();
   }
@@ -47,10 +48,11 @@ void MemoryLog::carry_out(Open&& open, std::int64_t now_ms) {
 void MemoryLog::carry_out(Append&& append, std::int64_t now_ms) {
   Stored& stored = this->stored(append.channel);
   if (append.entries.front().seq != stored.last_seq + 1)
-    return sink_(Failed{.channel = append.channel,
-                        .what = Failed::What::append,
-                        .number = append.number,
-                        .error = fail(ErrorCode::unavailable, "an earlier message could not be stored").error()});
+    return sink_(
+        Failed{.channel = append.channel,
+               .what = Failed::What::append,
+               .number = append.number,
+               .error = fail(ErrorCode::unavailable, "an earlier message could not be stored").error()});
   for (Entry& entry : append.entries) {
     stored.last_seq = entry.seq;
     stored.entries.push_back(std::move(entry));
@@ -63,10 +65,12 @@ void MemoryLog::carry_out(Append&& append, std::int64_t now_ms) {
 void MemoryLog::carry_out(Read&& read, std::int64_t now_ms) {
   Stored& stored = this->stored(read.channel);
   trim(stored, now_ms);
-  ReadDone done{.channel = read.channel, .number = read.number, .first_seq = stored.first_seq(), .entries = {}};
+  ReadDone done{
+      .channel = read.channel, .number = read.number, .first_seq = stored.first_seq(), .entries = {}};
   std::size_t bytes = 0;
   const std::uint64_t first = std::max(read.after + 1, stored.first_seq());
-  for (std::uint64_t seq = first; seq <= stored.last_seq && done.entries.size() < read.messages_max && bytes < read.bytes_max;
+  for (std::uint64_t seq = first; seq <= stored.last_seq && done.entries.size() < read.messages_max &&
+                                  (done.entries.empty() || bytes < read.bytes_max);
        ++seq) {
     done.entries.push_back(stored.entries[seq - stored.first_seq()]);
     bytes += done.entries.back().body.size();
@@ -81,5 +85,21 @@ void MemoryLog::carry_out(SaveSnapshot&& save, std::int64_t) {
 }
 
 void MemoryLog::carry_out(Close&& close, std::int64_t) { open_.erase(close.channel.bits()); }
+
+void MemoryLog::save_revocation(Revocation revocation, std::function<void(Result<void>)> saved) {
+  const auto same_user = [&](const Revocation& other) {
+    return other.tenant == revocation.tenant && other.user_id == revocation.user_id;
+  };
+  const auto found = std::ranges::find_if(revocations_, same_user);
+  if (found == revocations_.end())
+    revocations_.push_back(std::move(revocation));
+  else
+    found->before_ms = std::max(found->before_ms, revocation.before_ms);
+  saved({});
+}
+
+void MemoryLog::forget_revocations(std::int64_t before_ms) {
+  std::erase_if(revocations_, [&](const Revocation& revocation) { return revocation.before_ms < before_ms; });
+}
 
 }  // namespace tidewire::log

@@ -16,6 +16,10 @@ class MemoryLog final : public Log {
   explicit MemoryLog(Sink sink) : sink_(std::move(sink)) {}
 
   void submit(std::uint16_t shard, std::vector<Operation>&& operations, std::int64_t now_ms) override;
+  // Those of this shard only, on its thread.
+  void save_revocation(Revocation revocation, std::function<void(Result<void>)> saved) override;
+  void forget_revocations(std::int64_t before_ms) override;
+  std::vector<Revocation> revocations() override { return revocations_; }
 
  private:
   struct Stored {
@@ -40,6 +44,7 @@ class MemoryLog final : public Log {
   Sink sink_;
   std::unordered_map<std::string, Stored> channels_;
   std::unordered_map<std::uint64_t, Stored*> open_;  // by handle
+  std::vector<Revocation> revocations_;
 };
 
 }  // namespace tidewire::log

@@ -1,0 +1,87 @@
+// The engines as the conformance suite sees them.
+#include "log/log_under_test.h"
+
+#include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include "log/memory/memory_log.h"
+#include "log/rocksdb/outcomes.h"
+#include "log/rocksdb/rocksdb_log.h"
+
+namespace tidewire::log {
+
+namespace {
+
+class MemoryUnderTest final : public LogUnderTest {
+ public:
+  MemoryUnderTest() {
+    for (int shard = 0; shard < kTestShards; ++shard)
+      logs_.push_back(std::make_unique<MemoryLog>(
+          [this](Outcome&& outcome) { outcomes_.push_back(std::move(outcome)); }));
+  }
+  Log& log(std::uint16_t shard) override { return *logs_[shard]; }
+  std::vector<Outcome> run(std::vector<Operation> operations, std::int64_t now_ms,
+                           std::uint16_t shard) override {
+    logs_[shard]->submit(shard, std::move(operations), now_ms);
+    return std::exchange(outcomes_, {});
+  }
+  bool reopen() override { return false; }
+  void sweep(std::int64_t) override {}
+
+ private:
+  std::vector<Outcome> outcomes_;
+  std::vector<std::unique_ptr<MemoryLog>> logs_;
+};
+
+class RocksdbUnderTest final : public LogUnderTest {
+ public:
+  RocksdbUnderTest() { reopen(); }
+  Log& log(std::uint16_t) override { return *log_; }
+  std::vector<Outcome> run(std::vector<Operation> operations, std::int64_t now_ms,
+                           std::uint16_t shard) override {
+    const std::size_t count = answers_to(operations);
+    log_->submit(shard, std::move(operations), now_ms);
+    return outcomes_[shard].take(count);
+  }
+  bool reopen() override {
+    log_.reset();
+    std::vector<RocksdbLog::Sink> sinks;
+    for (Outcomes& outcomes : outcomes_)
+      sinks.push_back([&outcomes](std::vector<Outcome>&& more) { outcomes.add(std::move(more)); });
+    auto opened = RocksdbLog::open({.path = directory_.path() + "/store"}, std::move(sinks));
+    EXPECT_TRUE(opened) << opened.error().message;
+    log_ = std::move(*opened);
+    return true;
+  }
+  void sweep(std::int64_t now_ms) override { log_->sweep(now_ms); }
+
+ private:
+  TestDirectory directory_;
+  Outcomes outcomes_[kTestShards];
+  std::unique_ptr<RocksdbLog> log_;
+};
+
+}  // namespace
+
+std::unique_ptr<LogUnderTest> memory_under_test() { return std::make_unique<MemoryUnderTest>(); }
+std::unique_ptr<LogUnderTest> rocksdb_under_test() { return std::make_unique<RocksdbUnderTest>(); }
+
+TestDirectory::TestDirectory() {
+  std::string pattern = std::filesystem::temp_directory_path() / "tidewire-log-XXXXXX";
+  path_ = mkdtemp(pattern.data());
+}
+
+TestDirectory::~TestDirectory() {
+  std::error_code ignored;
+  std::filesystem::remove_all(path_, ignored);
+}
+
+std::size_t answers_to(const std::vector<Operation>& operations) {
+  std::size_t count = 0;
+  for (const Operation& operation : operations)
+    count += std::holds_alternative<Open>(operation) || std::holds_alternative<Append>(operation) ||
+             std::holds_alternative<Read>(operation);
+  return count;
+}
+
+}  // namespace tidewire::log

@@ -1,0 +1,131 @@
+// A group from its staging to the answers. What the operations stage is in group_operations.cpp.
+#include "log/rocksdb/group.h"
+
+namespace tidewire::log {
+
+void Groups::carry_out(std::vector<Submission>&& submissions) {
+  while (!submissions.empty()) {
+    stage_all(std::move(submissions));
+    commit();
+    answer_late_reads();
+    submissions = take_deferred();
+    hand_out();
+  }
+}
+
+void Groups::stage_all(std::vector<Submission>&& submissions) {
+  // The sweep goes last: it must leave alone the channels that this group opens.
+  for (Submission& submission : submissions) {
+    if (auto* turn = std::get_if<ShardTurn>(&submission)) stage(std::move(*turn));
+    if (auto* save = std::get_if<SaveRevocation>(&submission)) stage(std::move(*save));
+    if (const auto* forget = std::get_if<ForgetRevocations>(&submission)) stage(*forget);
+  }
+  const Sweep* sweep = nullptr;
+  for (const Submission& submission : submissions)
+    if (const auto* latest = std::get_if<Sweep>(&submission)) sweep = latest;
+  if (sweep) stage(*sweep);
+}
+
+void Groups::stage(ShardTurn&& turn) {
+  Shard& shard = shards_[turn.shard];
+  for (Operation& operation : turn.operations) {
+    const bool waits =
+        !shard.deferred.empty() ||
+        std::visit([&](auto& body) { return stage(turn.shard, body, turn.now_ms); }, operation) == Staged::no;
+    if (!waits) continue;
+    shard.deferred.push_back(std::move(operation));
+    shard.deferred_now_ms = turn.now_ms;
+  }
+}
+
+void Groups::commit() {
+  for (OpenChannel* channel : touched_) {
+    const std::string record = encode_record(channel->staged);
+    batch_.Put(store_.channels(), channel_key(channel->id), record);
+  }
+  Result<void> written;
+  if (batch_.Count() > 0) written = store_.write(batch_, sync_);
+  for (OpenChannel* channel : touched_) {
+    if (written)
+      channel->stored = channel->staged;
+    else
+      channel->staged = channel->stored;
+    channel->touched = false;
+  }
+  if (!written) fail_uncertain(written.error());
+  for (const auto& saved : saved_) saved(written);
+  if (written && sync_ == Store::Sync::yes) {
+    groups_.fetch_add(1, std::memory_order_relaxed);
+    entries_.fetch_add(entries_staged_, std::memory_order_relaxed);
+  }
+  batch_.Clear();
+  sync_ = Store::Sync::no;
+  uncertain_.clear();
+  revoked_.clear();
+  saved_.clear();
+  entries_staged_ = 0;
+}
+
+void Groups::fail_uncertain(const Error& error) {
+  for (Uncertain& uncertain : uncertain_) {
+    uncertain.otherwise.error = error;
+    shards_[uncertain.shard].outcomes[uncertain.index] = std::move(uncertain.otherwise);
+  }
+}
+
+void Groups::answer_late_reads() {
+  for (LateRead& late : late_reads_) {
+    OpenChannel& channel = *late.channel;
+    channel.read_waits = false;
+    const ChannelRecord& stored = channel.stored;
+    const std::uint64_t first = std::max(late.read.after + 1, stored.first_seq);
+    const std::uint64_t last = std::min(late.last_seq, stored.last_seq);
+    Stored<std::vector<Entry>> entries =
+        late.read.after >= last
+            ? std::vector<Entry>{}
+            : read_entries(store_, channel.id, first, last, late.read.messages_max, late.read.bytes_max);
+    Outcome& outcome = shards_[late.shard].outcomes[late.index];
+    if (entries) {
+      outcome = ReadDone{.channel = late.read.channel,
+                         .number = late.read.number,
+                         .first_seq = stored.first_seq,
+                         .entries = std::move(*entries)};
+      continue;
+    }
+    if (entries.error().IsCorruption()) found_damage(channel, entries.error());
+    outcome = Failed{.channel = late.read.channel,
+                     .what = Failed::What::read,
+                     .number = late.read.number,
+                     .error = fail(ErrorCode::unavailable, "the messages could not be read").error()};
+  }
+  late_reads_.clear();
+}
+
+std::vector<Submission> Groups::take_deferred() {
+  std::vector<Submission> submissions;
+  for (std::size_t i = 0; i < shards_.size(); ++i) {
+    Shard& shard = shards_[i];
+    if (shard.deferred.empty()) continue;
+    submissions.push_back(ShardTurn{.shard = static_cast<std::uint16_t>(i),
+                                    .operations = std::move(shard.deferred),
+                                    .now_ms = shard.deferred_now_ms});
+    shard.deferred.clear();
+  }
+  return submissions;
+}
+
+void Groups::hand_out() {
+  // Channels whose making failed were never opened.
+  for (OpenChannel* channel : std::exchange(touched_, {})) {
+    const bool failed = channel->created && channel->stored.epoch.empty();
+    channel->created = false;
+    if (!failed) continue;
+    by_id_.erase(channel->id);
+    for (Shard& shard : shards_)
+      std::erase_if(shard.open, [&](const auto& open) { return open.second.get() == channel; });
+  }
+  for (std::size_t i = 0; i < shards_.size(); ++i)
+    if (!shards_[i].outcomes.empty()) sinks_[i](std::exchange(shards_[i].outcomes, {}));
+}
+
+}  // namespace tidewire::log

@@ -1,0 +1,238 @@
+// What each operation adds to a group.
+#include "log/rocksdb/group.h"
+
+namespace tidewire::log {
+
+namespace {
+
+Failed refused(Handle channel, Failed::What what, std::uint64_t number, Error error) {
+  return Failed{.channel = channel, .what = what, .number = number, .error = std::move(error)};
+}
+
+Error unavailable(const char* why) { return fail(ErrorCode::unavailable, why).error(); }
+
+bool follow_each_other(const std::vector<Entry>& entries, std::uint64_t last_seq) {
+  for (const Entry& entry : entries)
+    if (entry.seq != ++last_seq) return false;
+  return !entries.empty();
+}
+
+}  // namespace
+
+Groups::OpenChannel* Groups::find(std::uint16_t shard, Handle handle) {
+  const auto found = shards_[shard].open.find(handle.bits());
+  return found == shards_[shard].open.end() ? nullptr : found->second.get();
+}
+
+void Groups::touch(OpenChannel& channel) {
+  if (channel.touched) return;
+  channel.touched = true;
+  touched_.push_back(&channel);
+}
+
+Groups::Staged Groups::stage(std::uint16_t shard, Open& open, std::int64_t now_ms) {
+  const auto refuse = [&](Error error) {
+    answer(shard, refused(open.channel, Failed::What::open, 0, std::move(error)));
+    return Staged::yes;
+  };
+  TIDEWIRE_CHECK(!find(shard, open.channel));
+  auto channel = std::make_unique<OpenChannel>();
+  channel->name = open.name;
+  Stored<std::optional<std::uint64_t>> id = find_channel(store_, open.name);
+  if (!id && !id.error().IsCorruption()) return refuse(unavailable("the channel's data could not be read"));
+  if (!id) {  // what it had cannot be found any more
+    store_.note_damage(open.name + ": " + id.error().ToString());
+    id = std::nullopt;
+  }
+  std::optional<Opened> opened;
+  if (id->has_value()) {
+    channel->id = **id;
+    Stored<Opened> loaded = load(*channel, open, now_ms);
+    if (!loaded && loaded.error().IsCorruption()) {
+      found_damage(*channel, loaded.error());
+      if (const auto mended = mend(*channel, open); !mended) return refuse(mended.error());
+      loaded = load(*channel, open, now_ms);
+    }
+    if (!loaded) return refuse(unavailable("the channel's data could not be read"));
+    opened = std::move(*loaded);
+  } else {
+    if (store_.failed()) return refuse(store_.failure());
+    create(*channel, open);
+    uncertain_.push_back({.shard = shard,
+                          .index = shards_[shard].outcomes.size(),
+                          .otherwise = refused(open.channel, Failed::What::open, 0, {})});
+    opened = Opened{.channel = open.channel,
+                    .epoch = open.epoch,
+                    .first_seq = 1,
+                    .last_seq = 0,
+                    .tail = {},
+                    .keys = {},
+                    .snapshot_seq = 0,
+                    .snapshot = {}};
+  }
+  answer(shard, std::move(*opened));
+  by_id_[channel->id] = channel.get();
+  shards_[shard].open[open.channel.bits()] = std::move(channel);
+  return Staged::yes;
+}
+
+void Groups::create(OpenChannel& channel, const Open& open) {
+  channel.id = store_.take_id();
+  batch_.Put(store_.names(), slice(open.name), channel_key(channel.id));
+  channel.staged.epoch = open.epoch;
+  channel.staged.retention = open.retention;
+  channel.goes_ms = channel.keys_check_ms = kNever;
+  channel.created = true;
+  touch(channel);
+  sync_ = Store::Sync::yes;
+}
+
+Stored<Opened> Groups::load(OpenChannel& channel, const Open& open, std::int64_t now_ms) {
+  Stored<ChannelRecord> record = read_record(store_, channel.id);
+  if (!record) return std::unexpected(record.error());
+  if (record->damaged) return std::unexpected(rocksdb::Status::Corruption("found damaged by a read"));
+  // All reads come first: once something of it is staged, the channel must be there to the group's end.
+  const std::uint64_t id = channel.id;
+  ChannelRecord trimmed = *record;
+  trimmed.retention = open.retention;
+  if (trimmed.last_seq + 1 - trimmed.first_seq > open.retention.messages)
+    trimmed.first_seq = trimmed.last_seq + 1 - open.retention.messages;
+  const Stored<Kept> kept =
+      first_kept(store_, id, trimmed.first_seq, trimmed.last_seq, open.retention, now_ms);
+  if (!kept) return std::unexpected(kept.error());
+  trimmed.first_seq = kept->first_seq;
+  Stored<std::vector<Entry>> tail = read_tail(store_, id, trimmed, open.tail_messages, open.tail_bytes);
+  if (!tail) return std::unexpected(tail.error());
+  Stored<std::vector<KeyUse>> keys = read_keys(store_, id, record->keys_from, now_ms);
+  if (!keys) return std::unexpected(keys.error());
+  Stored<StoredSnapshot> snapshot = read_snapshot(store_, id);
+  if (!snapshot) return std::unexpected(snapshot.error());
+
+  const bool changed = trimmed.first_seq != record->first_seq ||
+                       trimmed.retention.messages != record->retention.messages ||
+                       trimmed.retention.ttl_ms != record->retention.ttl_ms;
+  channel.stored = std::move(*record);
+  channel.staged = std::move(trimmed);
+  channel.goes_ms = kept->goes_ms;
+  if (changed && !store_.failed()) {
+    touch(channel);
+    trim(channel, now_ms, Clear::when_worth_it);
+  }
+  return Opened{.channel = open.channel,
+                .epoch = channel.staged.epoch,
+                .first_seq = channel.staged.first_seq,
+                .last_seq = channel.staged.last_seq,
+                .tail = std::move(*tail),
+                .keys = std::move(*keys),
+                .snapshot_seq = snapshot->seq,
+                .snapshot = std::move(snapshot->state)};
+}
+
+Groups::Staged Groups::stage(std::uint16_t shard, Append& append, std::int64_t now_ms) {
+  OpenChannel* channel = find(shard, append.channel);
+  const auto refuse = [&](Error error) {
+    answer(shard, refused(append.channel, Failed::What::append, append.number, std::move(error)));
+    return Staged::yes;
+  };
+  if (!channel) return refuse(unavailable("the channel is not open"));
+  if (store_.failed()) return refuse(store_.failure());
+  if (append.entries.empty()) return refuse(unavailable("too much is waiting for the disk"));
+  ChannelRecord& staged = channel->staged;
+  if (!follow_each_other(append.entries, staged.last_seq))
+    return refuse(unavailable("an earlier message could not be stored"));
+
+  const bool was_empty = staged.empty();
+  const std::uint64_t last = append.entries.back().seq;
+  for (const Entry& entry : append.entries) {
+    if (last - entry.seq >= staged.retention.messages) continue;  // its own successors push it out
+    const std::string key = seq_key(channel->id, entry.seq);
+    const std::string head = encode_entry_head(entry);
+    const rocksdb::Slice key_part(key);
+    const rocksdb::Slice value_parts[] = {head, slice(entry.body.view())};
+    batch_.Put(store_.entries(), rocksdb::SliceParts(&key_part, 1), rocksdb::SliceParts(value_parts, 2));
+  }
+  for (const KeyUse& use : append.keys) {
+    std::string until;
+    append_u64(until, static_cast<std::uint64_t>(use.until_ms));
+    batch_.Put(store_.keys(), use_key(channel->id, use), until);
+    channel->keys_check_ms = std::min(channel->keys_check_ms, use.until_ms);
+  }
+  staged.last_seq = last;
+  if (was_empty) channel->goes_ms = goes_at(append.entries.front(), staged.retention);
+  touch(*channel);
+  trim(*channel, now_ms, Clear::when_worth_it);
+  sync_ = Store::Sync::yes;
+  entries_staged_ += append.entries.size();
+  uncertain_.push_back({.shard = shard,
+                        .index = shards_[shard].outcomes.size(),
+                        .otherwise = refused(append.channel, Failed::What::append, append.number, {})});
+  answer(shard, Committed{.channel = append.channel, .first_seq = staged.first_seq, .last_seq = last});
+  return Staged::yes;
+}
+
+Groups::Staged Groups::stage(std::uint16_t shard, Read& read, std::int64_t) {
+  OpenChannel* channel = find(shard, read.channel);
+  if (!channel) {
+    answer(shard,
+           refused(read.channel, Failed::What::read, read.number, unavailable("the channel is not open")));
+    return Staged::yes;
+  }
+  channel->read_waits = true;
+  late_reads_.push_back({.shard = shard,
+                         .index = shards_[shard].outcomes.size(),
+                         .channel = channel,
+                         .read = read,
+                         .last_seq = channel->staged.last_seq});
+  answer(shard, ReadDone{.channel = read.channel, .number = read.number, .first_seq = 0, .entries = {}});
+  return Staged::yes;
+}
+
+Groups::Staged Groups::stage(std::uint16_t shard, SaveSnapshot& save, std::int64_t) {
+  OpenChannel* channel = find(shard, save.channel);
+  if (!channel || store_.failed()) return Staged::yes;
+  const std::string key = channel_key(channel->id);
+  const std::string seq = channel_key(save.seq);
+  const rocksdb::Slice key_part(key);
+  const rocksdb::Slice value_parts[] = {seq, slice(save.state.view())};
+  batch_.Put(store_.snapshots(), rocksdb::SliceParts(&key_part, 1), rocksdb::SliceParts(value_parts, 2));
+  touch(*channel);
+  return Staged::yes;
+}
+
+Groups::Staged Groups::stage(std::uint16_t shard, Close& close, std::int64_t) {
+  OpenChannel* channel = find(shard, close.channel);
+  if (!channel) return Staged::yes;
+  // Who opens it next reads the store, so what is staged must have arrived there.
+  if (channel->touched || channel->read_waits) return Staged::no;
+  by_id_.erase(channel->id);
+  shards_[shard].open.erase(close.channel.bits());
+  return Staged::yes;
+}
+
+void Groups::stage(SaveRevocation&& save) {
+  if (store_.failed()) return save.saved(std::unexpected(store_.failure()));
+  const std::string key = revocation_key(save.revocation);
+  std::int64_t before_ms = save.revocation.before_ms;
+  rocksdb::PinnableSlice value;
+  if (store_.db().Get({}, store_.revocations(), key, &value).ok()) {
+    const auto earlier = decode_revocation(key, view(value));
+    if (earlier) before_ms = std::max(before_ms, earlier->before_ms);
+  }
+  const auto [staged, added] = revoked_.try_emplace(key, before_ms);
+  staged->second = std::max(staged->second, before_ms);
+  batch_.Put(store_.revocations(), key, channel_key(static_cast<std::uint64_t>(staged->second)));
+  saved_.push_back(std::move(save.saved));
+  sync_ = Store::Sync::yes;
+}
+
+void Groups::stage(const ForgetRevocations& forget) {
+  if (store_.failed()) return;
+  const std::unique_ptr<rocksdb::Iterator> each(store_.db().NewIterator({}, store_.revocations()));
+  for (each->SeekToFirst(); each->Valid(); each->Next()) {
+    const auto revocation = decode_revocation(view(each->key()), view(each->value()));
+    if (!revocation || revocation->before_ms >= forget.before_ms) continue;
+    if (!revoked_.contains(std::string(view(each->key())))) batch_.Delete(store_.revocations(), each->key());
+  }
+}
+
+}  // namespace tidewire::log

@@ -1,0 +1,162 @@
+// Trimming by count and age, the slow pass over all channels, and the mending of damaged ones.
+#include <fmt/format.h>
+
+#include "log/rocksdb/group.h"
+
+namespace tidewire::log {
+
+namespace {
+constexpr std::uint64_t kClearMin = 64;
+constexpr std::size_t kKeysScanMax = 512;
+constexpr std::int64_t kKeysPauseMs = 10'000;
+constexpr int kSweepChannels = 128;
+constexpr std::size_t kMendBytes = 1u << 20;
+}  // namespace
+
+// Logically at once, by the record's first_seq, which readers start from; on the disk by a range delete
+// that is written only when it is worth its tombstone.
+void Groups::trim(OpenChannel& channel, std::int64_t now_ms, Clear clear) {
+  ChannelRecord& staged = channel.staged;
+  const std::uint64_t count = staged.last_seq + 1 - staged.first_seq;
+  if (count > staged.retention.messages) staged.first_seq = staged.last_seq + 1 - staged.retention.messages;
+  const std::uint64_t stored_last = channel.stored.last_seq;
+  if (now_ms >= channel.goes_ms && staged.first_seq <= stored_last) {
+    const auto kept = first_kept(store_, channel.id, staged.first_seq, stored_last, staged.retention, now_ms);
+    if (kept) {
+      staged.first_seq = kept->first_seq;
+      channel.goes_ms = kept->goes_ms;
+    } else {
+      channel.goes_ms = kNever;
+      if (kept.error().IsCorruption()) found_damage(channel, kept.error());
+    }
+  }
+  trim_keys(channel, now_ms);
+  const std::uint64_t cleared = staged.first_seq - staged.cleared_to;
+  if (cleared == 0 || (clear == Clear::when_worth_it && cleared < kClearMin)) return;
+  batch_.DeleteRange(store_.entries(), seq_key(channel.id, staged.cleared_to),
+                     seq_key(channel.id, staged.first_seq));
+  staged.cleared_to = staged.first_seq;
+  touch(channel);
+}
+
+void Groups::trim_keys(OpenChannel& channel, std::int64_t now_ms) {
+  if (now_ms < channel.keys_check_ms) return;
+  const std::string lower = seq_key(channel.id, channel.staged.keys_from);
+  const std::string upper = seq_key(channel.id, channel.stored.last_seq + 1);
+  const rocksdb::Slice upper_slice(upper);
+  rocksdb::ReadOptions options;
+  options.iterate_upper_bound = &upper_slice;
+  const std::unique_ptr<rocksdb::Iterator> each(store_.db().NewIterator(options, store_.keys()));
+  std::uint64_t keys_from = channel.stored.last_seq + 1;
+  channel.keys_check_ms = now_ms + kKeysPauseMs;
+  std::size_t scanned = 0;
+  for (each->Seek(lower); each->Valid(); each->Next()) {
+    const auto use = decode_use(view(each->key()), view(each->value()), channel.id);
+    if (!use) return;  // damaged; opening will find it too
+    if (use->until_ms <= now_ms && ++scanned <= kKeysScanMax) continue;
+    keys_from = use->seq;
+    channel.keys_check_ms = use->until_ms <= now_ms ? now_ms : std::max(use->until_ms, now_ms + kKeysPauseMs);
+    break;
+  }
+  if (!each->status().ok() || scanned == 0 || keys_from <= channel.staged.keys_from) return;
+  batch_.DeleteRange(store_.keys(), lower, seq_key(channel.id, keys_from));
+  channel.staged.keys_from = keys_from;
+  touch(channel);
+}
+
+void Groups::stage(const Sweep& sweep) {
+  if (store_.failed()) return;
+  const std::unique_ptr<rocksdb::Iterator> each(store_.db().NewIterator({}, store_.channels()));
+  each->Seek(sweep_from_);
+  for (int count = 0; count < kSweepChannels && each->Valid(); ++count, each->Next()) {
+    std::string_view key = view(each->key());
+    if (key.size() != 8) continue;
+    const std::uint64_t id = take_u64(key);
+    if (const auto open = by_id_.find(id); open != by_id_.end()) {
+      trim(*open->second, sweep.now_ms, Clear::all);
+      if (open->second->staged.first_seq != open->second->stored.first_seq) touch(*open->second);
+      continue;
+    }
+    const auto record = decode_record(view(each->value()));
+    if (!record || record->damaged) continue;
+    OpenChannel channel{.id = id, .name = {}, .stored = *record, .staged = *record};
+    channel.touched = true;  // so that it does not end up among those that outlive this function
+    trim(channel, sweep.now_ms, Clear::all);
+    const ChannelRecord& staged = channel.staged;
+    if (staged.first_seq != record->first_seq || staged.cleared_to != record->cleared_to ||
+        staged.keys_from != record->keys_from || staged.damaged != record->damaged)
+      batch_.Put(store_.channels(), channel_key(id), encode_record(staged));
+  }
+  sweep_from_ = each->Valid() ? each->key().ToString() : std::string();
+}
+
+void Groups::found_damage(OpenChannel& channel, const rocksdb::Status& status) {
+  const std::string name = channel.name.empty() ? fmt::format("channel {}", channel.id) : channel.name;
+  store_.note_damage(fmt::format("{}: {}", name, status.ToString()));
+  channel.staged.damaged = channel.stored.damaged = true;
+  if (store_.failed() || channel.stored.epoch.empty()) return;
+  rocksdb::WriteBatch mark;
+  mark.Put(store_.channels(), channel_key(channel.id), encode_record(channel.stored));
+  // If this fails the next write fails too, and says so.
+  (void)store_.write(mark, Store::Sync::no);
+}
+
+// Protocol §6, store trouble: what stands before the damage keeps its seqs, what stands behind it is
+// gone, and the epoch is new. The channel gets a new id and its entries are copied there, so that the
+// damaged blocks are never read again.
+Result<void> Groups::mend(OpenChannel& channel, const Open& open) {
+  if (store_.failed()) return std::unexpected(store_.failure());
+  const std::uint64_t old_id = channel.id;
+  const Stored<ChannelRecord> old = read_record(store_, old_id);
+  rocksdb::WriteBatch copy;
+  ChannelRecord mended;
+  mended.epoch = open.epoch;
+  mended.retention = open.retention;
+  const std::uint64_t id = store_.take_id();
+
+  rocksdb::ReadOptions options;
+  const std::string upper = channel_key(old_id + 1);
+  const rocksdb::Slice upper_slice(upper);
+  options.iterate_upper_bound = &upper_slice;
+  const std::unique_ptr<rocksdb::Iterator> each(store_.db().NewIterator(options, store_.entries()));
+  if (old) mended.first_seq = mended.cleared_to = old->first_seq;
+  std::uint64_t next = mended.first_seq;
+  each->Seek(seq_key(old_id, mended.first_seq));
+  if (!old && each->Valid())
+    if (const auto first = seq_in(view(each->key()), old_id))
+      next = mended.first_seq = mended.cleared_to = *first;
+  for (; each->Valid() && seq_in(view(each->key()), old_id) == next; each->Next(), ++next) {
+    if (!decode_entry(next, view(each->value()))) break;
+    copy.Put(store_.entries(), seq_key(id, next), each->value());
+    if (copy.GetDataSize() < kMendBytes) continue;
+    if (const auto written = store_.write(copy, Store::Sync::no); !written) return written;
+    copy.Clear();
+  }
+  mended.last_seq = next - 1;
+
+  const std::unique_ptr<rocksdb::Iterator> uses(store_.db().NewIterator(options, store_.keys()));
+  for (uses->Seek(seq_key(old_id, 0)); uses->Valid(); uses->Next()) {
+    const auto use = decode_use(view(uses->key()), view(uses->value()), old_id);
+    if (!use || use->seq >= next) break;
+    copy.Put(store_.keys(), use_key(id, *use), uses->value());
+  }
+  if (const auto snapshot = read_snapshot(store_, old_id);
+      snapshot && snapshot->state && snapshot->seq < next) {
+    std::string value = channel_key(snapshot->seq);
+    value += snapshot->state.view();
+    copy.Put(store_.snapshots(), channel_key(id), value);
+  }
+  copy.Put(store_.names(), slice(open.name), channel_key(id));
+  copy.Put(store_.channels(), channel_key(id), encode_record(mended));
+  copy.Delete(store_.channels(), channel_key(old_id));
+  copy.Delete(store_.snapshots(), channel_key(old_id));
+  copy.DeleteRange(store_.entries(), channel_key(old_id), channel_key(old_id + 1));
+  copy.DeleteRange(store_.keys(), channel_key(old_id), channel_key(old_id + 1));
+  if (const auto written = store_.write(copy, Store::Sync::yes); !written) return written;
+  channel = OpenChannel{};
+  channel.id = id;
+  channel.name = open.name;
+  return {};
+}
+
+}  // namespace tidewire::log
