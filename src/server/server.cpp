@@ -7,13 +7,15 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdio>
+#include <filesystem>
 #include <thread>
 
 #include "config/reload.h"
-#include "server/data_directory.h"
+#include "log/rocksdb/rocksdb_log.h"
 #include "server/key_fetcher.h"
 #include "server/shard.h"
 #include "telemetry/log.h"
+#include "telemetry/metrics.h"
 
 namespace tidewire::server {
 
@@ -48,8 +50,6 @@ class Process {
       if (!tls) return complain(kExitConfiguration, tls.error().message);
       tls_ = *tls;
     }
-    auto data = DataDirectory::open(settings_.store.path);
-    if (!data) return complain(kExitFailed, data.error());
     const auto address = net::SocketAddress::parse(settings_.server.listen);
     if (!address) return complain(kExitConfiguration, address.error().message);
     const auto cores = static_cast<std::int64_t>(std::max(1u, std::thread::hardware_concurrency()));
@@ -59,6 +59,10 @@ class Process {
     const net::SocketAddress bound = sockets->front().address();
 
     make_shards(static_cast<hub::ShardId>(count));
+    if (auto opened = open_log(); !opened) return complain(kExitFailed, opened.error().message);
+    std::vector<Shard*> all;
+    for (auto& shard : shards_) all.push_back(shard.get());
+    for (auto& shard : shards_) shard->meet(all, *log_);
     for (std::size_t i = 0; i < shards_.size(); ++i) shards_[i]->listen(std::move((*sockets)[i]));
     for (auto& shard : shards_)
       threads_.emplace_back([this, &shard] {
@@ -69,6 +73,7 @@ class Process {
     wait(signals);
     for (std::thread& thread : threads_) thread.join();
     fetcher_.reset();
+    log_.reset();  // what it still answers goes into mailboxes that nobody empties any more
     return 0;
   }
 
@@ -103,12 +108,19 @@ class Process {
     const hub::Sessions::Shared shared{limits_, attempts_, guard::LimitKeys(seeds_.hash)};
     for (hub::ShardId self = 0; self < count; ++self)
       shards_.push_back(std::make_unique<Shard>(
-          plan_for(self), shared, Shard::Server{.need_keys = [this](hub::ShardId asker, hub::TenantId tenant) {
-            need_keys(asker, tenant);
-          }}));
-    std::vector<Shard*> all;
-    for (auto& shard : shards_) all.push_back(shard.get());
-    for (auto& shard : shards_) shard->meet(all);
+          plan_for(self), shared,
+          Shard::Server{
+              .need_keys = [this](hub::TenantId tenant) { need_keys(tenant); },
+              .save_revocation =
+                  [this](hub::ShardId asker, log::Revocation revocation, std::function<void(Result<void>)> done) {
+                    log_->save_revocation(std::move(revocation),
+                                          [this, asker, done = std::move(done)](Result<void> saved) {
+                                            shards_[asker]->loop().post([done, saved] { done(saved); });
+                                          });
+                  },
+              .store_health = [this] { return store_health(); },
+              .add_metrics = [this](telemetry::Snapshot& snapshot) { add_metrics(snapshot); },
+              .every_second = [this](std::int64_t now_ms) { log_->sweep(now_ms); }}));
     fetcher_ = std::make_unique<KeyFetcher>(
         shards_.front()->loop(),
         auth::JwksRefresherOptions{.refresh_ms = settings_.auth.jwks_refresh_ms,
@@ -134,7 +146,41 @@ class Process {
     return sources;
   }
 
-  void need_keys(hub::ShardId, hub::TenantId tenant) {
+  Result<void> open_log() {
+    std::error_code error;
+    std::filesystem::create_directories(settings_.store.path, error);
+    if (error)
+      return fail(ErrorCode::unavailable,
+                  fmt::format("the data directory {} can't be made: {}", settings_.store.path, error.message()));
+    std::vector<log::RocksdbLog::Sink> sinks;
+    for (auto& shard : shards_)
+      sinks.emplace_back([box = &shard->outcomes()](std::vector<log::Outcome>&& outcomes) { box->push(outcomes); });
+    auto opened = log::RocksdbLog::open({.path = settings_.store.path}, std::move(sinks));
+    if (!opened) return std::unexpected(opened.error());
+    log_ = std::move(*opened);
+    return {};
+  }
+
+  api::Component store_health() const {
+    const log::RocksdbLog::Health health = log_->health();
+    const bool damaged = health.damaged_channels > 0;
+    return {.name = "store",
+            .state = !health.writable ? api::ComponentState::failed
+                     : damaged        ? api::ComponentState::degraded
+                                      : api::ComponentState::ok,
+            .latency_ms = {},
+            .detail = !health.writable ? health.reason : health.damage};
+  }
+
+  void add_metrics(telemetry::Snapshot& snapshot) const {
+    const log::RocksdbLog::Counts counts = log_->counts();
+    snapshot.gauge("tidewire_log_writable", "1 while durable messages are accepted.", log_->health().writable ? 1 : 0);
+    snapshot.counter("tidewire_log_entries_total", "Entries written to the log.", static_cast<double>(counts.entries));
+    snapshot.counter("tidewire_log_syncs_total", "Groups of entries that were synced to the disk.",
+                     static_cast<double>(counts.groups));
+  }
+
+  void need_keys(hub::TenantId tenant) {
     shards_.front()->loop().post([this, tenant] { fetcher_->need(tenant); });
   }
 
@@ -237,6 +283,7 @@ class Process {
   hub::ShardId shard_count_ = 1;
   std::vector<std::unique_ptr<Shard>> shards_;
   std::unique_ptr<KeyFetcher> fetcher_;
+  std::unique_ptr<log::RocksdbLog> log_;  // goes before the shards, into whose mailboxes it answers
   std::vector<std::thread> threads_;
   std::atomic<std::size_t> stopped_{0};
 };

@@ -50,7 +50,7 @@ Shard::Shard(const Plan& plan, hub::Sessions::Shared shared, Server server)
       tenants_(make_tenants(plan.tenants, revocations_)),
       hosts_(hosts_of(plan.tenants)),
       shared_(shared),
-      log_([this](log::Outcome&& outcome) { outcomes_.push_back(std::move(outcome)); }),
+      outcomes_(loop_.waker()),
       home_(home_options(plan.settings, plan.seeds, plan.tenants), namespaces_, plan.seeds.names + plan.self,
             [this](hub::ShardId to, hub::Message&& message) { post(to, std::move(message)); },
             [this](log::Operation&& operation) { operations_.push_back(std::move(operation)); }),
@@ -63,10 +63,18 @@ Shard::Shard(const Plan& plan, hub::Sessions::Shared shared, Server server)
       router_(api_options(plan.settings, plan.tenants), calls_, tenants_, shared,
               {.health = [this] { return health(); },
                .find_tenant = [this](std::string_view host, std::string_view token) { return tenant_for(host, token); },
-               .fetch_keys = [this](hub::TenantId tenant) { server_.need_keys(self_, tenant); },
+               .fetch_keys = [this](hub::TenantId tenant) { server_.need_keys(tenant); },
                // The question to all shards that follows carries the revocation into their lists.
-               .revoke = [](hub::TenantId, std::string_view, std::int64_t, const auto& done) { done({}); },
-               .add_metrics = {}},
+               .revoke =
+                   [this](hub::TenantId tenant, std::string_view user, std::int64_t before_ms,
+                          std::function<void(Result<void>)> done) {
+                     server_.save_revocation(self_,
+                                             {.tenant = tenants_[tenant].name,
+                                              .user_id = std::string(user),
+                                              .before_ms = before_ms},
+                                             std::move(done));
+                   },
+               .add_metrics = [this](telemetry::Snapshot& snapshot) { server_.add_metrics(snapshot); }},
               loop_.now()),
       ticker_([this] { tick(); }) {
   gateway_.connect(
@@ -77,14 +85,28 @@ Shard::Shard(const Plan& plan, hub::Sessions::Shared shared, Server server)
         });
       },
       [this](std::string_view host, std::string_view token) { return tenant_for(host, token); },
-      [this](hub::TenantId tenant) { server_.need_keys(self_, tenant); });
+      [this](hub::TenantId tenant) { server_.need_keys(tenant); });
   loop_.on_wake([this] {
     inbox_.take(inbox_now_);
     for (hub::Envelope& envelope : inbox_now_) dispatch(envelope.from, std::move(envelope.message));
     inbox_now_.clear();
+    outcomes_.take(outcomes_now_);
+    for (log::Outcome& outcome : outcomes_now_) home_.handle(std::move(outcome), loop_.now());
+    outcomes_now_.clear();
   });
   loop_.on_turn_end([this] { end_turn(); });
   loop_.timers().schedule(ticker_, loop_.now().mono_ms() + kTickMs);
+}
+
+void Shard::meet(std::vector<Shard*> shards, log::Log& log) {
+  shards_ = std::move(shards);
+  log_ = &log;
+  for (const log::Revocation& revocation : log.revocations()) {
+    const auto added = revocations_->add({.tenant = revocation.tenant,
+                                          .user_id = revocation.user_id,
+                                          .revoked_before_ms = revocation.before_ms});
+    if (!added) log::error("revocation not kept", {{"reason", added.error().message}});
+  }
 }
 
 void Shard::listen(net::ListeningSocket socket) {
@@ -161,14 +183,12 @@ void Shard::answer(hub::ShardId from, hub::Ask&& ask) {
 }
 
 void Shard::dispatch_local() {
-  while (!local_.empty() || !operations_.empty()) {
+  while (!local_.empty()) {
     local_now_.swap(local_);
     for (hub::Message& message : local_now_) dispatch(self_, std::move(message));
     local_now_.clear();
-    if (operations_.empty()) continue;
-    log_.submit(self_, std::exchange(operations_, {}), loop_.now().unix_ms);
-    for (log::Outcome& outcome : std::exchange(outcomes_, {})) home_.handle(std::move(outcome), loop_.now());
   }
+  if (!operations_.empty()) log_->submit(self_, std::exchange(operations_, {}), loop_.now().unix_ms);
 }
 
 void Shard::end_turn() {
@@ -184,17 +204,15 @@ void Shard::end_turn() {
 api::Health Shard::health() const {
   return {.draining = gateway_.draining(),
           .components = {{.name = "listener", .state = api::ComponentState::ok, .latency_ms = {}, .detail = {}},
-                         {.name = "store",
-                          .state = api::ComponentState::ok,
-                          .latency_ms = {},
-                          .detail = "memory: channels do not survive a restart"}}};
+                         server_.store_health()}};
 }
 
 void Shard::tick() {
   loop_.timers().schedule(ticker_, loop_.now().mono_ms() + kTickMs);
   home_.tick(loop_.now());
   router_.tick(loop_.now());
-  if (self_ == 0) {
+  if (self_ == 0 && ++ticks_ % (1000 / kTickMs) == 0) {
+    server_.every_second(loop_.now().unix_ms);
     shared_.limits.sweep(loop_.now().mono_ms());
     shared_.attempts.sweep(loop_.now().mono_ms());
   }

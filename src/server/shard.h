@@ -1,6 +1,6 @@
 // One event loop with its connections, the channels whose home it is, and its own copy of the rules.
 //
-// Everything in here belongs to the shard's thread, but inbox() and loop().post(). Shards talk through
+// Everything in here belongs to the shard's thread, but inbox(), outcomes() and loop().post(). Shards talk through
 // mailboxes, in whole batches once a turn.
 #pragma once
 
@@ -15,7 +15,7 @@
 #include "hub/home.h"
 #include "hub/namespaces.h"
 #include "hub/sessions.h"
-#include "log/memory/memory_log.h"
+#include "log/log.h"
 #include "net/listener.h"
 #include "net/loop.h"
 #include "net/mailbox.h"
@@ -38,17 +38,23 @@ class Shard {
   };
   // What the shards need of the server; called on the shard's thread.
   struct Server {
-    std::function<void(hub::ShardId asker, hub::TenantId)> need_keys;
+    std::function<void(hub::TenantId)> need_keys;
+    // Stores it, then answers on the asking shard's thread.
+    std::function<void(hub::ShardId asker, log::Revocation, std::function<void(Result<void>)>)> save_revocation;
+    std::function<api::Component()> store_health;
+    std::function<void(telemetry::Snapshot&)> add_metrics;
+    std::function<void(std::int64_t now_ms)> every_second;  // on the first shard only
   };
 
   Shard(const Plan& plan, hub::Sessions::Shared shared, Server server);
   // Once, when all shards exist and before any runs.
-  void meet(std::vector<Shard*> shards) { shards_ = std::move(shards); }
+  void meet(std::vector<Shard*> shards, log::Log& log);
   void listen(net::ListeningSocket socket);
 
   void run() { loop_.run(); }
   net::Loop& loop() { return loop_; }
   net::Mailbox<hub::Envelope>& inbox() { return inbox_; }
+  net::Mailbox<log::Outcome>& outcomes() { return outcomes_; }
 
   // On the shard's thread:
   void reload(const Plan& plan);
@@ -85,9 +91,10 @@ class Shard {
   hub::Tenants tenants_;
   std::vector<std::pair<std::string, hub::TenantId>> hosts_;
   hub::Sessions::Shared shared_;
-  log::MemoryLog log_;
+  log::Log* log_ = nullptr;
   std::vector<log::Operation> operations_;  // of this turn, for the log
-  std::vector<log::Outcome> outcomes_;
+  net::Mailbox<log::Outcome> outcomes_;
+  std::vector<log::Outcome> outcomes_now_;
   hub::Home home_;
   gateway::Gateway gateway_;
   hub::Sessions sessions_;
@@ -95,6 +102,7 @@ class Shard {
   api::Router router_;
   net::FunctionTimer ticker_;
   std::int64_t drain_by_ms_ = 0;
+  std::int64_t ticks_ = 0;
   std::unique_ptr<net::Listener> listener_;
 };
 

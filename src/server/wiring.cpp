@@ -120,8 +120,6 @@ std::vector<hub::Namespace> plan_namespaces(const config::Settings& settings, st
       remarks.push_back(fmt::format("namespace `{}` is off: this version serves the kind `stream` only", name));
       continue;
     }
-    if (setting.durability == config::Durability::disk)
-      remarks.push_back(fmt::format("namespace `{}` is kept in memory: this version has no disk store yet", name));
     out.push_back({.name = name,
                    .kind = hub::Kind::stream,
                    .durability = setting.durability == config::Durability::disk ? hub::Durability::disk
