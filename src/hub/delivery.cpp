@@ -55,7 +55,7 @@ void Sessions::flush() {
 }
 
 void Sessions::flush(Handle handle, Replica& replica) {
-  const Outbound::Lane lane{replica.ns->priority, handle};
+  const Outbound::Lane lane{replica.priority, handle};
   Replica::Turn& turn = *replica.turn;
   const std::size_t count = turn.batch.size();
   for (Subscriber& subscriber : replica.subscribers) {
@@ -142,7 +142,7 @@ void Sessions::end_subscription(Handle connection, Session& session, Subscriptio
   Replica& replica = *replicas_.get(handle);
   if (subscription.state != Subscription::State::joining) remove_subscriber(replica, subscription.place);
   if (subscription.state == Subscription::State::behind) --session.behind;
-  outbound_.drop(connection, {replica.ns->priority, handle});
+  outbound_.drop(connection, {replica.priority, handle});
   --counts_.subscriptions;
   // One that the home does not count yet is taken back when its answer comes.
   if (subscription.counted)
@@ -177,8 +177,8 @@ void Sessions::catch_up_next(Handle connection, Session& session) {
   for (Subscription& subscription : session.subscriptions) {
     if (subscription.state != Subscription::State::behind) continue;
     if (subscription.fetching) return;
-    if (next == nullptr || replicas_.get(subscription.replica)->ns->priority <
-                               replicas_.get(next->replica)->ns->priority)
+    if (next == nullptr || replicas_.get(subscription.replica)->priority <
+                               replicas_.get(next->replica)->priority)
       next = &subscription;
   }
   if (next == nullptr) return;
@@ -232,7 +232,7 @@ void Sessions::handle(CatchUpResult&& result, const Time&) {
                   .finish());
   }
   if (!batch.empty() &&
-      !outbound_.push(result.session, batch, 0, batch.size(), {replica.ns->priority, result.follower})) {
+      !outbound_.push(result.session, batch, 0, batch.size(), {replica.priority, result.follower})) {
     outbound_.notify_when_drained(result.session);
     return;
   }
