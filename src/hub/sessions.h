@@ -109,6 +109,9 @@ class Sessions {
   const Session* session(Handle connection) const;
   Tenant& tenant(TenantId id) { return tenants_[id]; }
   const ShardCounts& counts() const { return counts_; }
+  // Channels that are followed here, and users that are connected here.
+  std::size_t replicas() const { return replicas_.size(); }
+  std::size_t users() const { return users_.size(); }
 
   static constexpr std::size_t kPendingRepliesMax = 1024;
   static constexpr std::int64_t kExpiryWarningMs = 60'000;
