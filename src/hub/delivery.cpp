@@ -193,8 +193,9 @@ void Sessions::catch_up_next(Handle connection, Session& session) {
 
 void Sessions::handle(SubscriptionLost&& lost, const Time&) {
   Session* session = find(lost.session);
-  Subscription* subscription = session == nullptr ? nullptr : session->find(lost.subscription);
-  if (subscription == nullptr) return;
+  if (session == nullptr || session->closing) return;
+  Subscription* subscription = session->find(lost.subscription);
+  if (subscription == nullptr) return catch_up_next(lost.session, *session);  // as after a CatchUpResult
   const std::string channel = replicas_.get(subscription->replica)->key.name;
   end_subscription(lost.session, *session, *subscription);
   outbound_.send(lost.session, protocol::MessageWriter("unsubscribed")
