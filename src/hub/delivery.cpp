@@ -39,6 +39,7 @@ void Sessions::handle(Delivery&& delivery, const Time&) {
 void Sessions::handle(PresenceDelivery&& delivery, const Time&) {
   Replica* replica = replicas_.get(delivery.follower);
   if (replica == nullptr) return;
+  ++replica->presence_events;
   if (std::ranges::none_of(replica->subscribers, &Subscriber::presence)) return;
   Replica::Turn& turn = turn_of(delivery.follower, *replica);
   turn.items.push_back({.seq = 0, .presence_only = true, .skip = delivery.skip});
@@ -58,9 +59,10 @@ void Sessions::flush(Handle handle, Replica& replica) {
   const Outbound::Lane lane{replica.priority, handle};
   Replica::Turn& turn = *replica.turn;
   const std::size_t count = turn.batch.size();
+  const bool presence_changed = !turn.for_all && std::ranges::any_of(turn.items, &Replica::Turn::Item::presence_only);
   for (Subscriber& subscriber : replica.subscribers) {
     if (!subscriber.live) {
-      if (subscriber.presence && !turn.for_all)
+      if (subscriber.presence && presence_changed)
         find(subscriber.connection)->find(subscriber.subscription)->presence_missed = true;
       continue;
     }
@@ -110,6 +112,11 @@ void Sessions::fall_behind(const Replica& replica, Subscriber& subscriber, std::
     if (items[i - 1].presence_only && subscriber.presence) subscription.presence_missed = true;
   }
   if (next_seq > replica.seq && !subscription.presence_missed) return;
+  go_behind(session, subscriber, subscription, next_seq);
+}
+
+void Sessions::go_behind(Session& session, Subscriber& subscriber, Subscription& subscription,
+                         std::uint64_t next_seq) {
   subscriber.live = false;
   subscription.state = Subscription::State::behind;
   subscription.next_seq = next_seq;
@@ -135,6 +142,16 @@ void Sessions::activate(Handle connection, Session& session, std::uint32_t numbe
   if (live) return;
   ++session.behind;
   catch_up_next(connection, session);
+}
+
+// The list will come in order with the channel's presence events, without an `id`.
+void Sessions::ask_members(Handle connection, const Replica& replica) {
+  post_(replica.home_shard, PresenceCommand{.channel = replica.key,
+                                            .reply = {.kind = ReplyTo::Kind::notice, .target = connection},
+                                            .action = protocol::PresenceAction::get,
+                                            .author = nullptr,
+                                            .data = {},
+                                            .session = connection});
 }
 
 void Sessions::end_subscription(Handle connection, Session& session, Subscription& subscription) {
@@ -246,12 +263,7 @@ void Sessions::handle(CatchUpResult&& result, const Time&) {
     if (subscription->presence_missed) {
       // What it missed is not in the log, so it gets the list anew, as the reply to `get` has it.
       subscription->presence_missed = false;
-      post_(replica.home_shard, PresenceCommand{.channel = replica.key,
-                                                .reply = {.kind = ReplyTo::Kind::notice, .target = result.session},
-                                                .action = protocol::PresenceAction::get,
-                                                .author = nullptr,
-                                                .data = {},
-                                                .session = result.session});
+      ask_members(result.session, replica);
     }
   }
   if (session->behind > 0) outbound_.notify_when_drained(result.session);

@@ -43,6 +43,7 @@ struct Replica {
   ShardId home_shard;
   Handle home;                         // the channel there, once it has answered
   std::uint64_t seq = 0;               // deliveries have come up to here
+  std::uint32_t presence_events = 0;   // how many have come
   std::uint32_t subscriptions = 0;     // joining ones too
   std::vector<Subscriber> subscribers;
   std::unique_ptr<Turn> turn;          // while there is something to deliver

@@ -40,7 +40,7 @@ std::string Sessions::request_id_of(const ReplyTo& to) const {
   return pending == nullptr ? std::string() : pending->id;
 }
 
-void Sessions::complete(const ReplyTo& to, std::string json, std::uint32_t activates) {
+void Sessions::complete(const ReplyTo& to, std::string json, std::uint32_t activates, Handle lists) {
   Session* session = find(to.target);
   PendingReply* pending = session == nullptr ? nullptr : find_slot(*session, to.slot);
   if (pending == nullptr) return;
@@ -51,8 +51,20 @@ void Sessions::complete(const ReplyTo& to, std::string json, std::uint32_t activ
     const std::uint32_t goes_live = session->replies->front().activates;
     outbound_.send(to.target, session->replies->front().json);
     session->replies->pop_front();
+  if (const Replica* replica = replicas_.get(lists)) {
+    pending->lists = lists;
+    pending->presence_events = replica->presence_events;
+  }
     if (goes_live != 0) activate(to.target, *session, goes_live);
   }
+    const Handle listed = session->replies->front().lists;
+    const std::uint32_t events_then = session->replies->front().presence_events;
 }
 
 }  // namespace tidewire::hub
+    // While the reply waited for earlier ones its list has become old, and what made it so was told
+    // before it, or to nobody.
+    const Replica* replica = replicas_.get(listed);
+    if (replica == nullptr || replica->presence_events == events_then) continue;
+    const Subscription* subscription = session->find_replica(listed);
+    if (subscription != nullptr && subscription->presence) ask_members(to.target, *replica);

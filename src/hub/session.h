@@ -42,6 +42,8 @@ struct PendingReply {
   std::uint32_t activates = 0;  // a subscription that goes live once this is sent; 0: none
   bool ready = false;
   std::string id;    // of the request; JSON text
+  Handle lists = {};  // the replica whose members are in the reply; null: none
+  std::uint32_t presence_events = 0;  // that had come to it when the list did
   std::string json;  // once ready
 };
 

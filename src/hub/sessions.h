@@ -166,6 +166,9 @@ class Sessions {
   void catch_up_next(Handle connection, Session& session);
 
   // sessions.cpp
+  void go_behind(Session& session, Subscriber& subscriber, Subscription& subscription, std::uint64_t next_seq);
+  void ask_members(Handle connection, const Replica& replica);
+  void tell_members(Handle connection, const PresenceResult& result);
   std::string capabilities_of(const Session& session) const;
   bool adopt(Handle connection, Session& session, std::shared_ptr<const auth::Identity> identity,
              const Time& now);
