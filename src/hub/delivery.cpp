@@ -164,7 +164,7 @@ void Sessions::end_subscription(Handle connection, Session& session, Subscriptio
   // One that the home does not count yet is taken back when its answer comes.
   if (subscription.counted)
     post_(replica.home_shard, UnsubscribeCommand{.channel = replica.key, .follower = handle});
-  subscription = session.subscriptions.back();
+  subscription = std::move(session.subscriptions.back());
   session.subscriptions.pop_back();
   if (session.subscriptions.empty()) session.subscriptions.shrink_to_fit();
   if (--replica.subscriptions > 0) return;
@@ -208,6 +208,27 @@ void Sessions::catch_up_next(Handle connection, Session& session) {
                                            .next_seq = next->next_seq});
 }
 
+// The seq in `published` counts as the delivery (protocol §4 `echo`): a catch-up must not bring it back.
+void Sessions::note_own(Session& session, const ChannelKey& channel, std::uint64_t seq) {
+  const auto place = replica_by_name_.find(channel);
+  Subscription* subscription = place == replica_by_name_.end() ? nullptr : session.find_replica(place->second);
+  if (subscription == nullptr || seq == 0) return;
+  if (!subscription->own) subscription->own = std::make_unique<std::vector<std::uint64_t>>();
+  std::vector<std::uint64_t>& own = *subscription->own;
+  if (subscription->state == Subscription::State::live) {
+    // It may yet fall behind with what waits in the batch; it has passed all that is older.
+    const Replica& replica = *replicas_.get(place->second);
+    std::uint64_t waits_from = seq;
+    if (replica.turn)
+      for (const Replica::Turn::Item& item : replica.turn->items)
+        if (item.seq != 0) waits_from = std::min(waits_from, item.seq);
+    std::erase_if(own, [&](std::uint64_t old) { return old < waits_from; });
+  } else if (own.size() >= kOwnMax) {
+    own.erase(own.begin());
+  }
+  own.push_back(seq);
+}
+
 void Sessions::handle(SubscriptionLost&& lost, const Time&) {
   Session* session = find(lost.session);
   if (session == nullptr || session->closing) return;
@@ -237,6 +258,8 @@ void Sessions::handle(CatchUpResult&& result, const Time&) {
 
   protocol::DeliveryBatch batch;
   for (const CatchUpItem& item : result.items) {
+    const auto& own = subscription->own;
+    if (item.body && own && std::ranges::binary_search(*own, item.first)) continue;
     if (item.body) {
       batch.add("{\"type\":\"message\",\"channel\":\"", replica.key.name, "\",", item.body.view());
       continue;
@@ -255,6 +278,8 @@ void Sessions::handle(CatchUpResult&& result, const Time&) {
     return;
   }
   subscription->next_seq = result.next_seq;
+  if (subscription->own)
+    std::erase_if(*subscription->own, [&](std::uint64_t seq) { return seq < result.next_seq; });
   if (result.at_end) {
     TIDEWIRE_CHECK(result.next_seq == replica.seq + 1);
     subscription->state = Subscription::State::live;

@@ -114,6 +114,8 @@ class Sessions {
   std::size_t users() const { return users_.size(); }
 
   static constexpr std::size_t kPendingRepliesMax = 1024;
+  // A subscription that is behind remembers so many messages that must not come back to it.
+  static constexpr std::size_t kOwnMax = 4096;
   static constexpr std::int64_t kExpiryWarningMs = 60'000;
 
  private:
@@ -151,8 +153,10 @@ class Sessions {
   void reply(Handle connection, Session& session, std::string json);
   void refuse(Context& context, const Error& error, std::string_view channel);
   ReplyTo reserve(Context& context);
-  void complete(const ReplyTo& to, std::string json, std::uint32_t activates = 0);
-  std::string request_id_of(const ReplyTo& to) const;
+  // `lists`: the replica whose members the reply lists.
+  void complete(const ReplyTo& to, std::string json, std::uint32_t activates = 0, Handle lists = {});
+  PendingReply* pending_reply(const ReplyTo& to);
+  std::string request_id_of(const ReplyTo& to);
 
   // delivery.cpp
   void subscribe_one(Context& context, protocol::SubscribeItem&& item);
@@ -162,13 +166,14 @@ class Sessions {
   Replica::Turn& turn_of(Handle handle, Replica& replica);
   void flush(Handle handle, Replica& replica);
   std::size_t push_some(Replica& replica, const Subscriber& subscriber, Outbound::Lane lane);
-  void fall_behind(const Replica& replica, Subscriber& subscriber, std::size_t from);
-  void catch_up_next(Handle connection, Session& session);
-
-  // sessions.cpp
   void go_behind(Session& session, Subscriber& subscriber, Subscription& subscription, std::uint64_t next_seq);
   void ask_members(Handle connection, const Replica& replica);
   void tell_members(Handle connection, const PresenceResult& result);
+  void fall_behind(const Replica& replica, Subscriber& subscriber, std::size_t from);
+  void catch_up_next(Handle connection, Session& session);
+  void note_own(Session& session, const ChannelKey& channel, std::uint64_t seq);
+
+  // sessions.cpp
   std::string capabilities_of(const Session& session) const;
   bool adopt(Handle connection, Session& session, std::shared_ptr<const auth::Identity> identity,
              const Time& now);
