@@ -39,6 +39,7 @@ void Sessions::handle(Delivery&& delivery, const Time&) {
 void Sessions::handle(PresenceDelivery&& delivery, const Time&) {
   Replica* replica = replicas_.get(delivery.follower);
   if (replica == nullptr) return;
+  ++replica->presence_events;
   if (std::ranges::none_of(replica->subscribers, &Subscriber::presence)) return;
   Replica::Turn& turn = turn_of(delivery.follower, *replica);
   turn.items.push_back({.seq = 0, .presence_only = true, .skip = delivery.skip});
@@ -55,12 +56,13 @@ void Sessions::flush() {
 }
 
 void Sessions::flush(Handle handle, Replica& replica) {
-  const Outbound::Lane lane{replica.ns->priority, handle};
+  const Outbound::Lane lane{replica.priority, handle};
   Replica::Turn& turn = *replica.turn;
   const std::size_t count = turn.batch.size();
+  const bool presence_changed = !turn.for_all && std::ranges::any_of(turn.items, &Replica::Turn::Item::presence_only);
   for (Subscriber& subscriber : replica.subscribers) {
     if (!subscriber.live) {
-      if (subscriber.presence && !turn.for_all)
+      if (subscriber.presence && presence_changed)
         find(subscriber.connection)->find(subscriber.subscription)->presence_missed = true;
       continue;
     }
@@ -110,6 +112,11 @@ void Sessions::fall_behind(const Replica& replica, Subscriber& subscriber, std::
     if (items[i - 1].presence_only && subscriber.presence) subscription.presence_missed = true;
   }
   if (next_seq > replica.seq && !subscription.presence_missed) return;
+  go_behind(session, subscriber, subscription, next_seq);
+}
+
+void Sessions::go_behind(Session& session, Subscriber& subscriber, Subscription& subscription,
+                         std::uint64_t next_seq) {
   subscriber.live = false;
   subscription.state = Subscription::State::behind;
   subscription.next_seq = next_seq;
@@ -137,17 +144,27 @@ void Sessions::activate(Handle connection, Session& session, std::uint32_t numbe
   catch_up_next(connection, session);
 }
 
+// The list will come in order with the channel's presence events, without an `id`.
+void Sessions::ask_members(Handle connection, const Replica& replica) {
+  post_(replica.home_shard, PresenceCommand{.channel = replica.key,
+                                            .reply = {.kind = ReplyTo::Kind::notice, .target = connection},
+                                            .action = protocol::PresenceAction::get,
+                                            .author = nullptr,
+                                            .data = {},
+                                            .session = connection});
+}
+
 void Sessions::end_subscription(Handle connection, Session& session, Subscription& subscription) {
   const Handle handle = subscription.replica;
   Replica& replica = *replicas_.get(handle);
   if (subscription.state != Subscription::State::joining) remove_subscriber(replica, subscription.place);
   if (subscription.state == Subscription::State::behind) --session.behind;
-  outbound_.drop(connection, {replica.ns->priority, handle});
+  outbound_.drop(connection, {replica.priority, handle});
   --counts_.subscriptions;
   // One that the home does not count yet is taken back when its answer comes.
   if (subscription.counted)
     post_(replica.home_shard, UnsubscribeCommand{.channel = replica.key, .follower = handle});
-  subscription = session.subscriptions.back();
+  subscription = std::move(session.subscriptions.back());
   session.subscriptions.pop_back();
   if (session.subscriptions.empty()) session.subscriptions.shrink_to_fit();
   if (--replica.subscriptions > 0) return;
@@ -177,8 +194,8 @@ void Sessions::catch_up_next(Handle connection, Session& session) {
   for (Subscription& subscription : session.subscriptions) {
     if (subscription.state != Subscription::State::behind) continue;
     if (subscription.fetching) return;
-    if (next == nullptr || replicas_.get(subscription.replica)->ns->priority <
-                               replicas_.get(next->replica)->ns->priority)
+    if (next == nullptr || replicas_.get(subscription.replica)->priority <
+                               replicas_.get(next->replica)->priority)
       next = &subscription;
   }
   if (next == nullptr) return;
@@ -191,10 +208,32 @@ void Sessions::catch_up_next(Handle connection, Session& session) {
                                            .next_seq = next->next_seq});
 }
 
+// The seq in `published` counts as the delivery (protocol §4 `echo`): a catch-up must not bring it back.
+void Sessions::note_own(Session& session, const ChannelKey& channel, std::uint64_t seq) {
+  const auto place = replica_by_name_.find(channel);
+  Subscription* subscription = place == replica_by_name_.end() ? nullptr : session.find_replica(place->second);
+  if (subscription == nullptr || seq == 0) return;
+  if (!subscription->own) subscription->own = std::make_unique<std::vector<std::uint64_t>>();
+  std::vector<std::uint64_t>& own = *subscription->own;
+  if (subscription->state == Subscription::State::live) {
+    // It may yet fall behind with what waits in the batch; it has passed all that is older.
+    const Replica& replica = *replicas_.get(place->second);
+    std::uint64_t waits_from = seq;
+    if (replica.turn)
+      for (const Replica::Turn::Item& item : replica.turn->items)
+        if (item.seq != 0) waits_from = std::min(waits_from, item.seq);
+    std::erase_if(own, [&](std::uint64_t old) { return old < waits_from; });
+  } else if (own.size() >= kOwnMax) {
+    own.erase(own.begin());
+  }
+  own.push_back(seq);
+}
+
 void Sessions::handle(SubscriptionLost&& lost, const Time&) {
   Session* session = find(lost.session);
-  Subscription* subscription = session == nullptr ? nullptr : session->find(lost.subscription);
-  if (subscription == nullptr) return;
+  if (session == nullptr || session->closing) return;
+  Subscription* subscription = session->find(lost.subscription);
+  if (subscription == nullptr) return catch_up_next(lost.session, *session);  // as after a CatchUpResult
   const std::string channel = replicas_.get(subscription->replica)->key.name;
   end_subscription(lost.session, *session, *subscription);
   outbound_.send(lost.session, protocol::MessageWriter("unsubscribed")
@@ -219,6 +258,8 @@ void Sessions::handle(CatchUpResult&& result, const Time&) {
 
   protocol::DeliveryBatch batch;
   for (const CatchUpItem& item : result.items) {
+    const auto& own = subscription->own;
+    if (item.body && own && std::ranges::binary_search(*own, item.first)) continue;
     if (item.body) {
       batch.add("{\"type\":\"message\",\"channel\":\"", replica.key.name, "\",", item.body.view());
       continue;
@@ -232,11 +273,13 @@ void Sessions::handle(CatchUpResult&& result, const Time&) {
                   .finish());
   }
   if (!batch.empty() &&
-      !outbound_.push(result.session, batch, 0, batch.size(), {replica.ns->priority, result.follower})) {
+      !outbound_.push(result.session, batch, 0, batch.size(), {replica.priority, result.follower})) {
     outbound_.notify_when_drained(result.session);
     return;
   }
   subscription->next_seq = result.next_seq;
+  if (subscription->own)
+    std::erase_if(*subscription->own, [&](std::uint64_t seq) { return seq < result.next_seq; });
   if (result.at_end) {
     TIDEWIRE_CHECK(result.next_seq == replica.seq + 1);
     subscription->state = Subscription::State::live;
@@ -245,12 +288,7 @@ void Sessions::handle(CatchUpResult&& result, const Time&) {
     if (subscription->presence_missed) {
       // What it missed is not in the log, so it gets the list anew, as the reply to `get` has it.
       subscription->presence_missed = false;
-      post_(replica.home_shard, PresenceCommand{.channel = replica.key,
-                                                .reply = {.kind = ReplyTo::Kind::notice, .target = result.session},
-                                                .action = protocol::PresenceAction::get,
-                                                .author = nullptr,
-                                                .data = {},
-                                                .session = result.session});
+      ask_members(result.session, replica);
     }
   }
   if (session->behind > 0) outbound_.notify_when_drained(result.session);

@@ -37,25 +37,41 @@ PendingReply* find_slot(Session& session, std::uint32_t slot) {
 }
 }  // namespace
 
-std::string Sessions::request_id_of(const ReplyTo& to) const {
-  Session* session = const_cast<Sessions*>(this)->find(to.target);
-  PendingReply* pending = session == nullptr ? nullptr : find_slot(*session, to.slot);
+PendingReply* Sessions::pending_reply(const ReplyTo& to) {
+  Session* session = find(to.target);
+  return session == nullptr ? nullptr : find_slot(*session, to.slot);
+}
+
+std::string Sessions::request_id_of(const ReplyTo& to) {
+  const PendingReply* pending = pending_reply(to);
   return pending == nullptr ? std::string() : pending->id;
 }
 
-void Sessions::complete(const ReplyTo& to, std::string json, std::uint32_t activates) {
+void Sessions::complete(const ReplyTo& to, std::string json, std::uint32_t activates, Handle lists) {
   Session* session = find(to.target);
   PendingReply* pending = session == nullptr ? nullptr : find_slot(*session, to.slot);
   if (pending == nullptr) return;
   pending->ready = true;
   pending->json = std::move(json);
   pending->activates = activates;
+  if (const Replica* replica = replicas_.get(lists)) {
+    pending->lists = lists;
+    pending->presence_events = replica->presence_events;
+  }
   while (!session->replies->empty() && session->replies->front().ready) {
     const std::uint32_t goes_live = session->replies->front().activates;
     if (session->replies->front().large) --session->large_replies;
+    const Handle listed = session->replies->front().lists;
+    const std::uint32_t events_then = session->replies->front().presence_events;
     outbound_.send(to.target, session->replies->front().json);
     session->replies->pop_front();
     if (goes_live != 0) activate(to.target, *session, goes_live);
+    // While the reply waited for earlier ones its list has become old, and what made it so was told
+    // before it, or to nobody.
+    const Replica* replica = replicas_.get(listed);
+    if (replica == nullptr || replica->presence_events == events_then) continue;
+    const Subscription* subscription = session->find_replica(listed);
+    if (subscription != nullptr && subscription->presence) ask_members(to.target, *replica);
   }
 }
 

@@ -34,15 +34,20 @@ struct Subscription {
   bool fetching = false;        // a catch-up is under way
   bool presence_missed = false; // presence events were dropped while it was behind
   std::uint64_t next_seq = 0;
+  // Seqs that the connection published without echo and that it has not passed yet, ascending.
+  std::unique_ptr<std::vector<std::uint64_t>> own = {};
 };
 
 // A reply that has a place in the order but may not be known yet.
 struct PendingReply {
   std::uint32_t slot = 0;
   std::uint32_t activates = 0;  // a subscription that goes live once this is sent; 0: none
+  Handle lists = {};  // the replica whose members are in the reply; null: none
+  std::uint32_t presence_events = 0;  // that had come to it when the list did
   bool ready = false;
-  bool large = false;  // may hold many messages
-  std::string id;      // of the request; JSON text
+  bool large = false;     // may hold many messages
+  bool unechoed = false;  // a publish with `echo` false
+  std::string id;         // of the request; JSON text
   std::string json;  // once ready
 };
 

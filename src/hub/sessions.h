@@ -109,10 +109,15 @@ class Sessions {
   const Session* session(Handle connection) const;
   Tenant& tenant(TenantId id) { return tenants_[id]; }
   const ShardCounts& counts() const { return counts_; }
+  // Channels that are followed here, and users that are connected here.
+  std::size_t replicas() const { return replicas_.size(); }
+  std::size_t users() const { return users_.size(); }
 
   static constexpr std::size_t kPendingRepliesMax = 1024;
   // Of those with messages in them. Until they are written nothing else bounds what they hold.
   static constexpr std::uint32_t kLargeRepliesMax = 4;
+  // A subscription that is behind remembers so many messages that must not come back to it.
+  static constexpr std::size_t kOwnMax = 4096;
   static constexpr std::int64_t kExpiryWarningMs = 60'000;
 
  private:
@@ -151,8 +156,10 @@ class Sessions {
   void refuse(Context& context, const Error& error, std::string_view channel);
   enum class ReplySize : std::uint8_t { small, large };
   ReplyTo reserve(Context& context, ReplySize size = ReplySize::small);
-  void complete(const ReplyTo& to, std::string json, std::uint32_t activates = 0);
-  std::string request_id_of(const ReplyTo& to) const;
+  // `lists`: the replica whose members the reply lists.
+  void complete(const ReplyTo& to, std::string json, std::uint32_t activates = 0, Handle lists = {});
+  PendingReply* pending_reply(const ReplyTo& to);
+  std::string request_id_of(const ReplyTo& to);
 
   // delivery.cpp
   void subscribe_one(Context& context, protocol::SubscribeItem&& item);
@@ -162,8 +169,12 @@ class Sessions {
   Replica::Turn& turn_of(Handle handle, Replica& replica);
   void flush(Handle handle, Replica& replica);
   std::size_t push_some(Replica& replica, const Subscriber& subscriber, Outbound::Lane lane);
+  void go_behind(Session& session, Subscriber& subscriber, Subscription& subscription, std::uint64_t next_seq);
+  void ask_members(Handle connection, const Replica& replica);
+  void tell_members(Handle connection, const PresenceResult& result);
   void fall_behind(const Replica& replica, Subscriber& subscriber, std::size_t from);
   void catch_up_next(Handle connection, Session& session);
+  void note_own(Session& session, const ChannelKey& channel, std::uint64_t seq);
 
   // sessions.cpp
   std::string capabilities_of(const Session& session) const;

@@ -7,6 +7,7 @@
 
 #include "protocol/fields.h"
 #include "protocol/json_scanner.h"
+#include "wire/utf8.h"
 
 namespace tidewire::protocol {
 
@@ -211,8 +212,8 @@ std::expected<Request, DecodeFailure> decode(std::string_view text, int depth_ma
   if (!fields.ok()) return failed(ErrorCode::invalid_message, fields.problem());
   const auto row = std::ranges::find(kRequestNames, type);
   if (row == kRequestNames.end()) {
-    std::string shown = type.substr(0, 64);
-    return failed(ErrorCode::unknown_type, fmt::format("there is no request of type {}", json_string(shown)));
+    return failed(ErrorCode::unknown_type,
+                  fmt::format("there is no request of type {}", json_string(wire::utf8_prefix(type, 64))));
   }
   request.type = *row;
   request.body = kReaders[row - kRequestNames.begin()](fields);

@@ -15,6 +15,7 @@
 
 #include "base/json_text.h"
 #include "protocol/json_scanner.h"
+#include "wire/utf8.h"
 
 namespace tidewire::protocol {
 
@@ -88,7 +89,7 @@ class Fields {
                                                         key, &JsonMember::key) !=
                                           members_.begin() + static_cast<std::ptrdiff_t>(i)
                                     : seen.contains(key);
-      if (doubled) return refuse(fmt::format("the key {} stands twice", json_string(key.substr(0, 64))));
+      if (doubled) return refuse(fmt::format("the key {} stands twice", json_string(wire::utf8_prefix(key, 64))));
       if (members_.size() > kFew) seen.insert(key);
     }
   }

@@ -35,23 +35,42 @@ void Sessions::carry_out(Context& context, protocol::PresenceRequest&& request) 
 }
 
 void Sessions::handle(PresenceResult&& result, const Time&) {
-  if (result.reply.kind == ReplyTo::Kind::notice) {
-    // A reader that was too slow for presence events gets the whole list, without an `id`.
-    if (result.result && find(result.reply.target) != nullptr)
-      outbound_.send(result.reply.target, protocol::MessageWriter("presence")
-                                              .text("channel", result.channel.name)
-                                              .json("members", *result.result)
-                                              .finish());
-    return;
-  }
+  if (result.reply.kind == ReplyTo::Kind::notice) return tell_members(result.reply.target, result);
   const std::string id = request_id_of(result.reply);
   if (!result.result)
     return complete(result.reply,
                     protocol::error_message(result.result.error(), id, "presence", result.channel.name));
-  complete(result.reply, protocol::MessageWriter("presence", id)
-                             .text("channel", result.channel.name)
-                             .json("members", *result.result)
-                             .finish());
+  const auto place = replica_by_name_.find(result.channel);
+  const Handle lists = place == replica_by_name_.end() ? Handle{} : place->second;
+  // Events that are older than the list go before it.
+  if (Replica* replica = replicas_.get(lists); replica != nullptr && replica->turn) flush(lists, *replica);
+  complete(result.reply,
+           protocol::MessageWriter("presence", id)
+               .text("channel", result.channel.name)
+               .json("members", *result.result)
+               .finish(),
+           0, lists);
+}
+
+// The whole list for a subscription that has missed presence events, without an `id`. It travels with
+// the channel's deliveries: ahead of them, older events would undo it.
+void Sessions::tell_members(Handle connection, const PresenceResult& result) {
+  Session* session = find(connection);
+  const auto place = replica_by_name_.find(result.channel);
+  if (session == nullptr || session->closing || !result.result || place == replica_by_name_.end()) return;
+  Replica& replica = *replicas_.get(place->second);
+  if (replica.turn) flush(place->second, replica);
+  Subscription* subscription = session->find_replica(place->second);
+  if (subscription == nullptr || !subscription->presence || subscription->state == Subscription::State::joining) return;
+  protocol::DeliveryBatch batch;
+  batch.add(protocol::MessageWriter("presence")
+                .text("channel", result.channel.name)
+                .json("members", *result.result)
+                .finish());
+  if (outbound_.push(connection, batch, 0, 1, {replica.priority, place->second})) return;
+  subscription->presence_missed = true;
+  if (subscription->state == Subscription::State::live)
+    go_behind(*session, replica.subscribers[subscription->place], *subscription, replica.seq + 1);
 }
 
 }  // namespace tidewire::hub

@@ -14,6 +14,7 @@ void Sessions::carry_out(Context& context, protocol::PublishRequest&& request) {
   if (!command) return refuse(context, command.error(), channel);
   if (!echo) command->skip = context.connection;
   command->reply = reserve(context);
+  context.session.replies->back().unechoed = !echo;
   const ShardId home = home_of(command->channel);
   post_(home, std::move(*command));
 }
@@ -24,6 +25,8 @@ void Sessions::handle(PublishResult&& result, const Time&) {
     return complete(result.reply,
                     protocol::error_message(result.result.error(), id, "publish", result.channel.name));
   const Published& published = *result.result;
+  if (const PendingReply* pending = pending_reply(result.reply); pending != nullptr && pending->unechoed && !published.duplicate)
+    note_own(*find(result.reply.target), result.channel, published.seq);
   protocol::MessageWriter answer("published", id);
   answer.text("channel", result.channel.name);
   if (published.seq == 0)

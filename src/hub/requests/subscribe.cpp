@@ -81,7 +81,7 @@ void Sessions::handle(SubscribeResult&& result, const Time&) {
     subscription->next_seq = state.next_seq;
     activates = subscription->number;
   }
-  complete(result.reply, answer.finish(), activates);
+  complete(result.reply, answer.finish(), activates, state.members ? result.follower : Handle{});
 }
 
 }  // namespace tidewire::hub

@@ -1,0 +1,260 @@
+// Shards of the hub without sockets, network or clock, for tests: what every connection is sent stands
+// in a list, envelopes travel when the test says so, and the time is a number.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "auth/key_ring.h"
+#include "auth/mint.h"
+#include "hub/home.h"
+#include "hub/publish.h"
+#include "hub/sessions.h"
+#include "log/memory/memory_log.h"
+
+namespace tidewire::hub {
+
+inline constexpr std::uint64_t kTestSeed = 5;
+inline constexpr std::string_view kTestSecret = "a-secret-of-the-tests-which-is-long-enough";
+
+inline std::vector<Namespace> test_namespaces() {
+  const auto named = [](std::string name) { return Namespace{.name = std::move(name)}; };
+  Namespace room = named("room");
+  room.presence = true;
+  Namespace open = named("open");
+  open.subscribe = open.publish = Access::anyone;
+  Namespace server = named("server");
+  server.publish = Access::server;
+  Namespace secret = named("secret");
+  secret.subscribe = secret.publish = Access::server;
+  Namespace tiny = named("tiny");
+  tiny.history_messages = 3;
+  Namespace high = named("high");
+  high.priority = Priority::critical;
+  Namespace stored = named("log");
+  stored.durability = Durability::disk;
+  return {named("default"), room, open, server, secret, tiny, high, stored};
+}
+
+// A connection's end as a test sees it.
+class TestOutbound final : public Outbound {
+ public:
+  struct Peer {
+    std::vector<std::string> sent;  // everything, in order
+    bool full = false;              // push() refuses
+    bool wants_drained = false;
+    std::string closed;  // "1008 token_expired"
+    std::vector<Handle> dropped;
+  };
+
+  Peer& operator[](Handle connection) { return peers_[connection]; }
+  std::size_t keys_fetched = 0;
+
+  void send(Handle connection, std::string_view json) override { peers_[connection].sent.emplace_back(json); }
+  bool push(Handle connection, protocol::DeliveryBatch& batch, std::size_t first, std::size_t last,
+            Lane) override {
+    Peer& peer = peers_[connection];
+    if (peer.full) return false;
+    for (std::size_t i = first; i < last; ++i) peer.sent.emplace_back(batch.json(i));
+    return true;
+  }
+  void drop(Handle connection, Lane lane) override { peers_[connection].dropped.push_back(lane.channel); }
+  void notify_when_drained(Handle connection) override { peers_[connection].wants_drained = true; }
+  void close(Handle connection, std::uint16_t code, std::string_view reason) override {
+    peers_[connection].closed = std::to_string(code) + " " + std::string(reason);
+  }
+  void deadline_changed(Handle) override {}
+  void fetch_keys(TenantId, std::string_view) override { ++keys_fetched; }
+
+ private:
+  std::map<Handle, Peer> peers_;
+};
+
+class TestShards {
+ public:
+  explicit TestShards(ShardId count = 1, SessionOptions session_options = {},
+                      TenantLimits tenant_limits = unlimited())
+      : namespaces(test_namespaces()) {
+    std::vector<auth::Key> keys;
+    keys.push_back(*auth::Key::from_secret("", auth::Algorithm::HS256, kTestSecret));
+    const auto ring = std::make_shared<const auth::KeyRing>(std::move(keys), auth::JwksState::not_configured);
+    tenants.push_back({.id = 0,
+                       .name = "default",
+                       .limits = tenant_limits,
+                       .verifier = auth::Verifier({}, ring, std::make_shared<auth::RevocationList>())});
+    for (ShardId self = 0; self < count; ++self) {
+      session_options.self = self;
+      session_options.shards = count;
+      session_options.hash_seed = kTestSeed;
+      shards_.push_back(std::make_unique<Shard>(*this, self, session_options));
+    }
+  }
+
+  static TenantLimits unlimited() {
+    TenantLimits none;
+    none.guard.messages_per_minute = 0;
+    return none;
+  }
+  static std::shared_ptr<const auth::Identity> user(std::string id) {
+    return std::make_shared<const auth::Identity>(auth::Identity{.user_id = std::move(id)});
+  }
+  std::string token(std::string id, std::int64_t live_ms) const {
+    auth::MintOptions options{.user = std::move(id), .secret = std::string(kTestSecret)};
+    options.claims.push_back({"exp", std::to_string((now.unix_ms + live_ms) / 1000)});
+    return *auth::mint(options, now);
+  }
+
+  // A channel of the namespace whose home is this shard.
+  std::string channel_at(ShardId shard, const std::string& ns = "room") const {
+    for (int i = 0;; ++i) {
+      const std::string name = ns + ":" + std::to_string(i);
+      if (home_of({0, name}, kTestSeed, static_cast<ShardId>(shards_.size())) == shard) return name;
+    }
+  }
+
+  struct Peer {
+    ShardId shard;
+    Handle handle;
+  };
+  // Opens a connection; what it was sent so far is forgotten.
+  Peer open(std::shared_ptr<const auth::Identity> identity = user("u"), ShardId shard = 0) {
+    const Peer peer{shard, {static_cast<std::uint32_t>(next_handle_++), 1}};
+    sessions(shard).open(
+        peer.handle,
+        {.tenant = 0, .connection_id = next_handle_, .identity = std::move(identity), .address = {}}, now);
+    hello = take(peer);
+    return peer;
+  }
+  void close(Peer peer) { sessions(peer.shard).close(peer.handle, now); }
+
+  Sessions& sessions(ShardId shard = 0) { return shards_[shard]->sessions; }
+  Home& home(ShardId shard = 0) { return shards_[shard]->home; }
+  TestOutbound::Peer& at(Peer peer) { return shards_[peer.shard]->outbound[peer.handle]; }
+  TestOutbound& outbound(ShardId shard = 0) { return shards_[shard]->outbound; }
+
+  // Hands a message in, and nothing more.
+  Sessions::Taken say(Peer peer, const std::string& text) {
+    return sessions(peer.shard).on_text(peer.handle, text, now);
+  }
+  // Hands it in and lets everything come to rest; answers what the peer was sent.
+  std::vector<std::string> ask(Peer peer, const std::string& text) {
+    say(peer, text);
+    run();
+    return take(peer);
+  }
+  std::vector<std::string> take(Peer peer) { return std::exchange(at(peer).sent, {}); }
+  // The codes and types that a reply is about, for short comparisons.
+  std::string code_of(Peer peer, const std::string& text) {
+    const auto sent = ask(peer, text);
+    if (sent.size() != 1) return "sent " + std::to_string(sent.size());
+    const auto at = sent[0].find("\"code\":\"");
+    return at == std::string::npos ? "taken" : sent[0].substr(at + 8, sent[0].find('"', at + 8) - at - 8);
+  }
+
+  // Carries envelopes to one shard; `most` of them, in order per pair.
+  void carry(ShardId to, std::size_t most = ~std::size_t{0}) {
+    while (most-- > 0 && !mail_[to].empty()) {
+      Envelope envelope = std::move(mail_[to].front());
+      mail_[to].pop_front();
+      dispatch(to, std::move(envelope));
+    }
+  }
+  void flush() {
+    for (const auto& shard : shards_) shard->sessions.flush();
+  }
+  // Until nothing moves; the log answers at once unless it is held.
+  void run() {
+    for (bool moved = true; moved;) {
+      moved = false;
+      for (ShardId shard = 0; shard < shards_.size(); ++shard) {
+        moved |= !mail_[shard].empty();
+        carry(shard);
+        if (!log_held) moved |= work_log(shard);
+      }
+    }
+    flush();
+    // Handing over may have caused catch-ups.
+    for (const auto& [shard, mail] : mail_)
+      if (!mail.empty()) return run();
+  }
+  // The log carries out what was submitted; true when there was something.
+  bool work_log(ShardId shard) {
+    auto operations = std::exchange(shards_[shard]->operations, {});
+    if (operations.empty()) return false;
+    shards_[shard]->log.submit(shard, std::move(operations), now.unix_ms);
+    for (log::Outcome& outcome : std::exchange(shards_[shard]->outcomes, {}))
+      home(shard).handle(std::move(outcome), now);
+    return true;
+  }
+  std::vector<log::Operation>& operations(ShardId shard = 0) { return shards_[shard]->operations; }
+  void drained(Peer peer) {
+    at(peer).full = false;
+    at(peer).wants_drained = false;
+    sessions(peer.shard).on_drained(peer.handle, now);
+    run();
+  }
+  void pass(std::int64_t ms) {
+    now.mono_us += ms * 1000;
+    now.unix_ms += ms;
+  }
+  void tick() {
+    for (const auto& shard : shards_) shard->home.tick(now);
+    run();
+  }
+
+  Time now{.mono_us = 1'000'000, .unix_ms = 1'762'907'000'000};
+  Namespaces namespaces;
+  Tenants tenants;
+  guard::SharedLimits limits;
+  guard::Attempts attempts{1};
+  std::vector<std::string> hello;
+  bool log_held = false;
+  std::vector<std::pair<ShardId, Message>> for_nobody;  // answers that no session asked for
+
+ private:
+  struct Shard {
+    Shard(TestShards& all, ShardId self, const SessionOptions& options)
+        : home(
+              {.hash_seed = kTestSeed}, all.namespaces, self + 1u,
+              [&all, self](ShardId to, Message&& message) {
+                all.mail_[to].push_back({self, std::move(message)});
+              },
+              [this](log::Operation&& operation) { operations.push_back(std::move(operation)); }),
+          sessions(options, all.namespaces, all.tenants,
+                   {.limits = all.limits, .attempts = all.attempts, .keys = guard::LimitKeys(1)}, outbound,
+                   [&all, self](ShardId to, Message&& message) {
+                     all.mail_[to].push_back({self, std::move(message)});
+                   }),
+          log([this](log::Outcome&& outcome) { outcomes.push_back(std::move(outcome)); }) {}
+    TestOutbound outbound;
+    Home home;
+    Sessions sessions;
+    log::MemoryLog log;
+    std::vector<log::Operation> operations;
+    std::vector<log::Outcome> outcomes;
+  };
+
+  void dispatch(ShardId to, Envelope&& envelope) {
+    std::visit(
+        [&](auto&& body) {
+          if constexpr (requires { home(to).handle(envelope.from, std::move(body), now); })
+            home(to).handle(envelope.from, std::move(body), now);
+          else if constexpr (requires { sessions(to).handle(std::move(body), now); })
+            sessions(to).handle(std::move(body), now);
+          else
+            for_nobody.emplace_back(to, std::move(body));
+        },
+        std::move(envelope.message));
+  }
+
+  std::vector<std::unique_ptr<Shard>> shards_;
+  std::map<ShardId, std::deque<Envelope>> mail_;
+  std::uint64_t next_handle_ = 1;
+};
+
+}  // namespace tidewire::hub

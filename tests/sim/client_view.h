@@ -1,0 +1,78 @@
+// What one connection of a client has been told about its channels, checked against the model as it
+// comes: order, bodies, gaps, recovery (protocol §4 `subscribe`, §5).
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+
+#include "hub/types.h"
+
+namespace tidewire::sim {
+
+class World;
+struct Life;
+
+// What a `subscribe` asked for, and when.
+struct SubscribeAsked {
+  std::string channel;
+  std::optional<hub::Position> since;
+  std::optional<std::uint64_t> history;
+  bool presence = false;
+  std::int64_t at_us = 0;
+};
+
+class ClientView {
+ public:
+  using Json = nlohmann::json;
+  ClientView(World& world, std::string who) : world_(&world), who_(std::move(who)) {}
+
+  void connected(std::uint64_t connection_id) { connection_id_ = connection_id; }
+  // `sent_us` is when the server wrote it.
+  void on_subscribed(const Json& message, const SubscribeAsked& asked, std::int64_t sent_us);
+  void on_unsubscribed(const std::string& channel) { readings_.erase(channel); }
+  void on_message(const Json& message, std::string_view raw);
+  void on_gap(const Json& message, std::int64_t sent_us);
+  // `asked`: a request for them is under way.
+  void on_presence_event(const Json& message, bool asked);
+  void on_members(const Json& message);  // a list that nobody asked for
+  void on_history(const Json& message, const Json& asked, std::int64_t asked_us, std::int64_t sent_us) const;
+
+  bool subscribed(const std::string& channel) const { return readings_.contains(channel); }
+  const auto& positions() const { return positions_; }
+  void keep_positions(const std::map<std::string, hub::Position>& positions) { positions_ = positions; }
+  std::vector<std::string> channels() const;
+
+  // Everything has come to rest: each subscription must have all there is.
+  void check_settled() const;
+  // Who is in the channel as this client knows it; nullopt when it does not follow presence there.
+  std::optional<std::set<std::string>> members(const std::string& channel) const;
+
+ private:
+  struct Reading {
+    std::string epoch;
+    std::uint64_t subscribed_seq = 0;
+    std::optional<std::uint64_t> next;  // nullopt: starts between the two below
+    std::uint64_t low = 0, high = 0;
+    std::optional<std::set<std::string>> members;
+  };
+  Reading& reading(const Json& message, std::string_view type);
+  // Published by this connection without echo: may be left out, and must be from the subscription on.
+  bool own(const Life& life, std::uint64_t seq) const;
+  void reach(const Life& life, Reading& reading, const std::string& channel, std::uint64_t seq,
+             std::string_view what);
+  void check_body(const Life& life, const std::string& channel, const Json& message) const;
+  void advance(Reading& reading, const std::string& channel, std::uint64_t next);
+
+  World* world_;
+  std::string who_;
+  std::uint64_t connection_id_ = 0;
+  std::map<std::string, Reading> readings_;
+  std::map<std::string, hub::Position> positions_;
+};
+
+}  // namespace tidewire::sim
