@@ -24,8 +24,10 @@ class FaultyFile final : public rocksdb::FSWritableFileOwnerWrapper {
     return changed(Change::append, [&] { return FSWritableFileWrapper::Append(data, options, debug); });
   }
   rocksdb::IOStatus Append(const rocksdb::Slice& data, const rocksdb::IOOptions& options,
-                           const rocksdb::DataVerificationInfo& verify, rocksdb::IODebugContext* debug) override {
-    return changed(Change::append, [&] { return FSWritableFileWrapper::Append(data, options, verify, debug); });
+                           const rocksdb::DataVerificationInfo& verify,
+                           rocksdb::IODebugContext* debug) override {
+    return changed(Change::append,
+                   [&] { return FSWritableFileWrapper::Append(data, options, verify, debug); });
   }
   rocksdb::IOStatus Truncate(std::uint64_t size, const rocksdb::IOOptions& options,
                              rocksdb::IODebugContext* debug) override {
@@ -65,7 +67,8 @@ class FaultyFile final : public rocksdb::FSWritableFileOwnerWrapper {
 
 }  // namespace
 
-rocksdb::IOStatus FaultyFileSystem::NewWritableFile(const std::string& path, const rocksdb::FileOptions& options,
+rocksdb::IOStatus FaultyFileSystem::NewWritableFile(const std::string& path,
+                                                    const rocksdb::FileOptions& options,
                                                     std::unique_ptr<rocksdb::FSWritableFile>* file,
                                                     rocksdb::IODebugContext* debug) {
   if (auto judged = judge(Change::name, path); !judged.ok()) return judged;
@@ -93,7 +96,8 @@ rocksdb::IOStatus FaultyFileSystem::ReuseWritableFile(const std::string& path, c
 }
 
 rocksdb::IOStatus FaultyFileSystem::RenameFile(const std::string& from, const std::string& to,
-                                               const rocksdb::IOOptions& options, rocksdb::IODebugContext* debug) {
+                                               const rocksdb::IOOptions& options,
+                                               rocksdb::IODebugContext* debug) {
   if (auto judged = judge(Change::name, from); !judged.ok()) return judged;
   rocksdb::IOStatus made = FileSystemWrapper::RenameFile(from, to, options, debug);
   const std::lock_guard lock(mutex_);

@@ -182,10 +182,9 @@ Result<void> Store::write(rocksdb::WriteBatch& batch, Sync sync) {
   rocksdb::WriteOptions options;
   options.sync = sync == Sync::yes;
   const rocksdb::Status status = db_->Write(options, &batch);
-  if (!status.ok()) health_->fail(status.ToString());
-  // A sync that RocksDB's own threads failed at counts too: nobody knows what else did not arrive.
-  if (failed()) return std::unexpected(failure());
-  return {};
+  if (status.ok()) return {};
+  health_->fail(status.ToString());
+  return std::unexpected(failure());
 }
 
 Error Store::failure() const {

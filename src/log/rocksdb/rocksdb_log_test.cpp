@@ -1,0 +1,362 @@
+// What the durable engine adds to the conformance suite: grouping, opening, bounds, shutdown.
+#include "log/rocksdb/rocksdb_log.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <rocksdb/db.h>
+
+#include <filesystem>
+#include <fstream>
+#include <future>
+#include <thread>
+
+#include "log/rocksdb/store_rig.h"
+
+namespace tidewire::log {
+
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr Handle kOne{.index = 1, .generation = 1};
+constexpr Handle kTwo{.index = 2, .generation = 1};
+
+Handle handle(std::uint32_t index) { return {.index = index, .generation = 1}; }
+
+Append append_one(Handle channel, std::uint64_t seq, std::string_view body = "m") {
+  return {.channel = channel, .number = seq, .entries = {entry(seq, body)}, .keys = {}};
+}
+
+Open open_one(Handle channel, std::string name) {
+  return {.channel = channel, .name = std::move(name), .epoch = "e", .retention = {.messages = 1'000'000}};
+}
+
+std::vector<std::filesystem::path> files_of(const std::string& path, const std::string& ending) {
+  std::vector<std::filesystem::path> found;
+  for (const auto& file : std::filesystem::directory_iterator(path))
+    if (file.path().extension() == ending && file.file_size() > 0) found.push_back(file.path());
+  std::ranges::sort(found);
+  return found;
+}
+
+void flip_byte(const std::filesystem::path& path, std::uint64_t at) {
+  std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+  file.seekg(static_cast<std::streamoff>(at));
+  const char flipped = static_cast<char>(file.get() ^ 0x55);
+  file.seekp(static_cast<std::streamoff>(at));
+  file.put(flipped);
+}
+
+}  // namespace
+
+TEST(RocksdbLog, RefusesAStoreThatAnotherHasOpen) {
+  StoreRig rig;
+  rig.open();
+  const auto second = rig.try_open();
+  ASSERT_FALSE(second);
+  EXPECT_THAT(second.error().message, HasSubstr(rig.options.path));
+  EXPECT_THAT(second.error().message, HasSubstr("locked by another"));
+}
+
+TEST(RocksdbLog, RefusesAPathThatIsNoDirectory) {
+  StoreRig rig;
+  std::ofstream(rig.options.path) << "a file";
+  const auto opened = rig.try_open();
+  ASSERT_FALSE(opened);
+  EXPECT_THAT(opened.error().message, HasSubstr(rig.options.path));
+}
+
+TEST(RocksdbLog, RefusesAStoreOfAnotherVersion) {
+  StoreRig rig;
+  rocksdb::Options options;
+  options.create_if_missing = true;
+  rocksdb::DB* raw = nullptr;
+  ASSERT_TRUE(rocksdb::DB::Open(options, rig.options.path, &raw).ok());
+  ASSERT_TRUE(raw->Put({}, "format", "tidewire-log-99").ok());
+  delete raw;
+  const auto opened = rig.try_open();
+  ASSERT_FALSE(opened);
+  EXPECT_THAT(opened.error().message, HasSubstr("another version"));
+}
+
+TEST(RocksdbLog, RefusesAStoreWhoseManifestIsDamaged) {
+  StoreRig rig;
+  rig.open();
+  rig.log.reset();
+  for (const auto& file : std::filesystem::directory_iterator(rig.options.path))
+    if (file.path().filename().string().starts_with("MANIFEST")) flip_byte(file.path(), file.file_size() / 2);
+  const auto opened = rig.try_open();
+  ASSERT_FALSE(opened);
+  EXPECT_THAT(opened.error().message, HasSubstr("is damaged"));
+  EXPECT_THAT(opened.error().message, HasSubstr(rig.options.path));
+}
+
+TEST(RocksdbLog, RefusesAStoreWhoseWriteAheadLogIsDamaged) {
+  StoreRig rig;
+  rig.open();
+  rig.open_channel(kOne, "t/a");
+  for (std::uint64_t seq = 1; seq <= 50; ++seq) rig.append(kOne, seq, std::string(1000, 'x'));
+  rig.log.reset();
+  const auto logs = files_of(rig.options.path, ".log");
+  ASSERT_FALSE(logs.empty());
+  flip_byte(logs.back(), std::filesystem::file_size(logs.back()) / 2);
+  const auto opened = rig.try_open();
+  ASSERT_FALSE(opened);
+  EXPECT_THAT(opened.error().message, HasSubstr("is damaged"));
+}
+
+TEST(RocksdbLog, CommitsAllThatWaitsInOneGroup) {
+  StoreRig rig;
+  std::promise<void> first_is_out, go_on;
+  std::atomic<int> calls[2] = {0, 0};
+  std::vector<RocksdbLog::Sink> sinks;
+  sinks.push_back([&](std::vector<Outcome>&& more) {
+    if (++calls[0] == 1) {
+      first_is_out.set_value();
+      go_on.get_future().wait();
+    }
+    rig.outcomes[0].add(std::move(more));
+  });
+  sinks.push_back([&](std::vector<Outcome>&& more) {
+    ++calls[1];
+    rig.outcomes[1].add(std::move(more));
+  });
+  auto log = RocksdbLog::open(rig.options, std::move(sinks));
+  ASSERT_TRUE(log);
+  (*log)->submit(0, {open_one(kOne, "t/a")}, 0);
+  first_is_out.get_future().wait();
+  const std::uint64_t groups = (*log)->counts().groups;
+  (*log)->submit(1, {open_one(kOne, "t/b")}, 0);
+  for (std::uint64_t seq = 1; seq <= 100; ++seq) {
+    (*log)->submit(0, {append_one(kOne, seq)}, 0);
+    (*log)->submit(1, {append_one(kOne, seq)}, 0);
+  }
+  go_on.set_value();
+  EXPECT_EQ(rig.outcomes[0].take(101).size(), 101u);
+  EXPECT_EQ(rig.outcomes[1].take(101).size(), 101u);
+  EXPECT_EQ((*log)->counts().groups, groups + 1);
+  EXPECT_EQ((*log)->counts().entries, 200u);
+  EXPECT_EQ(calls[0], 2);
+  EXPECT_EQ(calls[1], 1);
+}
+
+TEST(RocksdbLog, CarriesOutWhatWaitsBeforeItCloses) {
+  StoreRig rig;
+  rig.open();
+  rig.open_channel(kOne, "t/a");
+  for (std::uint64_t seq = 1; seq <= 100; ++seq) rig.log->submit(0, {append_one(kOne, seq)}, 0);
+  rig.log.reset();
+  EXPECT_EQ(rig.outcomes[0].take(100).size(), 100u);
+  rig.open();
+  EXPECT_EQ(rig.open_channel(kOne, "t/a").last_seq, 100u);
+}
+
+TEST(RocksdbLog, RefusesAppendsInTheirTurnWhenTooMuchWaits) {
+  StoreRig rig;
+  rig.options.waiting_bytes_max = 10'000;
+  rig.open();
+  rig.open_channel(kOne, "t/a");
+  std::vector<Operation> operations;
+  for (std::uint64_t seq = 1; seq <= 20; ++seq)
+    operations.push_back(append_one(kOne, seq, std::string(1000, 'x')));
+  const std::vector<Outcome> outcomes = rig.run(std::move(operations));
+  std::size_t committed = 0;
+  while (std::holds_alternative<Committed>(outcomes[committed])) ++committed;
+  EXPECT_GT(committed, 5u);
+  EXPECT_LT(committed, 11u);
+  for (std::size_t i = committed; i < outcomes.size(); ++i) {
+    ASSERT_TRUE(std::holds_alternative<Failed>(outcomes[i]));
+    EXPECT_EQ(std::get<Failed>(outcomes[i]).number, i + 1);
+  }
+  Outcome outcome = rig.append(kOne, committed + 1);
+  EXPECT_EQ(as<Committed>(outcome).last_seq, committed + 1);
+}
+
+TEST(RocksdbLog, OperationsOnAChannelThatIsNotOpenFail) {
+  StoreRig rig;
+  rig.open();
+  Outcome outcome = rig.append(kOne, 1);
+  EXPECT_EQ(as<Failed>(outcome).what, Failed::What::append);
+  outcome = rig.read(kOne, 0);
+  EXPECT_EQ(as<Failed>(outcome).what, Failed::What::read);
+}
+
+TEST(RocksdbLog, TheSweepDropsWhatIsTooOldInChannelsThatNobodyOpens) {
+  StoreRig rig;
+  rig.open();
+  for (std::uint32_t i = 1; i <= 300; ++i) {
+    rig.run({Open{.channel = handle(i),
+                  .name = "t/" + std::to_string(i),
+                  .epoch = "e",
+                  .retention = {.messages = 1000, .ttl_ms = 100}},
+             append_one(handle(i), 1), append_one(handle(i), 2), Close{.channel = handle(i)}});
+  }
+  for (int slice = 0; slice < 4; ++slice) {
+    rig.log->sweep(1000);
+    rig.read(handle(999), 0);  // sweeps that wait together are one
+  }
+  rig.log.reset();
+  rig.open();
+  // With no time limit any more, what is gone is gone by the sweep.
+  for (std::uint32_t i = 1; i <= 300; ++i) {
+    const Opened opened = rig.open_channel(handle(i), "t/" + std::to_string(i));
+    EXPECT_EQ(opened.first_seq, 3u);
+    EXPECT_EQ(opened.last_seq, 2u);
+  }
+}
+
+TEST(RocksdbLog, ShardsSubmitFromTheirOwnThreads) {
+  StoreRig rig;
+  rig.open();
+  constexpr std::uint32_t kChannels = 8;
+  constexpr std::uint64_t kEntries = 200;
+  std::vector<std::thread> shards;
+  for (std::uint16_t shard = 0; shard < kTestShards; ++shard) {
+    shards.emplace_back([&rig, shard] {
+      std::vector<Operation> operations;
+      for (std::uint32_t i = 0; i < kChannels; ++i)
+        operations.push_back(open_one(handle(i), std::to_string(shard) + "/" + std::to_string(i)));
+      for (std::uint64_t seq = 1; seq <= kEntries; ++seq) {
+        for (std::uint32_t i = 0; i < kChannels; ++i)
+          operations.push_back(append_one(handle(i), seq, std::to_string(shard * 1000 + i)));
+        rig.log->submit(shard, std::exchange(operations, {}), 0);
+        rig.log->sweep(0);
+        (void)rig.log->health();
+        (void)rig.log->counts();
+      }
+    });
+  }
+  std::thread other([&rig] {
+    for (int i = 0; i < 50; ++i) {
+      rig.log->save_revocation({"t", "u" + std::to_string(i), i},
+                               [](const Result<void>& saved) { EXPECT_TRUE(saved); });
+      (void)rig.log->revocations();
+    }
+  });
+  for (std::thread& thread : shards) thread.join();
+  other.join();
+  for (std::uint16_t shard = 0; shard < kTestShards; ++shard) {
+    std::vector<std::uint64_t> last(kChannels);
+    for (Outcome& outcome : rig.outcomes[shard].take(kChannels * (kEntries + 1))) {
+      const auto* committed = std::get_if<Committed>(&outcome);
+      if (!committed) continue;
+      EXPECT_EQ(committed->last_seq, ++last[committed->channel.index]);
+    }
+    EXPECT_THAT(last, ::testing::Each(kEntries));
+    for (std::uint32_t i = 0; i < kChannels; ++i) {
+      std::vector<Outcome> outcomes = rig.run(
+          {Read{.channel = handle(i), .number = 1, .after = 0, .messages_max = 1000, .bytes_max = 1u << 20}},
+          0, shard);
+      const auto& done = as<ReadDone>(outcomes[0]);
+      ASSERT_EQ(done.entries.size(), kEntries);
+      for (const Entry& each : done.entries) EXPECT_EQ(each.body.view(), std::to_string(shard * 1000 + i));
+    }
+  }
+}
+
+// ---- damage (protocol §6, store trouble) ----
+
+namespace {
+
+// Fills channels whose entries end up in a table file, and spoils the block that holds one entry of the
+// first. The one in the middle keeps the last from sharing a block with it.
+class DamagedStore : public ::testing::Test {
+ protected:
+  static constexpr std::uint64_t kEntries = 600;
+
+  static std::string body(std::uint64_t seq) {
+    std::string text;
+    std::uint64_t state = seq * 0x9e3779b97f4a7c15u + 1;
+    while (text.size() < 400) {
+      state = state * 6364136223846793005u + 1442695040888963407u;
+      text += static_cast<char>(state >> 56);
+    }
+    return text;
+  }
+  void damage(std::uint64_t seq) {
+    rig_.open();
+    for (const auto& [channel, name] :
+         {std::pair{kOne, "t/a"}, std::pair{handle(3), "t/middle"}, std::pair{kTwo, "t/b"}}) {
+      rig_.open_channel(channel, name);
+      std::vector<Operation> operations;
+      for (std::uint64_t each = 1; each <= kEntries; ++each)
+        operations.push_back(
+            append_one(channel, each, body(each + (channel == kOne ? 0 : 10'000 * channel.index))));
+      rig_.run(std::move(operations));
+    }
+    rig_.open();  // what was in the write-ahead log goes to a table
+    rig_.log.reset();
+    const std::string marker = body(seq).substr(100, 50);
+    bool found = false;
+    for (const auto& path : files_of(rig_.options.path, ".sst")) {
+      std::ifstream file(path, std::ios::binary);
+      const std::string bytes(std::istreambuf_iterator<char>(file), {});
+      const std::size_t at = bytes.find(marker);
+      if (at == std::string::npos) continue;
+      flip_byte(path, at);
+      found = true;
+    }
+    ASSERT_TRUE(found);
+    rig_.open();
+  }
+  void expect_mended(std::uint64_t seq) {
+    const Opened opened = rig_.open_channel(kOne, "t/a", "e2");
+    EXPECT_EQ(opened.epoch, "e2");
+    EXPECT_EQ(opened.first_seq, 1u);
+    EXPECT_LT(opened.last_seq, seq);
+    EXPECT_GT(opened.last_seq, seq - 100);  // up to the block that is damaged
+    Outcome outcome = rig_.append(kOne, opened.last_seq + 1, "new");
+    EXPECT_EQ(as<Committed>(outcome).last_seq, opened.last_seq + 1);
+    for (int round = 0; round < 2; ++round) {
+      outcome = rig_.read(kOne, 0);
+      const auto& entries = as<ReadDone>(outcome).entries;
+      ASSERT_EQ(entries.size(), opened.last_seq + 1);
+      for (std::uint64_t each = 1; each <= opened.last_seq; ++each)
+        ASSERT_EQ(entries[each - 1].body.view(), body(each));
+      rig_.open();
+      EXPECT_EQ(rig_.open_channel(kOne, "t/a", "e3").epoch, "e2");
+    }
+  }
+  void expect_other_untouched() {
+    EXPECT_EQ(rig_.open_channel(kTwo, "t/b", "e2").epoch, "e1");
+    Outcome outcome = rig_.read(kTwo, 0);
+    EXPECT_EQ(as<ReadDone>(outcome).entries.size(), kEntries);
+    outcome = rig_.append(kTwo, kEntries + 1);
+    EXPECT_TRUE(std::holds_alternative<Committed>(outcome));
+  }
+
+  StoreRig rig_;
+};
+
+}  // namespace
+
+TEST_F(DamagedStore, AChannelWithADamagedTailGetsANewEpochBehindWhatStandsBeforeIt) {
+  damage(kEntries - 1);
+  expect_other_untouched();
+  expect_mended(kEntries - 1);
+}
+
+TEST_F(DamagedStore, AChannelThatAReadFindsDamagedIsMendedWhenItIsOpenedAgain) {
+  damage(300);
+  EXPECT_EQ(rig_.open_channel(kOne, "t/a", "e2").epoch, "e1");
+  Outcome outcome = rig_.read(kOne, 0);
+  EXPECT_EQ(as<Failed>(outcome).what, Failed::What::read);
+  EXPECT_EQ(rig_.log->health().damaged_channels, 1u);
+  EXPECT_THAT(rig_.log->health().damage, HasSubstr("t/a"));
+  EXPECT_TRUE(rig_.log->health().writable);
+  rig_.run({Close{.channel = kOne}});
+  expect_other_untouched();
+  expect_mended(300);
+}
+
+TEST_F(DamagedStore, AChannelWhoseFirstEntryIsDamagedStartsAnew) {
+  damage(1);
+  const Opened opened = rig_.open_channel(kOne, "t/a", "e2");
+  EXPECT_EQ(opened.epoch, "e2");
+  EXPECT_EQ(opened.last_seq, 0u);
+  Outcome outcome = rig_.append(kOne, 1);
+  EXPECT_TRUE(std::holds_alternative<Committed>(outcome));
+  expect_other_untouched();
+}
+
+}  // namespace tidewire::log
