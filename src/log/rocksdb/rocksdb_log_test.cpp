@@ -359,4 +359,27 @@ TEST_F(DamagedStore, AChannelWhoseFirstEntryIsDamagedStartsAnew) {
   expect_other_untouched();
 }
 
+TEST_F(DamagedStore, ACompactionThatMeetsTheDamageDoesNotStopTheOthers) {
+  rig_.options.write_buffer_bytes = 256u << 10;
+  damage(300);
+  rig_.open_channel(kOne, "t/a");
+  rig_.open_channel(kTwo, "t/b");
+  // Both at the ends of the key range, so that every table overlaps the damaged one.
+  std::uint64_t one = kEntries, two = kEntries;
+  for (int round = 0; round < 400 && rig_.log->health().damage.empty(); ++round) {
+    std::vector<Operation> operations;
+    for (int count = 0; count < 10; ++count) {
+      operations.push_back(append_one(kOne, ++one, body(7)));
+      operations.push_back(append_one(kTwo, ++two, body(7)));
+    }
+    rig_.run(std::move(operations));
+  }
+  EXPECT_NE(rig_.log->health().damage, "");
+  EXPECT_TRUE(rig_.log->health().writable);
+  for (int count = 0; count < 500; ++count) {
+    Outcome outcome = rig_.append(kTwo, ++two, body(7));
+    ASSERT_TRUE(std::holds_alternative<Committed>(outcome));
+  }
+}
+
 }  // namespace tidewire::log
