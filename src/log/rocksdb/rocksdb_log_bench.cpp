@@ -126,17 +126,18 @@ void open_million_channels(benchmark::State& state) {
     const auto log = open_log(directory, box);
     const SharedBytes body(std::string(100, 'x'));
     for (std::uint32_t first = 0; first < kChannels; first += kSlice) {
-      std::vector<Operation> operations;
+      std::vector<Operation> operations, closing;
       for (std::uint32_t i = first; i < first + kSlice; ++i) {
         operations.push_back(open_channel(i));
         operations.push_back(Append{.channel = {.index = i, .generation = 1},
                                     .number = 0,
                                     .entries = {{.seq = 1, .timestamp_ms = 1, .body = body}},
                                     .keys = {}});
-        operations.push_back(Close{.channel = {.index = i, .generation = 1}});
+        closing.push_back(Close{.channel = {.index = i, .generation = 1}});
       }
       log->submit(0, std::move(operations), 1);
       for (std::size_t answers = 0; answers < 2 * kSlice;) answers += box.take().size();
+      log->submit(0, std::move(closing), 1);
     }
   }
   for (auto _ : state) {
