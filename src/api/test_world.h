@@ -72,7 +72,9 @@ class World {
         queue_.push_back({to, {self, std::move(message)}});
       };
       shards_[self].home =
-          std::make_unique<hub::Home>(hub::HomeOptions{.hash_seed = kSeed}, namespaces, self, post);
+          std::make_unique<hub::Home>(hub::HomeOptions{.hash_seed = kSeed}, namespaces, self, post, [](log::Operation&&) {
+            TIDEWIRE_CHECK(false);  // the world's namespaces are in memory
+          });
       shards_[self].sessions = std::make_unique<hub::Sessions>(
           hub::SessionOptions{
               .self = self, .shards = kShards, .hash_seed = kSeed, .anonymous_capabilities = {}},
