@@ -215,10 +215,8 @@ class Process {
       if (signal == SIGHUP) {
         reload();
       } else if (signal == SIGTERM || signal == SIGINT) {
-        if (draining) {
-          telemetry::stop_log();
-          std::_Exit(0);
-        }
+        // The log is not stopped here: shards may be writing to it.
+        if (draining) std::_Exit(0);
         draining = true;
         const std::int64_t within_ms = std::min(settings_.server.drain_timeout_ms, kDrainMostMs);
         log::info("draining", {{"within_ms", within_ms}});

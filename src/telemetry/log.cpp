@@ -21,8 +21,9 @@ constexpr std::array<std::string_view, 5> kLevels = {"trace", "debug", "info", "
 std::string_view name_of(LogLevel level) { return kLevels[static_cast<std::size_t>(level)]; }
 
 struct Running {
-  std::shared_ptr<spdlog::details::thread_pool> pool;
   std::shared_ptr<spdlog::async_logger> logger;
+  // Ends before the logger does: it waits for its thread, which writes through the logger's sink.
+  std::shared_ptr<spdlog::details::thread_pool> pool;
   LogFormat format = LogFormat::text;
 };
 // Set and cleared while no other thread logs.
