@@ -108,6 +108,20 @@ TEST(DurableFlow, KeepsEpochSeqAndKeysWhileNobodyUsesIt) {
   EXPECT_THAT(second[0], HasSubstr("\"seq\":2"));
 }
 
+TEST(DurableFlow, GivesTheLastMessagesAlsoWhereTheCacheIsTooSmallForThem) {
+  TestShards shards;
+  const auto a = shards.open();
+  const std::string large =
+      R"({"type":"publish","channel":"log:1","data":")" + std::string(50'000, 'x') + "\"}";
+  for (int i = 0; i < 12; ++i) shards.ask(a, large);
+  std::size_t messages = 0;
+  shards.say(a, R"({"type":"subscribe","channel":"log:1","history":10})");
+  shards.run();
+  for (int i = 0; i < 5; ++i) shards.drained(a);
+  for (const std::string& text : shards.take(a)) messages += text.starts_with(R"({"type":"message")");
+  EXPECT_EQ(messages, 10u);
+}
+
 TEST(DurableFlow, RefusesEverythingWhereTheLogCanNotBeOpened) {
   TestShards shards;
   const auto a = shards.open();

@@ -51,7 +51,7 @@ bool History::read(std::uint64_t& next, std::int64_t now_ms, std::size_t message
   return next > last_seq();
 }
 
-std::uint64_t History::start_of_last(std::uint64_t count, std::int64_t now_ms) const {
+std::uint64_t History::start_of_last(std::uint64_t& count, std::int64_t now_ms) const {
   std::uint64_t start = last_seq() + 1;
   for (std::size_t i = entries_.size(); i > 0 && count > 0; --i) {
     if (entries_[i - 1].expired(now_ms)) continue;

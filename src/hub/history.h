@@ -44,8 +44,9 @@ class History {
   bool read(std::uint64_t& next, std::int64_t now_ms, std::size_t messages_max, std::size_t bytes_max,
             std::vector<CatchUpItem>& out) const;
 
-  // The seq at which the newest `count` messages that are there begin; last_seq() + 1 for none.
-  std::uint64_t start_of_last(std::uint64_t count, std::int64_t now_ms) const;
+  // The seq at which the newest `count` messages that are there begin; last_seq() + 1 for none. `count`
+  // becomes the number of those that are not here.
+  std::uint64_t start_of_last(std::uint64_t& count, std::int64_t now_ms) const;
 
   // Up to `limit` messages with after < seq < before, ascending: the oldest of them, or the newest
   // where `newest` is true.

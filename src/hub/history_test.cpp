@@ -126,10 +126,15 @@ TEST(History, ReadsHolesInARowAsOneGap) {
 TEST(History, FindsWhereItsLastMessagesBegin) {
   History history;
   for (std::uint64_t seq = 1; seq <= 6; ++seq) history.append(entry(seq, 0, seq == 5 ? 10 : 0), kTen);
-  EXPECT_EQ(history.start_of_last(0, 0), 7u);
-  EXPECT_EQ(history.start_of_last(2, 0), 5u);
-  EXPECT_EQ(history.start_of_last(2, 10), 4u) << "what is gone does not count";
-  EXPECT_EQ(history.start_of_last(100, 0), 1u);
+  const auto start = [&](std::uint64_t count, std::int64_t now_ms, std::uint64_t missing) {
+    const std::uint64_t seq = history.start_of_last(count, now_ms);
+    EXPECT_EQ(count, missing);
+    return seq;
+  };
+  EXPECT_EQ(start(0, 0, 0), 7u);
+  EXPECT_EQ(start(2, 0, 0), 5u);
+  EXPECT_EQ(start(2, 10, 0), 4u) << "what is gone does not count";
+  EXPECT_EQ(start(100, 10, 95), 1u);
 }
 
 TEST(History, PagesFromEitherEnd) {

@@ -74,10 +74,11 @@ void Home::start_position(const SubscribeCommand& command, const Channel& channe
     state.next_seq = *state.recovered ? since.seq + 1 : retained;
   } else if (command.history && *command.history > 0) {
     // What the cache does not reach is counted by seq; only entries with a time to live make that less.
-    const bool in_cache = *command.history < Channel::kCacheMessages || !channel.durable;
-    const std::uint64_t reach = channel.seq + 1 - std::min(channel.seq, *command.history);
-    state.next_seq = in_cache && !history.empty() ? history.start_of_last(*command.history, now.unix_ms)
-                                                  : std::max(retained, reach);
+    std::uint64_t missing = *command.history;
+    const std::uint64_t start = history.start_of_last(missing, now.unix_ms);
+    const bool reached = !history.empty() && (missing == 0 || history.first_seq() <= retained);
+    const std::uint64_t by_seq = channel.seq + 1 - std::min(channel.seq, *command.history);
+    state.next_seq = reached ? start : std::max(retained, by_seq);
   }
   if (state.next_seq > channel.seq || !history.holds(state.next_seq)) return;
 

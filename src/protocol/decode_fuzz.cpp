@@ -49,14 +49,16 @@ void compare(std::string_view text, bool taken) {
   } catch (const Json::out_of_range&) {
     // A number beyond a double may stand in payload, and the other parser refuses it.
   } catch (const Json::parse_error& error) {
-    // So may a lone surrogate; and it skips a byte order mark, which we do not.
+    // So may a lone surrogate.
     if (std::string_view(error.what()).find("surrogate") == std::string_view::npos) TIDEWIRE_CHECK(!taken);
   }
 }
 
 void check(std::string_view text) {
   const auto scanned = scan_json(text, kDepth);
-  if (!text.starts_with("\xef\xbb\xbf")) compare(text, scanned.has_value());
+  // The other parser skips a byte order mark, and takes a zero byte for the end.
+  if (!text.starts_with("\xef\xbb\xbf") && text.find('\0') == std::string_view::npos)
+    compare(text, scanned.has_value());
 
   const auto request = decode(text, kDepth);
   TIDEWIRE_CHECK(scanned || (!request && request.error().error.code == ErrorCode::invalid_json));

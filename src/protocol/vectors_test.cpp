@@ -20,7 +20,8 @@ TEST(Vectors, RequestsAreTakenOrRefusedAsTheySay) {
   for (const auto& vector : vectors("protocol_requests")) {
     const std::string text = vector.at("text");
     const auto request = decode(text, 64);
-    const nlohmann::json code = request ? nlohmann::json() : nlohmann::json(name_of(request.error().error.code));
+    const nlohmann::json code =
+        request ? nlohmann::json() : nlohmann::json(name_of(request.error().error.code));
     EXPECT_EQ(code, vector.at("code")) << text;
     EXPECT_EQ(request ? request->id : request.error().id, vector.value("id", "")) << text;
   }

@@ -162,7 +162,7 @@ SubscribeAsked Client::wish() {
   } else if (dice < 75) {
     asked.since = hub::Position{.epoch = "nowhere", .seq = world_.below(10)};
   } else if (dice < 85) {
-    asked.history = world_.below(30);
+    asked.history = world_.below(world_.chance(80) ? 30 : 1500);
   }
   if (asked.channel.starts_with("room:") && (watcher_ || world_.chance(20))) asked.presence = true;
   return asked;
@@ -204,7 +204,12 @@ void Client::publish() {
     body["key"] = fmt::format("k{}", world_.below(12));
   if (world_.chance(15)) body["ttl_ms"] = 1 + world_.up_to(3000);
   // Bursts are what fills outboxes.
-  const std::uint64_t times = world_.chance(10) ? 1 + world_.below(20) : 1;
+  std::uint64_t times = world_.chance(10) ? 1 + world_.below(20) : 1;
+  const std::string channel = body["channel"];
+  if ((channel == "vast:1" || channel == "deep:1") && world_.chance(20)) {
+    times = world_.below(200);
+    body["data"]["fill"] = std::string(world_.below(3000), 'y');
+  }
   for (std::uint64_t i = 0; i < times; ++i) {
     if (i > 0) body["data"]["n"] = world_.next_number();
     request(body);
@@ -268,15 +273,16 @@ void Client::receive(std::uint64_t link, const std::string& text, std::int64_t s
   }
   if (type == "message") return view_.on_message(message, text);
   if (type == "gap") return view_.on_gap(message, sent_us);
-  if (type == "presence_event") {
+  const auto asks_presence = [&] {
     const auto asks = [&](const Owed& owed) {
       return owed.subscribe.presence && owed.channel == message.at("channel");
     };
-    return view_.on_presence_event(message, std::ranges::any_of(owed_, asks));
-  }
+    return std::ranges::any_of(owed_, asks);
+  };
+  if (type == "presence_event") return view_.on_presence_event(message, asks_presence());
   if (message.contains("id") || (type == "error" && !message.contains("request")))
     return on_reply(message, sent_us);
-  if (type == "presence") return view_.on_members(message);
+  if (type == "presence") return view_.on_members(message, asks_presence());
   if (type == "unsubscribed" && message.contains("code")) return view_.on_unsubscribed(message.at("channel"));
   static const std::set<std::string> kNotices{"auth_expiring", "auth_error"};
   require(kNotices.contains(type), "{} did not expect {}", name_, text);

@@ -187,11 +187,10 @@ void ClientView::on_presence_event(const Json& message, bool asked) {
     reading.members->insert(user);
 }
 
-void ClientView::on_members(const Json& message) {
+void ClientView::on_members(const Json& message, bool asked) {
   Reading& reading = this->reading(message, "presence");
-  require(reading.members.has_value(), "{} did not ask for presence of {}", who_,
-          message.at("channel").dump());
-  reading.members = users_of(message.at("members"));
+  require(reading.members || asked, "{} did not ask for presence of {}", who_, message.at("channel").dump());
+  if (reading.members) reading.members = users_of(message.at("members"));
 }
 
 void ClientView::on_history(const Json& message, const Json& asked, std::int64_t asked_us,

@@ -39,7 +39,7 @@ class ClientView {
   void on_gap(const Json& message, std::int64_t sent_us);
   // `asked`: a request for them is under way.
   void on_presence_event(const Json& message, bool asked);
-  void on_members(const Json& message);  // a list that nobody asked for
+  void on_members(const Json& message, bool asked);  // a list that nobody asked for
   void on_history(const Json& message, const Json& asked, std::int64_t asked_us, std::int64_t sent_us) const;
 
   bool subscribed(const std::string& channel) const { return readings_.contains(channel); }

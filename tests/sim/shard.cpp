@@ -332,6 +332,7 @@ bool Shard::push(Handle handle, protocol::DeliveryBatch& batch, std::size_t firs
     (copied ? connection->begun : kept).push_back({lane.channel, std::string(batch.json(i))});
   }
   connection->batch_max = std::max(connection->batch_max, bytes);
+  connection->frames_max = std::max(connection->frames_max, last - first);
   connection->queued_bytes += bytes;
   touch(*connection, handle);
   return true;
@@ -387,9 +388,15 @@ void Shard::deadline_changed(Handle handle) {
 // ---- the socket ----
 
 void Shard::write(Connection& connection, Handle handle) {
-  const auto bound = world_.plan.budget_bytes * 2 + connection.batch_max + 256 * 1024;
-  require(connection.queued_bytes <= bound, "{} bytes wait for one connection, whose budget is {}",
-          connection.queued_bytes, world_.plan.budget_bytes);
+  require(connection.replies.size() + connection.begun.size() <=
+              hub::Sessions::kPendingRepliesMax + 500 + connection.frames_max,
+          "{} replies wait for one connection", connection.replies.size());
+  std::size_t deliveries = 0;
+  for (const auto& lane : connection.lanes)
+    for (const Connection::Frame& frame : lane) deliveries += frame.text.size();
+  require(deliveries <= world_.plan.budget_bytes + connection.batch_max,
+          "{} bytes of deliveries wait for one connection, whose budget is {}", deliveries,
+          world_.plan.budget_bytes);
   const auto move = [&](std::deque<Connection::Frame>& frames) {
     while (!frames.empty() && connection.window_bytes > 0) {
       Connection::Frame frame = std::move(frames.front());

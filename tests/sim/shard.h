@@ -37,9 +37,9 @@ struct Connection {
   std::deque<Frame> replies;
   std::array<std::deque<Frame>, hub::kLanes> lanes;
   std::size_t queued_bytes = 0;
-  std::size_t delivery_bytes = 0;  // of them in begun and lanes
-  std::int64_t window_bytes = 0;   // what the socket takes at once
-  std::size_t batch_max = 0;       // the largest batch that was taken
+  std::int64_t window_bytes = 0;  // what the socket takes at once
+  std::size_t batch_max = 0;      // bytes of the largest batch that was taken
+  std::size_t frames_max = 0;     // and the most messages
   bool stalled = false;
   bool touched = false;
   bool notify_drained = false;

@@ -25,6 +25,9 @@ std::vector<hub::Namespace> all_namespaces() {
   add("none").history_messages = 0;
   add("high").priority = hub::Priority::critical;
   add("log").durability = hub::Durability::disk;
+  add("vast").history_messages = 2000;
+  add("deep").history_messages = 5000;
+  list.back().durability = hub::Durability::disk;
   hub::Namespace& open = add("open");
   open.subscribe = open.publish = anyone;
   open.presence = true;
@@ -46,6 +49,7 @@ Plan draw(Random& random) {
   plan.log_failures = random.below(3) == 0 ? 30 : 0;
   plan.slow_clients = static_cast<int>(up_to(60));
   plan.rate_limits = random.below(8) == 0;
+  plan.deep = random.below(6) == 0;
   plan.long_silence = random.below(4) == 0;
   plan.tokens_live_ms = random.below(2) == 0 ? 3'600'000 : 3'000 + static_cast<std::int64_t>(up_to(20'000));
   return plan;
@@ -77,6 +81,7 @@ std::string World::random_channel() {
   static constexpr const char* kNames[] = {"room:1", "room:2", "tiny:1",   "none:1", "high:1", "log:1",
                                            "log:2",  "open:1", "server:1", "room:1", "log:1",  "tiny:1"};
   if (chance(3)) return chance(50) ? "nowhere:1" : "$all";
+  if (plan.deep && chance(40)) return chance(50) ? "vast:1" : "deep:1";
   return kNames[below(std::size(kNames))];
 }
 

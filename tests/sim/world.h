@@ -30,6 +30,7 @@ struct Plan {
   int log_failures = 0;         // of a thousand operations
   int slow_clients = 0;         // of a hundred
   bool rate_limits = false;
+  bool deep = false;          // channels with more than a reply carries, and more than the log's cache
   bool long_silence = false;  // in the middle nobody does anything for a quarter of an hour
   std::int64_t tokens_live_ms = 0;
 };
