@@ -17,7 +17,11 @@ struct Arguments {
 };
 
 int run(const Arguments& arguments) {
-  server::ServeRequest request{.input = {.file = {}, .text = {}, .environment = config::read_environment(), .flags = {}, .dev = arguments.dev},
+  server::ServeRequest request{.input = {.file = {},
+                                         .text = {},
+                                         .environment = config::read_environment(),
+                                         .flags = {},
+                                         .dev = arguments.dev},
                                .echo = arguments.echo};
   if (!arguments.config.empty()) request.input.file = arguments.config;
   const auto flag = [&](const char* name, const char* key, const std::string& value) {
@@ -38,7 +42,8 @@ void add_serve_command(CLI::App& app, int& exit_code) {
   serve->add_option("--config", arguments->config, "A TOML file with settings");
   serve->add_option("--listen", arguments->listen, "ADDRESS:PORT to listen on; port 0 picks a free one");
   serve->add_option("--data", arguments->data, "The directory that holds the data");
-  serve->add_flag("--dev", arguments->dev, "Development: anonymous connections, wide limits, demo; loopback only");
+  serve->add_flag("--dev", arguments->dev,
+                  "Development: anonymous connections, wide limits, demo; loopback only");
   serve->add_flag("--echo", arguments->echo, "Serve /echo, a bare WebSocket echo for conformance suites");
   serve->add_option("--log-level", arguments->log_level, "trace, debug, info, warn or error");
   serve->add_option("--log-format", arguments->log_format, "text or json");

@@ -71,8 +71,8 @@ class World {
       const auto post = [this, self](hub::ShardId to, hub::Message&& message) {
         queue_.push_back({to, {self, std::move(message)}});
       };
-      shards_[self].home =
-          std::make_unique<hub::Home>(hub::HomeOptions{.hash_seed = kSeed}, namespaces, self, post, [](log::Operation&&) {
+      shards_[self].home = std::make_unique<hub::Home>(
+          hub::HomeOptions{.hash_seed = kSeed}, namespaces, self, post, [](log::Operation&&) {
             TIDEWIRE_CHECK(false);  // the world's namespaces are in memory
           });
       shards_[self].sessions = std::make_unique<hub::Sessions>(

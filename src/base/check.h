@@ -5,10 +5,10 @@
 #include <cstdio>
 #include <cstdlib>
 
-#define TIDEWIRE_CHECK(condition)                                                                    \
-  do {                                                                                               \
-    if (!(condition)) [[unlikely]] {                                                                 \
-      std::fprintf(stderr, "invariant broken at %s:%d: %s\n", __FILE__, __LINE__, #condition);       \
-      std::abort();                                                                                  \
-    }                                                                                                \
+#define TIDEWIRE_CHECK(condition)                                                              \
+  do {                                                                                         \
+    if (!(condition)) [[unlikely]] {                                                           \
+      std::fprintf(stderr, "invariant broken at %s:%d: %s\n", __FILE__, __LINE__, #condition); \
+      std::abort();                                                                            \
+    }                                                                                          \
   } while (false)

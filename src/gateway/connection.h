@@ -78,12 +78,12 @@ class Connection final : public net::Watcher, public net::LoopTimer {
   IpAddress address;
 
   // Mono milliseconds; 0: does not apply.
-  std::int64_t last_life_ms;       // of the peer: bytes came, or were taken
-  std::int64_t taken_ms = 0;       // while the socket is full: when it last took bytes
+  std::int64_t last_life_ms;  // of the peer: bytes came, or were taken
+  std::int64_t taken_ms = 0;  // while the socket is full: when it last took bytes
   std::int64_t ping_due_ms = 0;
-  std::int64_t begun_ms = 0;       // of the unfinished message or request
-  std::int64_t resume_ms = 0;      // read again, when paced
-  std::int64_t close_by_ms = 0;    // cut off then
+  std::int64_t begun_ms = 0;     // of the unfinished message or request
+  std::int64_t resume_ms = 0;    // read again, when paced
+  std::int64_t close_by_ms = 0;  // cut off then
   std::int64_t round_trip_us = -1;
 };
 

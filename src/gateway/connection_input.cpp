@@ -83,7 +83,8 @@ Gateway::Progress Gateway::take_http(Connection& connection, std::span<char>& ch
   using Type = wire::HttpReader::Event::Type;
   const auto event = stage.reader.next(chunk);
   switch (event.type) {
-    case Type::need_more: return Progress::stop;
+    case Type::need_more:
+      return Progress::stop;
     case Type::expect_continue:
       outbox_of(connection).add_reply("HTTP/1.1 100 Continue\r\n\r\n", {});
       return Progress::go_on;
@@ -91,7 +92,8 @@ Gateway::Progress Gateway::take_http(Connection& connection, std::span<char>& ch
       outbox_of(connection).add_reply(wire::write_problem_response(event.problem, wire::KeepAlive::no), {});
       finish_close(connection);
       return Progress::stop;
-    case Type::request: break;
+    case Type::request:
+      break;
   }
   connection.begun_ms = 0;
   const wire::HttpRequest& request = stage.reader.request();
@@ -110,9 +112,12 @@ Gateway::Progress Gateway::take_http(Connection& connection, std::span<char>& ch
 
 wire::Inflater* Gateway::inflater_of(Connection& connection) {
   switch (connection.deflate) {
-    case Connection::Deflate::none: return nullptr;
-    case Connection::Deflate::shared: return &shared_inflater_;
-    case Connection::Deflate::dedicated: return &connection.dedicated->inflater;
+    case Connection::Deflate::none:
+      return nullptr;
+    case Connection::Deflate::shared:
+      return &shared_inflater_;
+    case Connection::Deflate::dedicated:
+      return &connection.dedicated->inflater;
   }
   return nullptr;
 }
@@ -146,11 +151,14 @@ Gateway::Progress Gateway::on_message(Connection& connection, const wire::Messag
   using Type = wire::MessageReader::Event::Type;
   const Handle handle = connection.handle;
   switch (event.type) {
-    case Type::need_more: return Progress::stop;
-    case Type::fragment: break;
+    case Type::need_more:
+      return Progress::stop;
+    case Type::fragment:
+      break;
     case Type::message:
       if (event.opcode == wire::Opcode::binary) {
-        sessions_->on_malformed(handle, ErrorCode::invalid_message, "messages are text, not binary", loop_.now());
+        sessions_->on_malformed(handle, ErrorCode::invalid_message, "messages are text, not binary",
+                                loop_.now());
       } else if (sessions_->on_text(handle, event.payload_text(), loop_.now()) ==
                  hub::Sessions::Taken::wait_for_keys) {
         // It is handed in again when the keys have come; what follows waits behind it.
@@ -163,9 +171,12 @@ Gateway::Progress Gateway::on_message(Connection& connection, const wire::Messag
       break;
     case Type::too_large:
       sessions_->on_malformed(handle, ErrorCode::too_large,
-                              fmt::format("a message may have {} bytes", options_.message_bytes), loop_.now());
+                              fmt::format("a message may have {} bytes", options_.message_bytes),
+                              loop_.now());
       break;
-    case Type::ping: send_frame(connection, wire::Opcode::pong, event.payload_text()); break;
+    case Type::ping:
+      send_frame(connection, wire::Opcode::pong, event.payload_text());
+      break;
     case Type::pong:
       if (event.payload.size() == sizeof(std::int64_t)) {
         std::int64_t sent_us;
@@ -179,11 +190,13 @@ Gateway::Progress Gateway::on_message(Connection& connection, const wire::Messag
       send_frame(connection, wire::Opcode::close, wire::encode_close(event.code));
       finish_close(connection);
       return Progress::stop;
-    case Type::failed: fail_connection(connection, event.code, event.text); return Progress::stop;
+    case Type::failed:
+      fail_connection(connection, event.code, event.text);
+      return Progress::stop;
   }
   if (connection.state != Connection::State::websocket) return Progress::stop;
-  const std::int64_t pause_ms = connection.pacer.take(
-      tenants_[sessions_->session(handle)->tenant].limits.guard, 1, now_ms());
+  const std::int64_t pause_ms =
+      connection.pacer.take(tenants_[sessions_->session(handle)->tenant].limits.guard, 1, now_ms());
   if (pause_ms > 0) {
     connection.holding = true;
     connection.resume_ms = now_ms() + pause_ms;
@@ -242,8 +255,7 @@ void Gateway::take_echo(Connection& connection, std::span<char>& chunk) {
         }
       }
       if (whole && !event.compressed && payload.size() >= kBorrowed && !connection.outbox) {
-        const std::size_t header =
-            wire::write_frame_header(headers[count / 2], event.opcode, payload.size());
+        const std::size_t header = wire::write_frame_header(headers[count / 2], event.opcode, payload.size());
         pieces[count] = {.iov_base = headers[count / 2], .iov_len = header};
         pieces[count + 1] = {.iov_base = event.payload.data(), .iov_len = payload.size()};
         count += 2;

@@ -44,7 +44,8 @@ void Gateway::reschedule(Connection& connection) {
       if (!stalled && !connection.holding) by(connection.last_life_ms + 2 * options_.heartbeat_ms);
       break;
     case Connection::State::closing:
-    case Connection::State::gone: break;
+    case Connection::State::gone:
+      break;
   }
   if (at == kNever)
     loop_.timers().cancel(connection);
@@ -72,10 +73,11 @@ void Gateway::on_timer(Connection& connection) {
       if (connection.begun_ms != 0 && over(connection.begun_ms + options_.header_timeout_ms)) {
         // In the midst of a TLS handshake there is no way to say 408, so there is nothing to wait for.
         if (!connection.stream.ready()) return lose(connection);
-        outbox_of(connection).add_reply(
-            wire::write_problem_response({.status = 408, .code = {}, .detail = "the request was not complete in time"},
-                                         wire::KeepAlive::no),
-            {});
+        outbox_of(connection)
+            .add_reply(wire::write_problem_response(
+                           {.status = 408, .code = {}, .detail = "the request was not complete in time"},
+                           wire::KeepAlive::no),
+                       {});
         return finish_close(connection);
       }
       if (connection.begun_ms == 0 && over(connection.last_life_ms + options_.idle_timeout_ms))
@@ -102,7 +104,8 @@ void Gateway::on_timer(Connection& connection) {
       }
       break;
     case Connection::State::closing:
-    case Connection::State::gone: break;
+    case Connection::State::gone:
+      break;
   }
   reschedule(connection);
 }
@@ -145,8 +148,8 @@ void Gateway::after_flush(Connection& connection, net::IoStatus status, std::siz
   // TLS may keep the end of a record that the socket did not take.
   const bool all_out = queued == 0 && !connection.stream.wants_write();
   // After its last byte only an HTTP client may still wait for an answer.
-  const bool waits = connection.state == Connection::State::http &&
-                     (connection.holding || has_more_to_say(connection));
+  const bool waits =
+      connection.state == Connection::State::http && (connection.holding || has_more_to_say(connection));
   if (all_out && connection.peer_closed && !waits) return lose(connection);
   if (all_out && connection.state == Connection::State::closing) {
     // Our last word is out. Only our side is closed, and what still comes is read and thrown away: closing

@@ -45,7 +45,8 @@ Gateway::~Gateway() {
   });
 }
 
-void Gateway::connect(hub::Sessions& sessions, OnRequest on_request, FindTenant find_tenant, FetchKeys fetch_keys) {
+void Gateway::connect(hub::Sessions& sessions, OnRequest on_request, FindTenant find_tenant,
+                      FetchKeys fetch_keys) {
   sessions_ = &sessions;
   on_request_ = std::move(on_request);
   find_tenant_ = std::move(find_tenant);
@@ -82,11 +83,11 @@ void Gateway::respond(Handle handle, const wire::HttpAnswer& response) {
   for (const auto& [name, value] : response.fields) fields.push_back({name, value});
   const bool keep_alive = stage.keep_alive && !draining() && !connection->peer_closed;
   outbox_of(*connection)
-      .add_reply(wire::write_http_response(response.status, fields, response.body,
-                                           keep_alive ? wire::KeepAlive::yes : wire::KeepAlive::no,
-                                           stage.head_only ? wire::ResponseBody::head_only
-                                                           : wire::ResponseBody::send),
-                 {});
+      .add_reply(
+          wire::write_http_response(
+              response.status, fields, response.body, keep_alive ? wire::KeepAlive::yes : wire::KeepAlive::no,
+              stage.head_only ? wire::ResponseBody::head_only : wire::ResponseBody::send),
+          {});
   stage.answering = false;
   if (!keep_alive) return finish_close(*connection);
   if (connection->holding) holding_.push_back(handle);
@@ -112,7 +113,8 @@ void Gateway::touch(Connection& connection) {
   touched_.push_back(connection.handle);
 }
 
-void Gateway::send_frame(Connection& connection, wire::Opcode opcode, std::string_view payload, bool compressed) {
+void Gateway::send_frame(Connection& connection, wire::Opcode opcode, std::string_view payload,
+                         bool compressed) {
   char header[wire::kMaxFrameHeaderBytes];
   const std::size_t size = wire::write_frame_header(header, opcode, payload.size(), compressed);
   outbox_of(connection).add_reply(std::string_view(header, size), payload);
@@ -135,7 +137,8 @@ void Gateway::send(Handle handle, std::string_view json) {
   send_frame(*connection, wire::Opcode::text, json);
 }
 
-bool Gateway::push(Handle handle, protocol::DeliveryBatch& batch, std::size_t first, std::size_t last, Lane lane) {
+bool Gateway::push(Handle handle, protocol::DeliveryBatch& batch, std::size_t first, std::size_t last,
+                   Lane lane) {
   Connection* connection = connections_.get(handle);
   if (connection == nullptr || connection->state != Connection::State::websocket) return true;
   if (connection->outbox && connection->outbox->queued() >= options_.outbound_bytes) return false;
@@ -247,7 +250,8 @@ void Gateway::drain(std::int64_t within_ms) {
   std::size_t i = 0;
   const std::size_t count = std::max<std::size_t>(connections_.size(), 1);
   connections_.for_each([&](Handle handle, Connection& connection) {
-    const std::int64_t after_ms = within_ms * static_cast<std::int64_t>(++i) / static_cast<std::int64_t>(count);
+    const std::int64_t after_ms =
+        within_ms * static_cast<std::int64_t>(++i) / static_cast<std::int64_t>(count);
     if (connection.state == Connection::State::websocket) {
       sessions_->announce_drain(handle, after_ms);
       connection.close_by_ms = now_ms() + after_ms;

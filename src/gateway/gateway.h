@@ -21,7 +21,7 @@
 namespace tidewire::gateway {
 
 struct GatewayOptions {
-  bool echo = false;          // serve /echo
+  bool echo = false;              // serve /echo
   bool reject_with_http = false;  // auth.reject = "http"
   wire::DeflateMode compression = wire::DeflateMode::shared;
   std::size_t compression_min_bytes = 256;
@@ -103,7 +103,8 @@ class Gateway final : public hub::Outbound {
   // upgrade.cpp: from a request to a WebSocket
   void upgrade(Connection& connection, const wire::HttpRequest& request, bool keys_awaited);
   void become_websocket(Connection& connection, std::string_view response);
-  void refuse_upgrade(Connection& connection, const wire::HttpProblem& problem, std::int64_t retry_after_s = 0);
+  void refuse_upgrade(Connection& connection, const wire::HttpProblem& problem,
+                      std::int64_t retry_after_s = 0);
   IpAddress client_of(const Connection& connection, const wire::HttpRequest& request) const;
 
   // connection_life.cpp: time, closing, flushing
@@ -111,7 +112,8 @@ class Gateway final : public hub::Outbound {
   void reschedule(Connection& connection);
   void touch(Connection& connection);
   Outbox& outbox_of(Connection& connection);
-  void send_frame(Connection& connection, wire::Opcode opcode, std::string_view payload, bool compressed = false);
+  void send_frame(Connection& connection, wire::Opcode opcode, std::string_view payload,
+                  bool compressed = false);
   void flush(Connection& connection);
   void after_flush(Connection& connection, net::IoStatus status, std::size_t written);
   void start_close(Connection& connection, std::uint16_t code, std::string_view reason);
@@ -150,7 +152,7 @@ class Gateway final : public hub::Outbound {
   };
   std::vector<std::pair<hub::TenantId, Handle>> waiting_upgrades_;  // for keys
   std::unordered_map<std::uint64_t, WaitingAuth> waiting_auth_;     // likewise, by connection
-  std::vector<std::unique_ptr<HttpStage>> retired_http_;      // of this turn's upgrades
+  std::vector<std::unique_ptr<HttpStage>> retired_http_;            // of this turn's upgrades
   std::vector<std::unique_ptr<Outbox>> spare_outboxes_;
   bool write_through_ = false;  // deliveries go straight to the socket: nothing else is to come this turn
   std::int64_t drain_by_ms_ = 0;

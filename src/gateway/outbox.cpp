@@ -75,8 +75,9 @@ net::IoStatus Outbox::flush(net::Stream& stream, std::size_t& written) {
         add(lane[i].bytes.view().substr(lane[i].offset, lane[i].size));
 
     const net::IoResult result =
-        count == 1 ? stream.write(std::string_view(static_cast<const char*>(pieces[0].iov_base), pieces[0].iov_len))
-                   : stream.write(std::span<const iovec>(pieces, count));
+        count == 1
+            ? stream.write(std::string_view(static_cast<const char*>(pieces[0].iov_base), pieces[0].iov_len))
+            : stream.write(std::span<const iovec>(pieces, count));
     if (result.status == net::IoStatus::failed) return result.status;
     consume(result.bytes);
     written += result.bytes;

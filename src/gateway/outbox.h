@@ -24,7 +24,9 @@ namespace tidewire::gateway {
 class Outbox {
  public:
   bool empty() const { return queued() == 0; }
-  std::size_t queued() const { return (begun_.size() - begun_sent_) + piece_left() + replies_.size() + lane_bytes_; }
+  std::size_t queued() const {
+    return (begun_.size() - begun_sent_) + piece_left() + replies_.size() + lane_bytes_;
+  }
   // The socket took less than there was.
   bool stalled() const { return stalled_; }
 
@@ -35,7 +37,8 @@ class Outbox {
   bool copies_deliveries() const { return !stalled_ && lane_bytes_ == 0; }
   void copy_delivery(std::string_view frames) { begun_.append(frames); }
   // Keeps a reference to the part of `bytes` that begins at `offset`. `channel` names whose it is.
-  void keep_delivery(hub::Priority lane, SharedBytes bytes, std::size_t offset, std::size_t size, Handle channel);
+  void keep_delivery(hub::Priority lane, SharedBytes bytes, std::size_t offset, std::size_t size,
+                     Handle channel);
   // What the socket did not take of a direct write; nothing else may be waiting.
   void begin_with(SharedBytes bytes, std::size_t offset, std::size_t size);
 

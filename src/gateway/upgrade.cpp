@@ -45,7 +45,8 @@ IpAddress Gateway::client_of(const Connection& connection, const wire::HttpReque
   return guard::client_address(connection.address, lines, options_.trusted_proxies);
 }
 
-void Gateway::refuse_upgrade(Connection& connection, const wire::HttpProblem& problem, std::int64_t retry_after_s) {
+void Gateway::refuse_upgrade(Connection& connection, const wire::HttpProblem& problem,
+                             std::int64_t retry_after_s) {
   std::vector<wire::HttpField> fields(problem.fields.begin(), problem.fields.end());
   const std::string retry_after = std::to_string(retry_after_s);
   if (retry_after_s > 0) fields.push_back({"Retry-After", retry_after});
@@ -60,13 +61,14 @@ void Gateway::upgrade(Connection& connection, const wire::HttpRequest& request, 
   if (!asked) return refuse_upgrade(connection, asked.error());
   const std::string_view host = request.headers.find("host").value_or("");
   if (!wire::origin_allowed(asked->origin, host, connection.stream.is_tls(), options_.allowed_origins))
-    return refuse_upgrade(connection, {.status = 403,
-                                       .code = name_of(ErrorCode::forbidden),
-                                       .detail = "this origin is not allowed"});
+    return refuse_upgrade(
+        connection,
+        {.status = 403, .code = name_of(ErrorCode::forbidden), .detail = "this origin is not allowed"});
   if (draining())
-    return refuse_upgrade(connection,
-                          {.status = 503, .code = name_of(ErrorCode::unavailable), .detail = "the server is draining"},
-                          kRetryAfterS);
+    return refuse_upgrade(
+        connection,
+        {.status = 503, .code = name_of(ErrorCode::unavailable), .detail = "the server is draining"},
+        kRetryAfterS);
 
   const bool is_echo = request.path == "/echo";
   const auto negotiation = wire::negotiate_deflate(asked->extensions, options_.compression);
@@ -82,11 +84,11 @@ void Gateway::upgrade(Connection& connection, const wire::HttpRequest& request, 
     }
     using enum wire::DeflateContext;
     connection.deflate = Connection::Deflate::dedicated;
-    connection.dedicated = std::make_unique<DedicatedDeflate>(DedicatedDeflate{
-        .inflater = wire::Inflater(agreement.client_no_context_takeover ? reset : keep,
-                                   agreement.client_max_window_bits),
-        .deflater = wire::Deflater(agreement.server_no_context_takeover ? reset : keep,
-                                   agreement.server_max_window_bits)});
+    connection.dedicated = std::make_unique<DedicatedDeflate>(
+        DedicatedDeflate{.inflater = wire::Inflater(agreement.client_no_context_takeover ? reset : keep,
+                                                    agreement.client_max_window_bits),
+                         .deflater = wire::Deflater(agreement.server_no_context_takeover ? reset : keep,
+                                                    agreement.server_max_window_bits)});
   };
   if (is_echo) {
     use_deflate();
@@ -131,7 +133,8 @@ void Gateway::upgrade(Connection& connection, const wire::HttpRequest& request, 
     }
     if (!verdict) {
       const Error& error = verdict.error().error;
-      log::info("token refused", {{"code", name_of(error.code)}, {"reason", error.message}, {"address", client.text()}});
+      log::info("token refused",
+                {{"code", name_of(error.code)}, {"reason", error.message}, {"address", client.text()}});
       if (error.code != ErrorCode::unavailable) shared_.attempts.record_failure(client, limits, now_ms());
       if (options_.reject_with_http)
         return refuse_upgrade(connection, {.status = http_status_of(error.code),
@@ -143,12 +146,14 @@ void Gateway::upgrade(Connection& connection, const wire::HttpRequest& request, 
   }
 
   switch (shared_.limits.admit_connection(shared_.keys.address(client), limits, now_ms())) {
-    case guard::Admission::admitted: break;
+    case guard::Admission::admitted:
+      break;
     case guard::Admission::user_full:
     case guard::Admission::server_full:
-      return refuse_upgrade(connection,
-                            {.status = 503, .code = name_of(ErrorCode::unavailable), .detail = "the server is full"},
-                            kRetryAfterS);
+      return refuse_upgrade(
+          connection,
+          {.status = 503, .code = name_of(ErrorCode::unavailable), .detail = "the server is full"},
+          kRetryAfterS);
     case guard::Admission::address_full:
       return refuse_upgrade(connection,
                             {.status = 429,

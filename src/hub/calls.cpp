@@ -44,7 +44,8 @@ void Calls::history(const CallOrigin& origin, protocol::HistoryRequest&& request
                                     .epoch = std::move(request.epoch)});
 }
 
-void Calls::presence(const CallOrigin& origin, std::string channel, std::function<void(Result<std::string>)> done) {
+void Calls::presence(const CallOrigin& origin, std::string channel,
+                     std::function<void(Result<std::string>)> done) {
   const auto ns = admit(namespaces_, origin.caller, auth::Action::presence, channel);
   if (!ns) return done(std::unexpected(ns.error()));
   const ChannelKey key{origin.tenant, std::move(channel)};
@@ -61,13 +62,16 @@ void Calls::channel_info(const CallOrigin& origin, std::string channel,
   const auto ns = admit(namespaces_, origin.caller, auth::Action::subscribe, channel);
   if (!ns) return done(std::unexpected(ns.error()));
   const ChannelKey key{origin.tenant, std::move(channel)};
-  send_home(key, ChannelInfoCommand{.channel = key, .reply = expect(unwrap<ChannelInfoResult>(std::move(done)))});
+  send_home(key,
+            ChannelInfoCommand{.channel = key, .reply = expect(unwrap<ChannelInfoResult>(std::move(done)))});
 }
 
 void Calls::ask_all(Question question, std::function<void(AnswerPart)> done) {
   const ReplyTo reply =
-      expect([done = std::move(done)](Message&& answer) { done(std::move(std::get<Answer>(answer).part)); }, shards_);
-  if (const auto* list = std::get_if<ListChannels>(&question)) pending_.get(reply.target)->limit = list->limit;
+      expect([done = std::move(done)](Message&& answer) { done(std::move(std::get<Answer>(answer).part)); },
+             shards_);
+  if (const auto* list = std::get_if<ListChannels>(&question))
+    pending_.get(reply.target)->limit = list->limit;
   for (ShardId shard = 0; shard < shards_; ++shard) post_(shard, Ask{.reply = reply, .question = question});
 }
 

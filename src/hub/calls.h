@@ -26,7 +26,11 @@ class Calls {
  public:
   using Post = std::function<void(ShardId, Message&&)>;
   Calls(ShardId self, ShardId shards, std::uint64_t hash_seed, const Namespaces& namespaces, Post post)
-      : self_(self), shards_(shards), hash_seed_(hash_seed), namespaces_(namespaces), post_(std::move(post)) {}
+      : self_(self),
+        shards_(shards),
+        hash_seed_(hash_seed),
+        namespaces_(namespaces),
+        post_(std::move(post)) {}
 
   void publish(const CallOrigin& origin, protocol::PublishRequest&& request,
                std::function<void(Result<Published>)> done);
@@ -35,7 +39,8 @@ class Calls {
   // The members as a JSON array.
   void presence(const CallOrigin& origin, std::string channel, std::function<void(Result<std::string>)> done);
   // not_found until the channel is first used.
-  void channel_info(const CallOrigin& origin, std::string channel, std::function<void(Result<ChannelInfo>)> done);
+  void channel_info(const CallOrigin& origin, std::string channel,
+                    std::function<void(Result<ChannelInfo>)> done);
 
   // Asks every shard and adds the answers up. Channels come sorted by name, at most the limit asked for.
   void ask_all(Question question, std::function<void(AnswerPart)> done);

@@ -59,7 +59,8 @@ void Sessions::flush(Handle handle, Replica& replica) {
   const Outbound::Lane lane{replica.priority, handle};
   Replica::Turn& turn = *replica.turn;
   const std::size_t count = turn.batch.size();
-  const bool presence_changed = !turn.for_all && std::ranges::any_of(turn.items, &Replica::Turn::Item::presence_only);
+  const bool presence_changed =
+      !turn.for_all && std::ranges::any_of(turn.items, &Replica::Turn::Item::presence_only);
   for (Subscriber& subscriber : replica.subscribers) {
     if (!subscriber.live) {
       if (subscriber.presence && presence_changed)
@@ -134,10 +135,8 @@ void Sessions::activate(Handle connection, Session& session, std::uint32_t numbe
   if (replica.turn) flush(subscription->replica, replica);
   subscription->place = static_cast<std::uint32_t>(replica.subscribers.size());
   const bool live = subscription->next_seq > replica.seq;
-  replica.subscribers.push_back({.connection = connection,
-                                 .subscription = number,
-                                 .live = live,
-                                 .presence = subscription->presence});
+  replica.subscribers.push_back(
+      {.connection = connection, .subscription = number, .live = live, .presence = subscription->presence});
   subscription->state = live ? Subscription::State::live : Subscription::State::behind;
   if (live) return;
   ++session.behind;
@@ -194,8 +193,8 @@ void Sessions::catch_up_next(Handle connection, Session& session) {
   for (Subscription& subscription : session.subscriptions) {
     if (subscription.state != Subscription::State::behind) continue;
     if (subscription.fetching) return;
-    if (next == nullptr || replicas_.get(subscription.replica)->priority <
-                               replicas_.get(next->replica)->priority)
+    if (next == nullptr ||
+        replicas_.get(subscription.replica)->priority < replicas_.get(next->replica)->priority)
       next = &subscription;
   }
   if (next == nullptr) return;
@@ -211,7 +210,8 @@ void Sessions::catch_up_next(Handle connection, Session& session) {
 // The seq in `published` counts as the delivery (protocol §4 `echo`): a catch-up must not bring it back.
 void Sessions::note_own(Session& session, const ChannelKey& channel, std::uint64_t seq) {
   const auto place = replica_by_name_.find(channel);
-  Subscription* subscription = place == replica_by_name_.end() ? nullptr : session.find_replica(place->second);
+  Subscription* subscription =
+      place == replica_by_name_.end() ? nullptr : session.find_replica(place->second);
   if (subscription == nullptr || seq == 0) return;
   if (!subscription->own) subscription->own = std::make_unique<std::vector<std::uint64_t>>();
   std::vector<std::uint64_t>& own = *subscription->own;

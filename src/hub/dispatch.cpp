@@ -20,7 +20,8 @@ constexpr bool needs_no_identity(const protocol::RequestBody& body) {
 }
 }  // namespace
 
-Sessions::Taken Sessions::on_text(Handle connection, std::string_view text, const Time& now, bool keys_awaited) {
+Sessions::Taken Sessions::on_text(Handle connection, std::string_view text, const Time& now,
+                                  bool keys_awaited) {
   Session* session = find(connection);
   if (session == nullptr || session->closing) return Taken::yes;
   ++counts_.messages_in;

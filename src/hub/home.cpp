@@ -141,9 +141,10 @@ void Home::handle(ShardId from, PresenceCommand&& command, const Time& now) {
   } else if (command.action == update) {
     auto updated = channel.presence ? channel.presence->update(*command.author, command.data) : std::nullopt;
     if (!updated) {
-      post_(from, PresenceResult{.reply = command.reply,
-                                 .channel = std::move(command.channel),
-                                 .result = fail(ErrorCode::invalid_event, "this connection has not entered")});
+      post_(from,
+            PresenceResult{.reply = command.reply,
+                           .channel = std::move(command.channel),
+                           .result = fail(ErrorCode::invalid_event, "this connection has not entered")});
       return;
     }
     outcome = std::move(*updated);
@@ -162,9 +163,9 @@ void Home::handle(ShardId, DepartCommand&& command, const Time& now) {
   if (found == by_name_.end()) return;
   Channel& channel = *channels_.get(found->second);
   if (!channel.presence) return;
-  const auto leaves_at =
-      channel.presence->depart(*command.author, now.unix_ms, options_.presence_grace_ms);
-  if (leaves_at) graces_.push({.at_ms = *leaves_at, .channel = found->second, .scope = command.author->scope});
+  const auto leaves_at = channel.presence->depart(*command.author, now.unix_ms, options_.presence_grace_ms);
+  if (leaves_at)
+    graces_.push({.at_ms = *leaves_at, .channel = found->second, .scope = command.author->scope});
 }
 
 void Home::tell_presence(const Channel& channel, const Presence::Outcome& outcome, Handle skip,
@@ -233,7 +234,8 @@ void Home::sweep(Handle handle, Channel& channel, const Time& now) {
 std::vector<ChannelInfo> Home::list(const ListChannels& query) {
   std::vector<ChannelInfo> out;
   for (const auto& [key, handle] : by_name_) {
-    if (key.tenant != query.tenant || !key.name.starts_with(query.prefix) || key.name <= query.after) continue;
+    if (key.tenant != query.tenant || !key.name.starts_with(query.prefix) || key.name <= query.after)
+      continue;
     out.push_back(info_of(*channels_.get(handle)));
   }
   const auto kept = std::min(query.limit, out.size());

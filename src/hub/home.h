@@ -75,7 +75,8 @@ class Home {
   Channel::Follower& follower_of(Channel& channel, ShardId shard, Handle replica);
   void deliver(const Channel& channel, std::uint64_t seq, const SharedBytes& body, Handle skip,
                ShardId skip_shard);
-  void tell_presence(const Channel& channel, const Presence::Outcome& outcome, Handle skip, ShardId skip_shard);
+  void tell_presence(const Channel& channel, const Presence::Outcome& outcome, Handle skip,
+                     ShardId skip_shard);
   void start_position(const SubscribeCommand& command, const Channel& channel, const Time& now,
                       SubscribedState& state);
   void sweep(Handle handle, Channel& channel, const Time& now);
@@ -83,7 +84,8 @@ class Home {
   // home_messages.cpp
   void commit(Channel& channel, PendingEntry&& pending, const Time& now);
   void answer(const PendingEntry::Asker& asker, const Channel& channel, Result<Published> result);
-  void answer_history(ShardId to, HistoryCommand&& command, const Channel& channel, Result<std::vector<SharedBytes>> page);
+  void answer_history(ShardId to, HistoryCommand&& command, const Channel& channel,
+                      Result<std::vector<SharedBytes>> page);
   void answer_catch_up(ShardId to, const CatchUpCommand& command, const Channel& channel,
                        std::vector<CatchUpItem>&& items, std::uint64_t next_seq);
 
@@ -91,7 +93,8 @@ class Home {
   void open_log(Handle handle, Channel& channel);
   template <class Command>
   bool wait_for_log(Channel& channel, ShardId from, Command& command);
-  void read_log(Handle handle, Channel& channel, ShardId from, Message&& asker, std::uint64_t after, std::uint64_t count);
+  void read_log(Handle handle, Channel& channel, ShardId from, Message&& asker, std::uint64_t after,
+                std::uint64_t count);
   void on(log::Opened&& opened, const Time& now);
   void on(log::Committed&& committed, const Time& now);
   void on(log::ReadDone&& done, const Time& now);

@@ -8,12 +8,13 @@ namespace tidewire::hub {
 
 void Home::open_log(Handle handle, Channel& channel) {
   channel.durable = std::make_unique<DurableState>();
-  submit_(log::Open{.channel = handle,
-                    .name = options_.tenants[channel.key.tenant] + "/" + channel.key.name,
-                    .epoch = channel.epoch,
-                    .retention = {.messages = channel.ns->history_messages, .ttl_ms = channel.ns->history_ttl_ms},
-                    .tail_messages = Channel::kCacheMessages,
-                    .tail_bytes = Channel::kCacheBytes});
+  submit_(
+      log::Open{.channel = handle,
+                .name = options_.tenants[channel.key.tenant] + "/" + channel.key.name,
+                .epoch = channel.epoch,
+                .retention = {.messages = channel.ns->history_messages, .ttl_ms = channel.ns->history_ttl_ms},
+                .tail_messages = Channel::kCacheMessages,
+                .tail_bytes = Channel::kCacheBytes});
 }
 
 void Home::handle(log::Outcome&& outcome, const Time& now) {
@@ -93,11 +94,8 @@ void Home::read_log(Handle handle, Channel& channel, ShardId from, Message&& ask
   DurableState& durable = *channel.durable;
   const std::uint64_t number = durable.next_number++;
   durable.reads.push_back({.number = number, .asker = {.from = from, .command = std::move(asker)}});
-  submit_(log::Read{.channel = handle,
-                    .number = number,
-                    .after = after,
-                    .messages_max = count,
-                    .bytes_max = kReplayBytes});
+  submit_(log::Read{
+      .channel = handle, .number = number, .after = after, .messages_max = count, .bytes_max = kReplayBytes});
 }
 
 Message Home::take_read(DurableState& durable, std::uint64_t number, ShardId& from) {

@@ -79,7 +79,8 @@ void Home::handle(ShardId from, PublishCommand&& command, const Time& now) {
   pending.number = channel.durable->next_number++;
   log::Append append{.channel = handle, .number = pending.number, .entries = {pending.entry}, .keys = {}};
   if (!pending.key.empty())
-    append.keys.push_back({.name = pending.key, .seq = seq, .until_ms = now.unix_ms + options_.idempotency_window_ms});
+    append.keys.push_back(
+        {.name = pending.key, .seq = seq, .until_ms = now.unix_ms + options_.idempotency_window_ms});
   channel.durable->pending.push_back(std::move(pending));
   submit_(std::move(append));
 }
@@ -100,7 +101,8 @@ void Home::commit(Channel& channel, PendingEntry&& pending, const Time& now) {
 }
 
 void Home::answer(const PendingEntry::Asker& asker, const Channel& channel, Result<Published> result) {
-  post_(asker.shard, PublishResult{.reply = asker.reply, .channel = channel.key, .result = std::move(result)});
+  post_(asker.shard,
+        PublishResult{.reply = asker.reply, .channel = channel.key, .result = std::move(result)});
 }
 
 void Home::deliver(const Channel& channel, std::uint64_t seq, const SharedBytes& body, Handle skip,
@@ -141,7 +143,8 @@ void Home::handle(ShardId from, HistoryCommand&& command, const Time& now) {
 
 void Home::answer_history(ShardId to, HistoryCommand&& command, const Channel& channel,
                           Result<std::vector<SharedBytes>> page) {
-  HistoryResult answer{.reply = command.reply, .channel = std::move(command.channel), .result = HistoryPage{}};
+  HistoryResult answer{
+      .reply = command.reply, .channel = std::move(command.channel), .result = HistoryPage{}};
   if (!page) {
     answer.result = std::unexpected(std::move(page.error()));
   } else {

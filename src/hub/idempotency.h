@@ -34,7 +34,8 @@ class IdempotencyWindow {
   void expire(std::int64_t now_ms) {
     while (!order_.empty()) {
       const auto found = uses_.find(order_.front().name);
-      if (found != uses_.end() && found->second.seq == order_.front().seq && found->second.until_ms > now_ms) return;
+      if (found != uses_.end() && found->second.seq == order_.front().seq && found->second.until_ms > now_ms)
+        return;
       forget_oldest();
     }
   }

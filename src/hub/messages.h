@@ -22,9 +22,9 @@ namespace tidewire::hub {
 struct SubscribeCommand {
   ChannelKey channel;
   ReplyTo reply;
-  Handle follower;          // the channel's replica on the asking shard
+  Handle follower;                 // the channel's replica on the asking shard
   std::uint32_t subscription = 0;  // the session's subscription, echoed
-  bool again = false;       // the session is subscribed already: no messages, no count
+  bool again = false;              // the session is subscribed already: no messages, no count
   bool presence = false;
   bool snapshot = true;
   std::optional<Position> since;
@@ -73,7 +73,7 @@ struct DepartCommand {
 
 // A subscription that is behind asks for what comes next.
 struct CatchUpCommand {
-  Handle home;      // the channel at its home
+  Handle home;  // the channel at its home
   Handle follower;
   Handle session;
   std::uint32_t subscription = 0;
@@ -91,10 +91,10 @@ struct SubscribedState {
   Handle home;
   std::string epoch;
   Kind kind = Kind::stream;
-  std::uint64_t seq = 0;        // the channel's latest
-  std::uint64_t next_seq = 0;   // what this subscription needs first; seq + 1 when nothing is missing
+  std::uint64_t seq = 0;       // the channel's latest
+  std::uint64_t next_seq = 0;  // what this subscription needs first; seq + 1 when nothing is missing
   std::optional<bool> recovered;
-  std::string_view reason;      // a literal
+  std::string_view reason;  // a literal
   std::vector<SharedBytes> messages;
   std::optional<std::string> members;  // JSON array
 };
@@ -254,10 +254,11 @@ struct Answer {
   AnswerPart part;
 };
 
-using Message = std::variant<SubscribeCommand, UnsubscribeCommand, PublishCommand, HistoryCommand,
-                             PresenceCommand, DepartCommand, CatchUpCommand, ChannelInfoCommand,
-                             SubscribeResult, PublishResult, HistoryResult, PresenceResult, Delivery,
-                             PresenceDelivery, CatchUpResult, SubscriptionLost, ChannelInfoResult, Ask, Answer>;
+using Message =
+    std::variant<SubscribeCommand, UnsubscribeCommand, PublishCommand, HistoryCommand, PresenceCommand,
+                 DepartCommand, CatchUpCommand, ChannelInfoCommand, SubscribeResult, PublishResult,
+                 HistoryResult, PresenceResult, Delivery, PresenceDelivery, CatchUpResult, SubscriptionLost,
+                 ChannelInfoResult, Ask, Answer>;
 
 struct Envelope {
   ShardId from = 0;

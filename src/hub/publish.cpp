@@ -6,7 +6,8 @@
 
 namespace tidewire::hub {
 
-Result<PublishCommand> prepare_publish(TenantId tenant, const Namespace& ns, std::shared_ptr<const Author> author,
+Result<PublishCommand> prepare_publish(TenantId tenant, const Namespace& ns,
+                                       std::shared_ptr<const Author> author,
                                        protocol::PublishRequest&& request) {
   if (!request.merge.empty() || !request.patch.empty() || request.if_seq)
     return fail(ErrorCode::invalid_event, "`merge`, `patch` and `if_seq` are for documents");

@@ -4,15 +4,16 @@
 
 #include <memory>
 
-#include "base/error.h"
 #include "auth/identity.h"
+#include "base/error.h"
 #include "hub/messages.h"
 #include "hub/types.h"
 
 namespace tidewire::hub {
 
 // What the kind refuses is invalid_event. `author` is who publishes, never null.
-Result<PublishCommand> prepare_publish(TenantId tenant, const Namespace& ns, std::shared_ptr<const Author> author,
+Result<PublishCommand> prepare_publish(TenantId tenant, const Namespace& ns,
+                                       std::shared_ptr<const Author> author,
                                        protocol::PublishRequest&& request);
 
 // The author as others see it; `identity` may be null, `connection` 0.

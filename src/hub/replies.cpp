@@ -10,7 +10,12 @@ namespace tidewire::hub {
 
 void Sessions::reply(Handle connection, Session& session, std::string json) {
   if (!session.replies || session.replies->empty()) return outbound_.send(connection, json);
-  session.replies->push_back({.slot = session.next_slot++, .activates = 0, .ready = true, .large = false, .id = {}, .json = std::move(json)});
+  session.replies->push_back({.slot = session.next_slot++,
+                              .activates = 0,
+                              .ready = true,
+                              .large = false,
+                              .id = {},
+                              .json = std::move(json)});
 }
 
 void Sessions::refuse(Context& context, const Error& error, std::string_view channel) {
@@ -23,8 +28,12 @@ ReplyTo Sessions::reserve(Context& context, ReplySize size) {
   const std::uint32_t slot = session.next_slot++;
   const bool large = size == ReplySize::large;
   if (large) ++session.large_replies;
-  session.replies->push_back(
-      {.slot = slot, .activates = 0, .ready = false, .large = large, .id = std::string(context.id), .json = {}});
+  session.replies->push_back({.slot = slot,
+                              .activates = 0,
+                              .ready = false,
+                              .large = large,
+                              .id = std::string(context.id),
+                              .json = {}});
   return {.kind = ReplyTo::Kind::session, .target = context.connection, .slot = slot};
 }
 

@@ -29,10 +29,10 @@ struct Subscription {
   std::uint32_t number = 0;  // unique in the session, never used again
   std::uint32_t place = 0;   // in the replica's subscribers, unless joining
   State state = State::joining;
-  bool counted = false;         // the home counts it
+  bool counted = false;  // the home counts it
   bool presence = false;
-  bool fetching = false;        // a catch-up is under way
-  bool presence_missed = false; // presence events were dropped while it was behind
+  bool fetching = false;         // a catch-up is under way
+  bool presence_missed = false;  // presence events were dropped while it was behind
   std::uint64_t next_seq = 0;
   // Seqs that the connection published without echo and that it has not passed yet, ascending.
   std::unique_ptr<std::vector<std::uint64_t>> own = {};
@@ -41,14 +41,14 @@ struct Subscription {
 // A reply that has a place in the order but may not be known yet.
 struct PendingReply {
   std::uint32_t slot = 0;
-  std::uint32_t activates = 0;  // a subscription that goes live once this is sent; 0: none
-  Handle lists = {};  // the replica whose members are in the reply; null: none
+  std::uint32_t activates = 0;        // a subscription that goes live once this is sent; 0: none
+  Handle lists = {};                  // the replica whose members are in the reply; null: none
   std::uint32_t presence_events = 0;  // that had come to it when the list did
   bool ready = false;
   bool large = false;     // may hold many messages
   bool unechoed = false;  // a publish with `echo` false
   std::string id;         // of the request; JSON text
-  std::string json;  // once ready
+  std::string json;       // once ready
 };
 
 // A channel in whose presence list the connection is, and as whom: authenticating later must not
@@ -69,10 +69,10 @@ struct Session {
   std::uint32_t next_slot = 0;
   std::uint32_t next_subscription = 1;
   std::uint32_t large_replies = 0;  // pending ones
-  std::uint32_t behind = 0;  // subscriptions that are behind
+  std::uint32_t behind = 0;         // subscriptions that are behind
   std::uint64_t connection_id = 0;
   std::int64_t connected_at_ms = 0;
-  std::int64_t authenticate_by_ms = 0;  // mono; 0: no deadline
+  std::int64_t authenticate_by_ms = 0;             // mono; 0: no deadline
   std::shared_ptr<const auth::Identity> identity;  // null: anonymous
   std::shared_ptr<const Author> author;            // made when first needed
   std::vector<Subscription> subscriptions;

@@ -138,7 +138,8 @@ class Sessions {
   // dispatch.cpp
   Taken dispatch(Context& context, protocol::Request&& request, bool keys_awaited);
   bool pass_rate(Context& context, const protocol::Request& request);
-  void malformed(Handle connection, Session& session, const protocol::DecodeFailure& failure, const Time& now);
+  void malformed(Handle connection, Session& session, const protocol::DecodeFailure& failure,
+                 const Time& now);
 
   // requests/*.cpp: each answers, now or later
   void carry_out(Context& context, protocol::PingRequest&& request);
@@ -151,7 +152,9 @@ class Sessions {
   void carry_out(Context& context, protocol::AckRequest&& request);
 
   // replies.cpp: the order of answers
-  void reply(Context& context, std::string json) { reply(context.connection, context.session, std::move(json)); }
+  void reply(Context& context, std::string json) {
+    reply(context.connection, context.session, std::move(json));
+  }
   void reply(Handle connection, Session& session, std::string json);
   void refuse(Context& context, const Error& error, std::string_view channel);
   enum class ReplySize : std::uint8_t { small, large };
@@ -169,7 +172,8 @@ class Sessions {
   Replica::Turn& turn_of(Handle handle, Replica& replica);
   void flush(Handle handle, Replica& replica);
   std::size_t push_some(Replica& replica, const Subscriber& subscriber, Outbound::Lane lane);
-  void go_behind(Session& session, Subscriber& subscriber, Subscription& subscription, std::uint64_t next_seq);
+  void go_behind(Session& session, Subscriber& subscriber, Subscription& subscription,
+                 std::uint64_t next_seq);
   void ask_members(Handle connection, const Replica& replica);
   void tell_members(Handle connection, const PresenceResult& result);
   void fall_behind(const Replica& replica, Subscriber& subscriber, std::size_t from);
@@ -183,7 +187,9 @@ class Sessions {
   void forget_user(Handle connection, Session& session, const Time& now);
   void end(Handle connection, Session& session, std::uint16_t code, std::string_view reason);
   const std::shared_ptr<const Author>& author_of(Session& session);
-  Caller caller_of(const Session& session) const { return {.identity = session.identity.get(), .server = false}; }
+  Caller caller_of(const Session& session) const {
+    return {.identity = session.identity.get(), .server = false};
+  }
 
   struct UserKey {
     TenantId tenant;

@@ -4,7 +4,8 @@ namespace tidewire::hub {
 
 std::string_view name_of(Kind kind) {
   switch (kind) {
-    case Kind::stream: return "stream";
+    case Kind::stream:
+      return "stream";
   }
   return "";
 }

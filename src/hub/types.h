@@ -62,11 +62,11 @@ struct Namespace {
 
 // Who speaks, as other shards and other clients see it. Made once per identity of a connection.
 struct Author {
-  std::string user_id;     // empty: anonymous or the server
-  std::string user_json;   // {"id","type"} as members and `from` show it; "null" when anonymous
-  std::string from_json;   // the delivery's `from`; empty for an API key
-  std::string scope;       // whose idempotency keys and presence these are; unique per user, or per
-                           // connection when anonymous
+  std::string user_id;           // empty: anonymous or the server
+  std::string user_json;         // {"id","type"} as members and `from` show it; "null" when anonymous
+  std::string from_json;         // the delivery's `from`; empty for an API key
+  std::string scope;             // whose idempotency keys and presence these are; unique per user, or per
+                                 // connection when anonymous
   std::uint64_t connection = 0;  // 0: none (HTTP)
 };
 

@@ -40,7 +40,8 @@ SubscribeItem read_subscribe_item(Fields& fields) {
   SubscribeItem item;
   item.channel = fields.required_string("channel");
   item.since = read_position(fields);
-  if (const auto history = fields.integer("history", 0, kSeqMax)) item.history = static_cast<std::uint64_t>(*history);
+  if (const auto history = fields.integer("history", 0, kSeqMax))
+    item.history = static_cast<std::uint64_t>(*history);
   item.presence = fields.boolean("presence", false);
   item.snapshot = fields.boolean("snapshot", true);
   return item;
@@ -69,7 +70,8 @@ SubscribeRequest read_subscribe(Fields& fields) {
     } else if (entry.type == JsonType::object) {
       Fields inner(entry);
       request.channels.push_back(read_subscribe_item(inner));
-      if (!inner.ok()) fields.refuse(fmt::format("channels[{}]: {}", request.channels.size() - 1, inner.problem()));
+      if (!inner.ok())
+        fields.refuse(fmt::format("channels[{}]: {}", request.channels.size() - 1, inner.problem()));
     } else {
       fields.refuse("an entry of `channels` must be a string or an object");
     }
@@ -87,7 +89,8 @@ PublishRequest read_publish(Fields& fields) {
   request.key = fields.string("key", kKeyCharactersMax);
   if (fields.has("event") && request.event.empty()) fields.refuse("`event` must not be empty");
   if (fields.has("key") && request.key.empty()) fields.refuse("`key` must not be empty");
-  if (const auto if_seq = fields.integer("if_seq", 0, kSeqMax)) request.if_seq = static_cast<std::uint64_t>(*if_seq);
+  if (const auto if_seq = fields.integer("if_seq", 0, kSeqMax))
+    request.if_seq = static_cast<std::uint64_t>(*if_seq);
   request.ttl_ms = static_cast<std::uint64_t>(fields.integer("ttl_ms", 1, kTtlMsMax).value_or(0));
   request.ephemeral = fields.boolean("ephemeral", false);
   request.echo = fields.boolean("echo", true);
@@ -102,8 +105,10 @@ PublishRequest read_publish(Fields& fields) {
 HistoryRequest read_history(Fields& fields) {
   HistoryRequest request;
   request.channel = fields.required_string("channel");
-  if (const auto after = fields.integer("after", 0, kSeqMax)) request.after = static_cast<std::uint64_t>(*after);
-  if (const auto before = fields.integer("before", 0, kSeqMax)) request.before = static_cast<std::uint64_t>(*before);
+  if (const auto after = fields.integer("after", 0, kSeqMax))
+    request.after = static_cast<std::uint64_t>(*after);
+  if (const auto before = fields.integer("before", 0, kSeqMax))
+    request.before = static_cast<std::uint64_t>(*before);
   request.limit = static_cast<std::uint64_t>(fields.integer("limit", 0, kSeqMax).value_or(100));
   if (fields.has("epoch")) request.epoch = fields.string("epoch");
   return request;
@@ -126,7 +131,8 @@ PresenceRequest read_presence(Fields& fields) {
 AckRequest read_ack(Fields& fields) {
   AckRequest request;
   request.channel = fields.required_string("channel");
-  if (const auto up_to = fields.integer("up_to", 0, kSeqMax)) request.up_to = static_cast<std::uint64_t>(*up_to);
+  if (const auto up_to = fields.integer("up_to", 0, kSeqMax))
+    request.up_to = static_cast<std::uint64_t>(*up_to);
   const JsonValue* seqs = fields.find("seqs");
   if ((seqs != nullptr) == fields.has("up_to")) fields.refuse("an `ack` takes either `seqs` or `up_to`");
   if (seqs == nullptr) return request;
@@ -179,7 +185,8 @@ std::string string_or_empty(Fields& fields, std::string_view name) {
 
 Result<JsonValue> scan_object(std::string_view text, int depth_max) {
   const auto value = scan_json(text, depth_max);
-  if (!value) return fail(ErrorCode::invalid_json, fmt::format("not valid JSON, or nested deeper than {}", depth_max));
+  if (!value)
+    return fail(ErrorCode::invalid_json, fmt::format("not valid JSON, or nested deeper than {}", depth_max));
   if (value->type != JsonType::object) return fail(ErrorCode::invalid_message, "a message is a JSON object");
   return *value;
 }
@@ -196,7 +203,8 @@ Result<PublishRequest> publish_from(JsonValue object) {
 
 std::expected<Request, DecodeFailure> decode(std::string_view text, int depth_max) {
   const auto object = scan_object(text, depth_max);
-  if (!object) return std::unexpected(DecodeFailure{.error = object.error(), .id = {}, .type = {}, .channel = {}});
+  if (!object)
+    return std::unexpected(DecodeFailure{.error = object.error(), .id = {}, .type = {}, .channel = {}});
 
   Fields fields(*object);
   Request request;

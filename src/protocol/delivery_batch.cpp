@@ -50,7 +50,8 @@ DeliveryBatch::Frames DeliveryBatch::deflated(std::size_t first, std::size_t las
 
 SharedBytes DeliveryBatch::keep(const Frames& frames) {
   if (!frames.keeper)
-    frames.keeper = SharedBytes(&frames.keeper == &plain_shared_ ? std::string_view(plain_) : std::string_view(deflated_));
+    frames.keeper = SharedBytes(&frames.keeper == &plain_shared_ ? std::string_view(plain_)
+                                                                 : std::string_view(deflated_));
   return frames.keeper;
 }
 

@@ -85,11 +85,13 @@ class Fields {
     for (std::size_t i = 0; i < members_.size(); ++i) {
       const std::string_view key = members_[i].key;
       // A usual envelope has a handful of keys, for which looking back is cheapest.
-      const bool doubled = i < kFew ? std::ranges::find(members_.begin(), members_.begin() + static_cast<std::ptrdiff_t>(i),
-                                                        key, &JsonMember::key) !=
-                                          members_.begin() + static_cast<std::ptrdiff_t>(i)
-                                    : seen.contains(key);
-      if (doubled) return refuse(fmt::format("the key {} stands twice", json_string(wire::utf8_prefix(key, 64))));
+      const bool doubled =
+          i < kFew
+              ? std::ranges::find(members_.begin(), members_.begin() + static_cast<std::ptrdiff_t>(i), key,
+                                  &JsonMember::key) != members_.begin() + static_cast<std::ptrdiff_t>(i)
+              : seen.contains(key);
+      if (doubled)
+        return refuse(fmt::format("the key {} stands twice", json_string(wire::utf8_prefix(key, 64))));
       if (members_.size() > kFew) seen.insert(key);
     }
   }

@@ -29,13 +29,33 @@ class Scanner {
   bool value(JsonValue& out, int depth_left) {
     const char* start = at_;
     switch (peek()) {
-      case '{': out.type = JsonType::object; if (!object(depth_left)) return false; break;
-      case '[': out.type = JsonType::array; if (!array(depth_left)) return false; break;
-      case '"': out.type = JsonType::string; if (!string()) return false; break;
-      case 't': out.type = JsonType::boolean; if (!word("true")) return false; break;
-      case 'f': out.type = JsonType::boolean; if (!word("false")) return false; break;
-      case 'n': out.type = JsonType::null; if (!word("null")) return false; break;
-      default: out.type = JsonType::number; if (!number()) return false;
+      case '{':
+        out.type = JsonType::object;
+        if (!object(depth_left)) return false;
+        break;
+      case '[':
+        out.type = JsonType::array;
+        if (!array(depth_left)) return false;
+        break;
+      case '"':
+        out.type = JsonType::string;
+        if (!string()) return false;
+        break;
+      case 't':
+        out.type = JsonType::boolean;
+        if (!word("true")) return false;
+        break;
+      case 'f':
+        out.type = JsonType::boolean;
+        if (!word("false")) return false;
+        break;
+      case 'n':
+        out.type = JsonType::null;
+        if (!word("null")) return false;
+        break;
+      default:
+        out.type = JsonType::number;
+        if (!number()) return false;
     }
     out.text = {start, static_cast<std::size_t>(at_ - start)};
     return true;
@@ -115,7 +135,15 @@ class Scanner {
   bool escape() {
     if (at_ == end_) return false;
     switch (*at_++) {
-      case '"': case '\\': case '/': case 'b': case 'f': case 'n': case 'r': case 't': return true;
+      case '"':
+      case '\\':
+      case '/':
+      case 'b':
+      case 'f':
+      case 'n':
+      case 'r':
+      case 't':
+        return true;
       case 'u':
         for (int i = 0; i < 4; ++i) {
           if (at_ == end_) return false;
@@ -123,7 +151,8 @@ class Scanner {
           if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'))) return false;
         }
         return true;
-      default: return false;
+      default:
+        return false;
     }
   }
 
@@ -133,9 +162,9 @@ class Scanner {
     const __m128i quote = _mm_set1_epi8('"'), backslash = _mm_set1_epi8('\\'), control = _mm_set1_epi8(0x1f);
     while (end_ - at_ >= 16) {
       const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at_));
-      const __m128i special = _mm_or_si128(
-          _mm_or_si128(_mm_cmpeq_epi8(bytes, quote), _mm_cmpeq_epi8(bytes, backslash)),
-          _mm_cmpeq_epi8(_mm_min_epu8(bytes, control), bytes));
+      const __m128i special =
+          _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(bytes, quote), _mm_cmpeq_epi8(bytes, backslash)),
+                       _mm_cmpeq_epi8(_mm_min_epu8(bytes, control), bytes));
       const int mask = _mm_movemask_epi8(special);
       if (mask != 0) {
         at_ += __builtin_ctz(static_cast<unsigned>(mask));
@@ -236,11 +265,21 @@ std::string unescape(JsonValue string) {
     const char kind = text[slash + 1];
     text.remove_prefix(slash + 2);
     switch (kind) {
-      case 'b': out.push_back('\b'); break;
-      case 'f': out.push_back('\f'); break;
-      case 'n': out.push_back('\n'); break;
-      case 'r': out.push_back('\r'); break;
-      case 't': out.push_back('\t'); break;
+      case 'b':
+        out.push_back('\b');
+        break;
+      case 'f':
+        out.push_back('\f');
+        break;
+      case 'n':
+        out.push_back('\n');
+        break;
+      case 'r':
+        out.push_back('\r');
+        break;
+      case 't':
+        out.push_back('\t');
+        break;
       case 'u': {
         unsigned code = hex4(text);
         text.remove_prefix(4);
@@ -254,7 +293,8 @@ std::string unescape(JsonValue string) {
         append_utf8(out, code >= 0xd800 && code < 0xe000 ? 0xfffd : code);
         break;
       }
-      default: out.push_back(kind);
+      default:
+        out.push_back(kind);
     }
   }
 }

@@ -50,7 +50,7 @@ struct UnsubscribeRequest {
 
 struct PublishRequest {
   std::string channel;
-  std::string_view data;   // each empty: absent
+  std::string_view data;  // each empty: absent
   std::string_view merge;
   std::string_view patch;
   std::string event;
@@ -93,7 +93,7 @@ inline constexpr std::array<std::string_view, kRequestTypes> kRequestNames{
     "ping", "auth", "subscribe", "unsubscribe", "publish", "history", "presence", "ack"};
 
 struct Request {
-  std::string id;  // JSON text, repeated in the reply; empty: absent
+  std::string id;         // JSON text, repeated in the reply; empty: absent
   std::string_view type;  // a literal
   RequestBody body;
 };

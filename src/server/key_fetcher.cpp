@@ -30,7 +30,8 @@ void KeyFetcher::set_sources(std::vector<KeySource> sources) {
 }
 
 void KeyFetcher::need(hub::TenantId tenant) {
-  const auto found = std::ranges::find(sources_, tenant, [](const Source& source) { return source.what.tenant; });
+  const auto found =
+      std::ranges::find(sources_, tenant, [](const Source& source) { return source.what.tenant; });
   if (found == sources_.end() ||
       found->refresher->need_keys(loop_.now()) == auth::JwksRefresher::Demand::give_up)
     return told_.unchanged(tenant);
@@ -58,9 +59,8 @@ void KeyFetcher::fetch(Source& source) {
                    .follow_redirects = true,
                    .allow_private = true},  // the operator named it
                   loop_,
-                  [this, generation = source.generation, tenant = source.what.tenant](const net::HttpReply& reply) {
-                    fetched(generation, tenant, reply);
-                  });
+                  [this, generation = source.generation, tenant = source.what.tenant](
+                      const net::HttpReply& reply) { fetched(generation, tenant, reply); });
 }
 
 void KeyFetcher::fetched(std::uint64_t generation, hub::TenantId tenant, const net::HttpReply& reply) {

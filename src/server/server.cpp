@@ -32,7 +32,8 @@ int complain(int exit_code, std::string_view message) {
 
 class Process {
  public:
-  Process(ServeRequest request, config::Loaded loaded) : request_(std::move(request)), settings_(loaded.settings) {}
+  Process(ServeRequest request, config::Loaded loaded)
+      : request_(std::move(request)), settings_(loaded.settings) {}
 
   int run() {
     // Signals are taken by this thread alone, in wait(). The other threads inherit the mask, so it must
@@ -109,25 +110,27 @@ class Process {
     for (hub::ShardId self = 0; self < count; ++self)
       shards_.push_back(std::make_unique<Shard>(
           plan_for(self), shared,
-          Shard::Server{
-              .need_keys = [this](hub::TenantId tenant) { need_keys(tenant); },
-              .save_revocation =
-                  [this](hub::ShardId asker, log::Revocation revocation, std::function<void(Result<void>)> done) {
-                    log_->save_revocation(std::move(revocation),
-                                          [this, asker, done = std::move(done)](Result<void> saved) {
-                                            shards_[asker]->loop().post([done, saved] { done(saved); });
-                                          });
-                  },
-              .store_health = [this] { return store_health(); },
-              .add_metrics = [this](telemetry::Snapshot& snapshot) { add_metrics(snapshot); },
-              .every_second = [this](std::int64_t now_ms) { log_->sweep(now_ms); }}));
+          Shard::Server{.need_keys = [this](hub::TenantId tenant) { need_keys(tenant); },
+                        .save_revocation =
+                            [this](hub::ShardId asker, log::Revocation revocation,
+                                   std::function<void(Result<void>)> done) {
+                              log_->save_revocation(
+                                  std::move(revocation),
+                                  [this, asker, done = std::move(done)](Result<void> saved) {
+                                    shards_[asker]->loop().post([done, saved] { done(saved); });
+                                  });
+                            },
+                        .store_health = [this] { return store_health(); },
+                        .add_metrics = [this](telemetry::Snapshot& snapshot) { add_metrics(snapshot); },
+                        .every_second = [this](std::int64_t now_ms) { log_->sweep(now_ms); }}));
     fetcher_ = std::make_unique<KeyFetcher>(
         shards_.front()->loop(),
         auth::JwksRefresherOptions{.refresh_ms = settings_.auth.jwks_refresh_ms,
                                    .min_refresh_ms = settings_.auth.jwks_min_refresh_ms},
-        KeyFetcher::Told{.keys = [this](hub::TenantId tenant, const std::shared_ptr<const auth::KeyRing>& keys) {
-                           on_all([tenant, keys](Shard& shard) { shard.set_keys(tenant, keys); });
-                         },
+        KeyFetcher::Told{.keys =
+                             [this](hub::TenantId tenant, const std::shared_ptr<const auth::KeyRing>& keys) {
+                               on_all([tenant, keys](Shard& shard) { shard.set_keys(tenant, keys); });
+                             },
                          .unchanged =
                              [this](hub::TenantId tenant) {
                                on_all([tenant](Shard& shard) { shard.keys_unchanged(tenant); });
@@ -150,11 +153,12 @@ class Process {
     std::error_code error;
     std::filesystem::create_directories(settings_.store.path, error);
     if (error)
-      return fail(ErrorCode::unavailable,
-                  fmt::format("the data directory {} can't be made: {}", settings_.store.path, error.message()));
+      return fail(ErrorCode::unavailable, fmt::format("the data directory {} can't be made: {}",
+                                                      settings_.store.path, error.message()));
     std::vector<log::RocksdbLog::Sink> sinks;
     for (auto& shard : shards_)
-      sinks.emplace_back([box = &shard->outcomes()](std::vector<log::Outcome>&& outcomes) { box->push(outcomes); });
+      sinks.emplace_back(
+          [box = &shard->outcomes()](std::vector<log::Outcome>&& outcomes) { box->push(outcomes); });
     auto opened = log::RocksdbLog::open({.path = settings_.store.path}, std::move(sinks));
     if (!opened) return std::unexpected(opened.error());
     log_ = std::move(*opened);
@@ -174,8 +178,10 @@ class Process {
 
   void add_metrics(telemetry::Snapshot& snapshot) const {
     const log::RocksdbLog::Counts counts = log_->counts();
-    snapshot.gauge("tidewire_log_writable", "1 while durable messages are accepted.", log_->health().writable ? 1 : 0);
-    snapshot.counter("tidewire_log_entries_total", "Entries written to the log.", static_cast<double>(counts.entries));
+    snapshot.gauge("tidewire_log_writable", "1 while durable messages are accepted.",
+                   log_->health().writable ? 1 : 0);
+    snapshot.counter("tidewire_log_entries_total", "Entries written to the log.",
+                     static_cast<double>(counts.entries));
     snapshot.counter("tidewire_log_syncs_total", "Groups of entries that were synced to the disk.",
                      static_cast<double>(counts.groups));
   }
@@ -194,16 +200,18 @@ class Process {
 
   void announce(const net::SocketAddress& bound) {
     for (const std::string& remark : remarks_) log::info(remark);
-    const bool has_keys = std::ranges::any_of(tenants_, [](const TenantPlan& tenant) {
-      return !tenant.keys->empty() || !tenant.jwks_url.empty();
-    });
+    const bool has_keys = std::ranges::any_of(
+        tenants_, [](const TenantPlan& tenant) { return !tenant.keys->empty() || !tenant.jwks_url.empty(); });
     if (!has_keys) log::warn("no key is configured: every token will be token_invalid");
     if (settings_.development)
-      log::warn("development mode: anonymous connections, wide limits and a public secret; not for production");
+      log::warn(
+          "development mode: anonymous connections, wide limits and a public secret; not for production");
     std::printf("tidewire ready on %s://%s\n", settings_.tls() ? "https" : "http", bound.to_string().c_str());
     std::fflush(stdout);
     if (settings_.demo.enabled)
-      log::info("demo page", {{"url", fmt::format("{}://{}/demo/", settings_.tls() ? "https" : "http", bound.to_string())}});
+      log::info(
+          "demo page",
+          {{"url", fmt::format("{}://{}/demo/", settings_.tls() ? "https" : "http", bound.to_string())}});
   }
 
   // Until all shards have stopped.
@@ -211,7 +219,8 @@ class Process {
     bool draining = false;
     while (stopped_ < threads_.size()) {
       const timespec a_moment{.tv_sec = 0, .tv_nsec = 50'000'000};
-      const int signal = draining ? sigtimedwait(&signals, nullptr, &a_moment) : sigwaitinfo(&signals, nullptr);
+      const int signal =
+          draining ? sigtimedwait(&signals, nullptr, &a_moment) : sigwaitinfo(&signals, nullptr);
       if (signal == SIGHUP) {
         reload();
       } else if (signal == SIGTERM || signal == SIGINT) {
@@ -241,7 +250,8 @@ class Process {
       tls = *fresh;
     }
     const config::Settings merged = config::apply_reload(settings_, loaded->settings);
-    if (auto planned = plan(merged); !planned) return log::error("reload refused", {{"problem", planned.error()}});
+    if (auto planned = plan(merged); !planned)
+      return log::error("reload refused", {{"problem", planned.error()}});
     settings_ = merged;
     tls_ = tls;
     telemetry::set_log_level(static_cast<telemetry::LogLevel>(settings_.log.level));

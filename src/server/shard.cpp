@@ -32,8 +32,9 @@ std::vector<std::pair<std::string, hub::TenantId>> hosts_of(const std::vector<Te
 // The host without its port.
 std::string_view host_name(std::string_view host) {
   const std::size_t colon = host.rfind(':');
-  return colon == std::string_view::npos || host.find(']', colon) != std::string_view::npos ? host
-                                                                                            : host.substr(0, colon);
+  return colon == std::string_view::npos || host.find(']', colon) != std::string_view::npos
+             ? host
+             : host.substr(0, colon);
 }
 
 }  // namespace
@@ -51,31 +52,34 @@ Shard::Shard(const Plan& plan, hub::Sessions::Shared shared, Server server)
       hosts_(hosts_of(plan.tenants)),
       shared_(shared),
       outcomes_(loop_.waker()),
-      home_(home_options(plan.settings, plan.seeds, plan.tenants), namespaces_, plan.seeds.names + plan.self,
-            [this](hub::ShardId to, hub::Message&& message) { post(to, std::move(message)); },
-            [this](log::Operation&& operation) { operations_.push_back(std::move(operation)); }),
+      home_(
+          home_options(plan.settings, plan.seeds, plan.tenants), namespaces_, plan.seeds.names + plan.self,
+          [this](hub::ShardId to, hub::Message&& message) { post(to, std::move(message)); },
+          [this](log::Operation&& operation) { operations_.push_back(std::move(operation)); }),
       gateway_(gateway_options(plan.settings, plan.echo), loop_, tenants_, shared,
                plan.seeds.names ^ (std::uint64_t{plan.self + 1u} << 32)),
-      sessions_(session_options(plan.settings, plan.seeds, plan.self, plan.shards), namespaces_, tenants_, shared,
-                gateway_, [this](hub::ShardId to, hub::Message&& message) { post(to, std::move(message)); }),
+      sessions_(session_options(plan.settings, plan.seeds, plan.self, plan.shards), namespaces_, tenants_,
+                shared, gateway_,
+                [this](hub::ShardId to, hub::Message&& message) { post(to, std::move(message)); }),
       calls_(plan.self, plan.shards, plan.seeds.hash, namespaces_,
              [this](hub::ShardId to, hub::Message&& message) { post(to, std::move(message)); }),
-      router_(api_options(plan.settings, plan.tenants), calls_, tenants_, shared,
-              {.health = [this] { return health(); },
-               .find_tenant = [this](std::string_view host, std::string_view token) { return tenant_for(host, token); },
-               .fetch_keys = [this](hub::TenantId tenant) { server_.need_keys(tenant); },
-               // The question to all shards that follows carries the revocation into their lists.
-               .revoke =
-                   [this](hub::TenantId tenant, std::string_view user, std::int64_t before_ms,
-                          std::function<void(Result<void>)> done) {
-                     server_.save_revocation(self_,
-                                             {.tenant = tenants_[tenant].name,
-                                              .user_id = std::string(user),
-                                              .before_ms = before_ms},
-                                             std::move(done));
-                   },
-               .add_metrics = [this](telemetry::Snapshot& snapshot) { server_.add_metrics(snapshot); }},
-              loop_.now()),
+      router_(
+          api_options(plan.settings, plan.tenants), calls_, tenants_, shared,
+          {.health = [this] { return health(); },
+           .find_tenant = [this](std::string_view host,
+                                 std::string_view token) { return tenant_for(host, token); },
+           .fetch_keys = [this](hub::TenantId tenant) { server_.need_keys(tenant); },
+           // The question to all shards that follows carries the revocation into their lists.
+           .revoke =
+               [this](hub::TenantId tenant, std::string_view user, std::int64_t before_ms,
+                      std::function<void(Result<void>)> done) {
+                 server_.save_revocation(
+                     self_,
+                     {.tenant = tenants_[tenant].name, .user_id = std::string(user), .before_ms = before_ms},
+                     std::move(done));
+               },
+           .add_metrics = [this](telemetry::Snapshot& snapshot) { server_.add_metrics(snapshot); }},
+          loop_.now()),
       ticker_([this] { tick(); }) {
   gateway_.connect(
       sessions_,
@@ -121,7 +125,8 @@ void Shard::accept(int fd, const net::SocketAddress& peer) {
 
 // By Host, else by what the token claims, else `default` (protocol §9, tenants).
 hub::TenantId Shard::tenant_for(std::string_view host, std::string_view token) const {
-  const auto by_host = std::ranges::find(hosts_, host_name(host), &std::pair<std::string, hub::TenantId>::first);
+  const auto by_host =
+      std::ranges::find(hosts_, host_name(host), &std::pair<std::string, hub::TenantId>::first);
   if (by_host != hosts_.end()) return by_host->second;
   if (tenants_.size() == 1 || token.empty()) return 0;
   const auto claimed = auth::claimed_tenant(token);
@@ -143,7 +148,8 @@ void Shard::dispatch(hub::ShardId from, hub::Message&& message) {
         using Body = std::decay_t<decltype(body)>;
         if constexpr (std::is_same_v<Body, hub::Ask>) {
           answer(from, std::move(body));
-        } else if constexpr (std::is_same_v<Body, hub::Answer> || std::is_same_v<Body, hub::ChannelInfoResult>) {
+        } else if constexpr (std::is_same_v<Body, hub::Answer> ||
+                             std::is_same_v<Body, hub::ChannelInfoResult>) {
           const hub::ReplyTo to = body.reply;
           calls_.handle(to, std::move(body));
         } else if constexpr (requires { home_.handle(from, std::move(body), now); }) {
@@ -202,9 +208,10 @@ void Shard::end_turn() {
 }
 
 api::Health Shard::health() const {
-  return {.draining = gateway_.draining(),
-          .components = {{.name = "listener", .state = api::ComponentState::ok, .latency_ms = {}, .detail = {}},
-                         server_.store_health()}};
+  return {
+      .draining = gateway_.draining(),
+      .components = {{.name = "listener", .state = api::ComponentState::ok, .latency_ms = {}, .detail = {}},
+                     server_.store_health()}};
 }
 
 void Shard::tick() {

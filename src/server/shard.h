@@ -1,7 +1,7 @@
 // One event loop with its connections, the channels whose home it is, and its own copy of the rules.
 //
-// Everything in here belongs to the shard's thread, but inbox(), outcomes() and loop().post(). Shards talk through
-// mailboxes, in whole batches once a turn.
+// Everything in here belongs to the shard's thread, but inbox(), outcomes() and loop().post(). Shards talk
+// through mailboxes, in whole batches once a turn.
 #pragma once
 
 #include <memory>
@@ -40,7 +40,8 @@ class Shard {
   struct Server {
     std::function<void(hub::TenantId)> need_keys;
     // Stores it, then answers on the asking shard's thread.
-    std::function<void(hub::ShardId asker, log::Revocation, std::function<void(Result<void>)>)> save_revocation;
+    std::function<void(hub::ShardId asker, log::Revocation, std::function<void(Result<void>)>)>
+        save_revocation;
     std::function<api::Component()> store_health;
     std::function<void(telemetry::Snapshot&)> add_metrics;
     std::function<void(std::int64_t now_ms)> every_second;  // on the first shard only

@@ -56,9 +56,12 @@ std::expected<std::vector<auth::Key>, std::string> static_keys(const std::string
 
 hub::Access access_of(config::Access access) {
   switch (access) {
-    case config::Access::anyone: return hub::Access::anyone;
-    case config::Access::authenticated: return hub::Access::authenticated;
-    default: return hub::Access::server;  // the others belong to kinds that have an owner
+    case config::Access::anyone:
+      return hub::Access::anyone;
+    case config::Access::authenticated:
+      return hub::Access::authenticated;
+    default:
+      return hub::Access::server;  // the others belong to kinds that have an owner
   }
 }
 
@@ -72,9 +75,11 @@ Seeds draw_seeds() {
   return seeds;
 }
 
-std::expected<std::vector<TenantPlan>, std::string> plan_tenants(const config::Settings& settings, const Seeds& seeds) {
+std::expected<std::vector<TenantPlan>, std::string> plan_tenants(const config::Settings& settings,
+                                                                 const Seeds& seeds) {
   std::vector<TenantPlan> plans;
-  const auto add = [&](const std::string& name, const config::TenantSettings& tenant) -> std::expected<void, std::string> {
+  const auto add = [&](const std::string& name,
+                       const config::TenantSettings& tenant) -> std::expected<void, std::string> {
     auto keys = static_keys(tenant.hs256_secret, tenant.keys);
     if (!keys) return std::unexpected(std::move(keys.error()));
     auth::VerifierOptions verifier{.tenant = name,
@@ -90,7 +95,8 @@ std::expected<std::vector<TenantPlan>, std::string> plan_tenants(const config::S
                                                  : auth::Preset::none,
                                    .digest_key = seeds.tokens};
     if (!tenant.audience.empty()) verifier.audience.push_back(tenant.audience);
-    const auto jwks = tenant.jwks_url.empty() ? auth::JwksState::not_configured : auth::JwksState::never_fetched;
+    const auto jwks =
+        tenant.jwks_url.empty() ? auth::JwksState::not_configured : auth::JwksState::never_fetched;
     plans.push_back({.name = name,
                      .hosts = tenant.hosts,
                      .jwks_url = tenant.jwks_url,
@@ -109,15 +115,18 @@ std::expected<std::vector<TenantPlan>, std::string> plan_tenants(const config::S
                                           .limits = settings.limits};
   if (auto added = add("default", by_default); !added) return std::unexpected(added.error());
   for (const auto& [name, tenant] : settings.tenants)
-    if (auto added = add(name, tenant); !added) return std::unexpected(fmt::format("tenants.{}: {}", name, added.error()));
+    if (auto added = add(name, tenant); !added)
+      return std::unexpected(fmt::format("tenants.{}: {}", name, added.error()));
   return plans;
 }
 
-std::vector<hub::Namespace> plan_namespaces(const config::Settings& settings, std::vector<std::string>& remarks) {
+std::vector<hub::Namespace> plan_namespaces(const config::Settings& settings,
+                                            std::vector<std::string>& remarks) {
   std::vector<hub::Namespace> out;
   for (const auto& [name, setting] : settings.namespaces) {
     if (setting.kind != config::Kind::stream) {
-      remarks.push_back(fmt::format("namespace `{}` is off: this version serves the kind `stream` only", name));
+      remarks.push_back(
+          fmt::format("namespace `{}` is off: this version serves the kind `stream` only", name));
       continue;
     }
     out.push_back({.name = name,
@@ -152,9 +161,15 @@ gateway::GatewayOptions gateway_options(const config::Settings& settings, bool e
       .allowed_origins = settings.server.allowed_origins,
       .trusted_proxies = {}};
   switch (settings.compression.mode) {
-    case config::Compression::shared: options.compression = wire::DeflateMode::shared; break;
-    case config::Compression::dedicated: options.compression = wire::DeflateMode::dedicated; break;
-    case config::Compression::off: options.compression = wire::DeflateMode::off; break;
+    case config::Compression::shared:
+      options.compression = wire::DeflateMode::shared;
+      break;
+    case config::Compression::dedicated:
+      options.compression = wire::DeflateMode::dedicated;
+      break;
+    case config::Compression::off:
+      options.compression = wire::DeflateMode::off;
+      break;
   }
   if (options.allowed_origins.empty()) options.allowed_origins = {"same-host"};
   for (const std::string& text : settings.server.trusted_proxies)

@@ -36,10 +36,12 @@ Seeds draw_seeds();
 
 // `default` first, then the others by name; the index is the tenant's id. Reads key files; the error
 // is a sentence that names the key.
-std::expected<std::vector<TenantPlan>, std::string> plan_tenants(const config::Settings& settings, const Seeds& seeds);
+std::expected<std::vector<TenantPlan>, std::string> plan_tenants(const config::Settings& settings,
+                                                                 const Seeds& seeds);
 
 // The namespaces that this version serves. `remarks` says, for the log, what it leaves out or weakens.
-std::vector<hub::Namespace> plan_namespaces(const config::Settings& settings, std::vector<std::string>& remarks);
+std::vector<hub::Namespace> plan_namespaces(const config::Settings& settings,
+                                            std::vector<std::string>& remarks);
 
 gateway::GatewayOptions gateway_options(const config::Settings& settings, bool echo);
 hub::HomeOptions home_options(const config::Settings& settings, const Seeds& seeds,

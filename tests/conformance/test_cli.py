@@ -433,13 +433,3 @@ async def test_tidewire_token_mints_what_the_server_accepts(start):
     client = await Client.connect(server, out.strip())
     assert client.hello["user"] == {"id": "bob", "type": "creator"}
     assert (await client.publish(channel("public"), 1))["seq"] == 1
-
-
-@clause("9.check", "T1")
-def test_check_exits_1_where_nobody_listens():
-    """§9: "`tidewire check URL …` exits 0 when ready, 1 when not" """
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        port = unused.getsockname()[1]
-        status, _, _ = run("check", f"http://127.0.0.1:{port}", timeout_s=30)
-    assert status == 1

@@ -8,7 +8,8 @@ constexpr int kFailuresToEnd = 3;  // protocol §2
 }
 
 // Authenticates the connection, or renews its token (protocol §2, §4 `auth`).
-Sessions::Taken Sessions::authenticate(Context& context, const protocol::AuthRequest& request, bool keys_awaited) {
+Sessions::Taken Sessions::authenticate(Context& context, const protocol::AuthRequest& request,
+                                       bool keys_awaited) {
   Session& session = context.session;
   Tenant& tenant = tenants_[session.tenant];
   const std::int64_t now_ms = context.now.mono_ms();

@@ -61,7 +61,9 @@ void Sessions::tell_members(Handle connection, const PresenceResult& result) {
   Replica& replica = *replicas_.get(place->second);
   if (replica.turn) flush(place->second, replica);
   Subscription* subscription = session->find_replica(place->second);
-  if (subscription == nullptr || !subscription->presence || subscription->state == Subscription::State::joining) return;
+  if (subscription == nullptr || !subscription->presence ||
+      subscription->state == Subscription::State::joining)
+    return;
   protocol::DeliveryBatch batch;
   batch.add(protocol::MessageWriter("presence")
                 .text("channel", result.channel.name)

@@ -10,7 +10,8 @@ void Sessions::carry_out(Context& context, protocol::PublishRequest&& request) {
   const auto ns = admit(namespaces_, caller_of(context.session), auth::Action::publish, channel);
   if (!ns) return refuse(context, ns.error(), channel);
   const bool echo = request.echo;
-  auto command = prepare_publish(context.session.tenant, **ns, author_of(context.session), std::move(request));
+  auto command =
+      prepare_publish(context.session.tenant, **ns, author_of(context.session), std::move(request));
   if (!command) return refuse(context, command.error(), channel);
   if (!echo) command->skip = context.connection;
   command->reply = reserve(context);
@@ -25,7 +26,8 @@ void Sessions::handle(PublishResult&& result, const Time&) {
     return complete(result.reply,
                     protocol::error_message(result.result.error(), id, "publish", result.channel.name));
   const Published& published = *result.result;
-  if (const PendingReply* pending = pending_reply(result.reply); pending != nullptr && pending->unechoed && !published.duplicate)
+  if (const PendingReply* pending = pending_reply(result.reply);
+      pending != nullptr && pending->unechoed && !published.duplicate)
     note_own(*find(result.reply.target), result.channel, published.seq);
   protocol::MessageWriter answer("published", id);
   answer.text("channel", result.channel.name);

@@ -13,7 +13,8 @@ void Sessions::subscribe_one(Context& context, protocol::SubscribeItem&& item) {
   const auto ns = admit(namespaces_, caller_of(session), auth::Action::subscribe, item.channel);
   if (!ns) return refuse(context, ns.error(), item.channel);
   if (item.presence && !(*ns)->presence)
-    return refuse(context, fail(ErrorCode::forbidden, "presence is off in this namespace").error(), item.channel);
+    return refuse(context, fail(ErrorCode::forbidden, "presence is off in this namespace").error(),
+                  item.channel);
 
   ChannelKey key{session.tenant, std::move(item.channel)};
   auto place = replica_by_name_.find(key);
@@ -32,7 +33,8 @@ void Sessions::subscribe_one(Context& context, protocol::SubscribeItem&& item) {
   Subscription& subscription = existing != nullptr ? *existing : session.subscriptions.back();
   if (item.presence && !subscription.presence) {
     subscription.presence = true;
-    if (subscription.state != Subscription::State::joining) replica.subscribers[subscription.place].presence = true;
+    if (subscription.state != Subscription::State::joining)
+      replica.subscribers[subscription.place].presence = true;
   }
   post_(replica.home_shard, SubscribeCommand{.channel = std::move(key),
                                              .reply = reserve(context, ReplySize::large),
