@@ -12,6 +12,7 @@
 #include <optional>
 
 #include "auth/base64url.h"
+#include "auth/free_by.h"
 #include "auth/json_value.h"
 #include "base/json_text.h"
 
@@ -22,13 +23,6 @@ namespace {
 constexpr std::size_t kMaxJwksDepth = 16;
 constexpr std::size_t kMaxRsaBytes = 8192 / 8 + 8;  // and room for leading zeros
 
-template <auto Free>
-struct FreeBy {
-  template <class T>
-  void operator()(T* object) const {
-    Free(object);
-  }
-};
 using PublicKey = std::unique_ptr<EVP_PKEY, FreeBy<EVP_PKEY_free>>;
 using KeyContext = std::unique_ptr<EVP_PKEY_CTX, FreeBy<EVP_PKEY_CTX_free>>;
 using ParameterBuilder = std::unique_ptr<OSSL_PARAM_BLD, FreeBy<OSSL_PARAM_BLD_free>>;

@@ -66,7 +66,6 @@ class Connection final : public net::Watcher, public net::LoopTimer {
   bool admitted = false;        // counted in the limits
   bool peer_closed = false;     // its bytes are at an end, or both close frames are through
   bool close_sent = false;
-  bool reconnect_sent = false;
   bool accepts_brotli = false;  // `?accept=br` (protocol §5)
   std::uint32_t interest = 0;   // what epoll was told
 
