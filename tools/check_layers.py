@@ -4,7 +4,7 @@ import pathlib
 import re
 import sys
 
-BELOW_HUB = {"base", "wire", "net", "telemetry", "log", "protocol", "auth", "guard"}
+BELOW_HUB = {"base", "wire", "net", "telemetry", "log", "protocol", "auth", "guard", "kinds"}
 MAY_INCLUDE = {
     "base": set(),
     "wire": {"base"},
@@ -14,7 +14,8 @@ MAY_INCLUDE = {
     "protocol": {"base", "wire"},
     "auth": {"base"},
     "guard": {"base"},
-    "hub": {"base", "wire", "protocol", "auth", "guard", "log"},
+    "kinds": {"base", "protocol"},
+    "hub": {"base", "wire", "protocol", "auth", "guard", "kinds", "log"},
     "gateway": BELOW_HUB | {"hub"},
     "api": BELOW_HUB | {"hub"},
     "config": {"base", "telemetry"},

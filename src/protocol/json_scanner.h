@@ -30,7 +30,8 @@ struct JsonMember {
 // nested at most `depth_max` deep (an empty object is 1 deep). nullopt otherwise.
 std::optional<JsonValue> scan_json(std::string_view text, int depth_max);
 
-// The members of a valid JSON object, in order, doubled keys included. `object` must come from scan_json.
+// The members of a valid JSON object, in order, doubled keys included. `object` must come from scan_json,
+// or be one that the server wrote; its opening brace may be missing, as in the body of a delivery.
 void split_object(JsonValue object, std::vector<JsonMember>& out);
 
 // The elements of a valid JSON array. `array` must come from scan_json.
