@@ -68,6 +68,10 @@ class Fold {
   // Fewer deliveries that say the same as these, which follow each other: for a conflated channel and
   // for slow readers. nullopt: only the whole state can stand for them.
   virtual std::optional<std::vector<Run>> conflate(std::vector<Run>&& runs) const { return std::move(runs); }
+
+  // The body of the one delivery that stands for first..last whatever they were: the state as `data`
+  // (protocol §7). `last` must be the last event folded; `first_seq` stands where first differs from it.
+  SharedBytes whole(std::uint64_t first, std::uint64_t last, std::int64_t timestamp_ms) const;
 };
 
 }  // namespace tidewire::kinds
