@@ -4,28 +4,26 @@
 // The first event of any name implies `start`. The text is kept as the deltas spelled it (JSON, escapes
 // and all), so that halves of a surrogate pair in two deltas become one character for a late reader too.
 //
-// An entry of `tools` is a tool_call's data (under the key `data` when it is no object) and, once its
-// tool_result came, `result`: the `result` member of that event's data, or else all of the data. A
-// tool_result belongs to the last call without a result that has the same `id`, or to the last one of
-// all when it names no id. `detail` is the data of the last `status`; absent before one.
+// `tools` is explained in tool_calls.h. `detail` is the data of the last `status`, absent before one; `usage`
+// is a member of the data of `complete`.
 //
 // Bounds: 4 MiB of text (too_large beyond), 1000 tools with 4 MiB together (what comes on top is logged
 // but not folded). Owned by the channel's home shard.
 #pragma once
 
 #include "kinds/owned_run.h"
+#include "kinds/tool_calls.h"
 
 namespace tidewire::kinds {
 
 struct AgentOptions {
-  std::size_t text_bytes_max = std::size_t{4} << 20;
-  std::size_t tool_bytes_max = std::size_t{4} << 20;
-  std::size_t tools_max = 1000;
+  std::size_t text_bytes_max = std::size_t{4} << 20;  // as JSON spells it
+  ToolCalls::Bounds tools = {};
 };
 
 class Agent final : public OwnedRun {
  public:
-  explicit Agent(AgentOptions options = {}) : options_(options) {}
+  explicit Agent(AgentOptions options = {}) : options_(options), tools_(options.tools) {}
 
   // `cancel` is also for whoever may subscribe.
   Result<void> admit(const Event& event, const Asker& asker) const override;
@@ -43,19 +41,11 @@ class Agent final : public OwnedRun {
   std::optional<std::vector<Run>> conflate(std::vector<Run>&& runs) const override;
 
  private:
-  struct Tool {
-    std::string call = {};    // a JSON object
-    std::string result = {};  // JSON; empty: not yet
-  };
   void fold(const Event& event);
-  void fold_tool_call(const Event& event);
-  void fold_tool_result(const Event& event);
-  std::string tools_json() const;
 
   AgentOptions options_;
   std::string text_;  // between the quotes of a JSON string
-  std::vector<Tool> tools_;
-  std::size_t tool_bytes_ = 0;   // of all calls and results
+  ToolCalls tools_;
   std::int64_t started_ms_ = 0;  // 0: not yet
   std::int64_t ended_ms_ = 0;    // likewise
   std::string usage_ = "null";   // JSON

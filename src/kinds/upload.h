@@ -32,7 +32,9 @@ class Upload final : public OwnedRun {
     std::int64_t bytes = 0;
     std::optional<std::int64_t> total = {};
   };
+  // What the data of a `progress` says.
   static Result<Progress> progress_of(const Event& event);
+  static std::optional<Progress> progress_in(const Event& event);
   Result<Progress> checked(const Event& event) const;
   void fold(const Event& event, const Progress& progress);
   std::optional<double> rate_bps() const;
