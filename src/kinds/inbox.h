@@ -79,7 +79,10 @@ class Inbox final : public Fold {
   bool pushed_out_at_once(const Event& event) const;
   void fold_entry(const Event& event);
   void fold_ack(const std::vector<std::uint64_t>& seqs, std::int64_t timestamp_ms);
-  Priority priority_of(const Event& event) const { return event.priority.value_or(options_->default_priority); }
+  void trim();
+  Priority priority_of(const Event& event) const {
+    return event.priority.value_or(options_->default_priority);
+  }
 
   std::string user_id_;
   std::shared_ptr<const InboxOptions> options_;

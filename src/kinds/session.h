@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "kinds/fold.h"
-#include "protocol/json_scanner.h"
+#include "kinds/session_action.h"
 
 namespace tidewire::kinds {
 
@@ -29,7 +29,7 @@ class SessionChannel final : public Fold {
  public:
   struct Member {
     std::string user_id;
-    std::string user_json;     // as the first join spelled it: `1` or `"1"`
+    std::string user_json;  // as the first join spelled it: `1` or `"1"`
     bool owner = false;
     std::uint64_t read = 0;    // at first the seq of its join
     std::uint64_t unread = 0;  // messages
@@ -60,7 +60,7 @@ class SessionChannel final : public Fold {
   bool restore(std::string_view saved) override;
 
  private:
-  // Somebody who is a member, or wrote a message in the index.
+  // Somebody who is a member, or wrote a message in the index, and is forgotten when neither holds.
   struct Person {
     bool member = false;
     std::uint32_t messages = 0;
@@ -70,11 +70,30 @@ class SessionChannel final : public Fold {
     std::uint64_t seq = 0;
     People::value_type* author = nullptr;  // null: the API, or anonymous
   };
+  using Messages = std::deque<Message>;
+
+  bool led_by(std::string_view user_id) const;
+  Result<void> admit_join(const Event& event, const Asker& asker) const;
+  Result<void> check(const SessionAction& action, const Event& event) const;
+  Result<void> permit(const SessionAction& action, const Asker& asker) const;
+  void apply(const SessionAction& action, const Event& event);
+  void add_message(const Event& event);
+  void remove_message(Messages::const_iterator at);
+  void read_up_to(Member& member, std::uint64_t seq);
+  void add_member(const NamedUser& user, std::uint64_t seq);
+  void remove_member(std::string_view user_id);
+  void forget_if_unused(People::iterator person);
+  bool read_saved(std::string_view saved);
+
+  // The end, and null, when there is none.
+  Messages::const_iterator find_message(std::uint64_t seq) const;
+  const Member* find_member(std::string_view user_id) const;
+  Member* find_member(std::string_view user_id);
 
   SessionOptions options_;
   std::uint64_t last_seq_ = 0;
   std::vector<Member> members_;
-  std::deque<Message> messages_;  // by seq
+  Messages messages_;  // by seq
   People people_;
 };
 
