@@ -1,0 +1,276 @@
+// The inbox against a model that does what the clause says with a plain list, over random events.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <limits>
+#include <random>
+
+#include "kinds/inbox.h"
+#include "kinds/test_written.h"
+
+namespace tidewire::kinds {
+namespace {
+
+constexpr std::int64_t kNow = 1'000'000;
+constexpr std::int64_t kTtl = 40;
+
+struct Model {
+  struct Entry {
+    std::uint64_t seq;
+    int lane;
+    std::int64_t expires_ms;
+    friend bool operator==(const Entry&, const Entry&) = default;
+  };
+  std::vector<Entry> entries;
+
+  void expire(std::int64_t now_ms) {
+    std::erase_if(entries, [&](const Entry& entry) { return entry.expires_ms <= now_ms; });
+  }
+  int lowest() const { return std::ranges::max_element(entries, {}, &Entry::lane)->lane; }
+  void remove_least() {
+    const int lane = lowest();
+    entries.erase(std::ranges::find(entries, lane, &Entry::lane));
+  }
+  // False: dropped, and nothing has changed.
+  bool add(const Entry& entry, std::int64_t now_ms, std::size_t max) {
+    std::vector<Entry> before = entries;
+    expire(now_ms);
+    while (entries.size() > max) remove_least();
+    if (entries.size() == max) {
+      if (entries.empty() || entry.lane > lowest()) {
+        entries = std::move(before);
+        return false;
+      }
+      remove_least();
+    }
+    entries.push_back(entry);
+    return true;
+  }
+  void ack(const std::vector<std::uint64_t>& seqs, std::int64_t now_ms, std::size_t max) {
+    std::erase_if(entries, [&](const Entry& entry) { return std::ranges::count(seqs, entry.seq) > 0; });
+    expire(now_ms);
+    while (entries.size() > max) remove_least();
+  }
+  std::vector<Entry> pending(std::int64_t now_ms) const {
+    Model copy = *this;
+    copy.expire(now_ms);
+    std::ranges::stable_sort(copy.entries, {}, &Entry::lane);
+    return copy.entries;
+  }
+};
+
+std::vector<Model::Entry> entries_of(const std::vector<Inbox::Pending>& backlog) {
+  std::vector<Model::Entry> out;
+  for (const auto& entry : backlog)
+    out.push_back({entry.seq, static_cast<int>(entry.priority), entry.expires_ms});
+  return out;
+}
+
+class Walk {
+ public:
+  Walk(unsigned seed, bool reloads)
+      : random_(seed), reloads_(reloads), max_(roll(1, 12)), inbox_("7", options()) {}
+
+  void go() {
+    for (int step = 0; step < 60; ++step) {
+      now_ += roll(0, 4);
+      if (reloads_ && roll(0, 9) == 0) {
+        max_ = roll(0, 12);
+        inbox_.set_options(options());
+      }
+      if (roll(0, 3) == 0)
+        ack();
+      else
+        add();
+      compare(now_ + roll(0, 10));
+      if (testing::Test::HasFailure()) return;
+    }
+    if (!reloads_) replay();
+  }
+
+ private:
+  template <class Integer = std::uint64_t>
+  Integer roll(Integer min, Integer max) {
+    return std::uniform_int_distribution<Integer>(min, max)(random_);
+  }
+  std::uint64_t roll(int min, int max) {
+    return roll(static_cast<std::uint64_t>(min), static_cast<std::uint64_t>(max));
+  }
+  std::shared_ptr<InboxOptions> options() const {
+    return std::make_shared<InboxOptions>(
+        InboxOptions{.ttl_ms = kTtl, .entries_max = max_, .default_priority = Priority::medium});
+  }
+
+  void add() {
+    Written written{
+        .seq = seq_, .timestamp_ms = time(), .name = "notify", .data = std::to_string(roll(0, 9999))};
+    if (roll(0, 1) == 0) written.expires_ms = time() + 1 + static_cast<std::int64_t>(roll(0, 30));
+    // Mostly low, so that there is something to push out.
+    static constexpr int kLanes[] = {0, 1, 2, 2, 3, 3, 3};
+    const int lane = kLanes[roll(0, 6)];
+    if (lane != 2 || roll(0, 1) == 0) written.priority = static_cast<Priority>(lane);
+    const std::int64_t expires_ms = written.expires_ms != 0 ? written.expires_ms : time() + kTtl;
+    const auto criticals = pending_criticals();
+    const bool kept = model_.add({seq_, lane, expires_ms}, time(), max_);
+    take(written, kept);
+    if (lane != 0 && !reloads_) {
+      EXPECT_EQ(pending_criticals(), criticals);
+    }
+  }
+
+  void ack() {
+    std::vector<std::uint64_t> seqs;
+    for (std::uint64_t count = roll(0, 4); count > 0; --count)
+      seqs.push_back(roll(std::uint64_t{1}, seq_ + 2));
+    std::string list;
+    for (const std::uint64_t seq : seqs) list += (list.empty() ? "" : ",") + std::to_string(seq);
+    Written written{.seq = seq_, .timestamp_ms = time(), .name = "ack", .data = "{\"seqs\":[" + list + "]}"};
+    if (roll(0, 5) == 0) {
+      static constexpr const char* kBad[] = {"null", "[1]", R"({"seqs":[1,"2"]})", R"({"seqs":[0]})"};
+      written.data = kBad[roll(0, 3)];
+      return refuse(written);
+    }
+    model_.ack(seqs, time(), max_);
+    take(written, true);
+  }
+
+  void take(const Written& written, bool kept) {
+    const Event event = written.event();
+    const std::string before = inbox_.save();
+    const auto taken = inbox_.take(event, {.may_publish = true});
+    ASSERT_TRUE(taken);
+    ASSERT_EQ(taken->dropped, !kept);
+    if (!kept) {
+      EXPECT_EQ(inbox_.save(), before);
+      return;
+    }
+    taken_.push_back(event);
+    saved_.push_back(inbox_.save());
+    ++seq_;
+  }
+
+  void refuse(const Written& written) {
+    const std::string before = inbox_.save();
+    const std::string shown = inbox_.snapshot(time());
+    EXPECT_EQ(outcome(inbox_.take(written.event(), {.may_publish = true})), "invalid_event");
+    EXPECT_EQ(inbox_.save(), before);
+    EXPECT_EQ(inbox_.snapshot(time()), shown);
+  }
+
+  std::vector<std::uint64_t> pending_criticals() const {
+    std::vector<std::uint64_t> seqs;
+    for (const auto& entry : inbox_.backlog({}, ~std::uint64_t{0}, 10'000, 10'000'000, time()))
+      if (entry.priority == Priority::critical) seqs.push_back(entry.seq);
+    return seqs;
+  }
+
+  void compare(std::uint64_t now) {
+    const std::int64_t now_ms = static_cast<std::int64_t>(now);
+    const auto expected = model_.pending(now_ms);
+    EXPECT_EQ(entries_of(inbox_.backlog({}, ~std::uint64_t{0}, 10'000, 10'000'000, now_ms)), expected);
+    EXPECT_EQ(inbox_.size(now_ms), expected.size());
+    if (!reloads_) {
+      EXPECT_LE(inbox_.size(std::numeric_limits<std::int64_t>::min()), max_);
+    }
+    for (const auto& entry : expected) EXPECT_LE(inbox_.oldest_seq(), entry.seq);
+    compare_backlog(expected, now_ms);
+    compare_acks(expected, now_ms);
+  }
+
+  void compare_backlog(const std::vector<Model::Entry>& expected, std::int64_t now_ms) {
+    const Inbox::Cursor after{static_cast<Priority>(roll(0, 3)), roll(std::uint64_t{0}, seq_)};
+    const std::uint64_t up_to = roll(std::uint64_t{0}, seq_);
+    const std::size_t messages_max = roll(0, 5);
+    std::vector<Model::Entry> wanted;
+    for (const auto& entry : expected) {
+      const bool behind =
+          std::pair(entry.lane, entry.seq) > std::pair(static_cast<int>(after.priority), after.seq);
+      if (behind && entry.seq <= up_to && wanted.size() < std::max<std::size_t>(messages_max, 1))
+        wanted.push_back(entry);
+    }
+    EXPECT_EQ(entries_of(inbox_.backlog(after, up_to, messages_max, 10'000'000, now_ms)), wanted);
+  }
+
+  void compare_acks(const std::vector<Model::Entry>& expected, std::int64_t now_ms) {
+    const std::uint64_t up_to = roll(std::uint64_t{0}, seq_);
+    std::vector<std::uint64_t> seqs, some, all;
+    for (int i = 0; i < 5; ++i) seqs.push_back(roll(std::uint64_t{0}, seq_));
+    for (const auto& entry : expected) {
+      if (entry.seq <= up_to) all.push_back(entry.seq);
+      if (std::ranges::count(seqs, entry.seq) > 0) some.push_back(entry.seq);
+    }
+    std::ranges::sort(all);
+    std::ranges::sort(some);
+    EXPECT_EQ(inbox_.pending_up_to(up_to, now_ms), all);
+    EXPECT_EQ(inbox_.pending_among(seqs, now_ms), some);
+  }
+
+  void replay() {
+    Inbox whole("7", options());
+    for (const Event& event : taken_) whole.replay(event);
+    EXPECT_EQ(whole.save(), inbox_.save());
+    if (taken_.empty()) return;
+    const std::size_t cut = roll(std::size_t{0}, taken_.size() - 1);
+    Inbox resumed("7", options());
+    ASSERT_TRUE(resumed.restore(saved_[cut]));
+    EXPECT_EQ(resumed.save(), saved_[cut]);
+    for (std::size_t i = cut + 1; i < taken_.size(); ++i) resumed.replay(taken_[i]);
+    EXPECT_EQ(resumed.save(), inbox_.save());
+    EXPECT_EQ(resumed.snapshot(time()), inbox_.snapshot(time()));
+  }
+
+  std::int64_t time() const { return static_cast<std::int64_t>(now_); }
+
+  std::mt19937 random_;
+  bool reloads_;
+  std::uint64_t now_ = kNow;
+  std::uint64_t seq_ = 1;
+  std::size_t max_;
+  Inbox inbox_;
+  Model model_;
+  std::vector<Event> taken_;
+  std::vector<std::string> saved_;  // after each of these
+};
+
+TEST(InboxProperty, IsWhatTheClauseSaysAndWhatAReplayGives) {
+  for (unsigned seed = 0; seed < 3000 && !HasFailure(); ++seed) {
+    SCOPED_TRACE(seed);
+    Walk(seed, false).go();
+  }
+}
+
+TEST(InboxProperty, KeepsItsRulesWhileItsBoundChanges) {
+  for (unsigned seed = 0; seed < 3000 && !HasFailure(); ++seed) {
+    SCOPED_TRACE(seed);
+    Walk(seed, true).go();
+  }
+}
+
+TEST(InboxProperty, SurvivesSavedStatesThatWereDamaged) {
+  Inbox inbox("7", std::make_shared<InboxOptions>());
+  for (std::uint64_t seq = 1; seq <= 5; ++seq)
+    inbox.replay(Written{.seq = seq, .name = "notify", .data = R"({"a":[1,"x"]})"}.event());
+  const std::string saved = inbox.save();
+  std::mt19937 random(1);
+  for (int run = 0; run < 20'000; ++run) {
+    std::string damaged = saved;
+    const std::size_t at = random() % damaged.size();
+    static constexpr char kBytes[] = "0123456789-,:[]{}\"nex ";
+    if (run % 3 == 0)
+      damaged.resize(at);
+    else if (run % 3 == 1)
+      damaged[at] = kBytes[random() % (sizeof kBytes - 1)];
+    else
+      damaged.erase(at, 1 + random() % 4);
+    if (!inbox.restore(damaged)) {
+      EXPECT_EQ(inbox.save(), R"({"v":1,"pending":[]})");
+      continue;
+    }
+    const std::string again = inbox.save();
+    ASSERT_TRUE(inbox.restore(again));
+    EXPECT_EQ(inbox.save(), again);
+  }
+}
+
+}  // namespace
+}  // namespace tidewire::kinds
