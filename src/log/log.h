@@ -40,6 +40,9 @@ struct KeyUse {
 struct Retention {
   std::size_t messages = 0;  // 0: none
   std::int64_t ttl_ms = 0;   // 0: no limit
+  // The channel has a state that is folded from its entries: those that its saved snapshot does not
+  // cover stay whatever the bounds say, and so do those from `Append::keep_from` on.
+  bool folded = false;
 };
 
 // ---- operations; `channel` is what the home calls it, unique on its shard while it is open ----
@@ -61,6 +64,11 @@ struct Append {
   std::uint64_t number = 0;  // repeated in a failure
   std::vector<Entry> entries;
   std::vector<KeyUse> keys;
+  // Of a folded channel, from now on: the oldest entry that its state still needs as it is (an inbox's
+  // oldest pending one). 0: as before; at first none.
+  std::uint64_t keep_from = 0;
+  // The channel's mark from now on; 0: as before. See SaveMark.
+  std::uint64_t mark = 0;
 };
 
 // Entries after `after`, ascending, until `messages_max` or `bytes_max` is reached (at least one, if
@@ -73,7 +81,16 @@ struct Read {
   std::size_t bytes_max = 0;
 };
 
-// The folded state at `seq`, so that opening need not read everything; not answered, and lost at worst.
+// A number that the channel's home wants to find again and that never falls: up to where an inbox's
+// entries were sent, say. Not answered; a later Append makes it as safe as itself, a crash of the
+// process does not lose it, a power failure may.
+struct SaveMark {
+  Handle channel;
+  std::uint64_t mark = 0;
+};
+
+// The folded state at `seq`, so that opening need not read everything. Not answered, and lost at worst;
+// passed over when the channel's latest entry is older (the append before it has failed).
 struct SaveSnapshot {
   Handle channel;
   std::uint64_t seq = 0;
@@ -85,7 +102,7 @@ struct Close {
   Handle channel;
 };
 
-using Operation = std::variant<Open, Append, Read, SaveSnapshot, Close>;
+using Operation = std::variant<Open, Append, Read, SaveMark, SaveSnapshot, Close>;
 
 // ---- outcomes ----
 
@@ -98,6 +115,7 @@ struct Opened {
   std::vector<KeyUse> keys;     // those still in use, ascending by seq
   std::uint64_t snapshot_seq = 0;
   SharedBytes snapshot;  // empty: none
+  std::uint64_t mark = 0;
 };
 
 struct Committed {

@@ -18,6 +18,7 @@ MemoryLog::Stored& MemoryLog::stored(Handle channel) {
 void MemoryLog::trim(Stored& stored, std::int64_t now_ms) {
   while (!stored.entries.empty()) {
     const Entry& oldest = stored.entries.front();
+    if (stored.needs(oldest.seq)) break;
     const bool too_old =
         stored.retention.ttl_ms != 0 && oldest.timestamp_ms + stored.retention.ttl_ms <= now_ms;
     if (!too_old && !oldest.expired(now_ms) && stored.entries.size() <= stored.retention.messages) break;
@@ -42,7 +43,8 @@ void MemoryLog::carry_out(Open&& open, std::int64_t now_ms) {
                .tail = {stored.entries.end() - static_cast<std::ptrdiff_t>(count), stored.entries.end()},
                .keys = {stored.keys.begin(), stored.keys.end()},
                .snapshot_seq = stored.snapshot_seq,
-               .snapshot = stored.snapshot});
+               .snapshot = stored.snapshot,
+               .mark = stored.mark});
 }
 
 void MemoryLog::carry_out(Append&& append, std::int64_t now_ms) {
@@ -58,6 +60,8 @@ void MemoryLog::carry_out(Append&& append, std::int64_t now_ms) {
     stored.entries.push_back(std::move(entry));
   }
   std::ranges::move(append.keys, std::back_inserter(stored.keys));
+  if (append.keep_from != 0) stored.keep_from = append.keep_from;
+  stored.mark = std::max(stored.mark, append.mark);
   trim(stored, now_ms);
   sink_(Committed{.channel = append.channel, .first_seq = stored.first_seq(), .last_seq = stored.last_seq});
 }
@@ -78,8 +82,15 @@ void MemoryLog::carry_out(Read&& read, std::int64_t now_ms) {
   sink_(std::move(done));
 }
 
+void MemoryLog::carry_out(SaveMark&& save, std::int64_t) {
+  Stored& stored = this->stored(save.channel);
+  stored.mark = std::max(stored.mark, save.mark);
+}
+
 void MemoryLog::carry_out(SaveSnapshot&& save, std::int64_t) {
   Stored& stored = this->stored(save.channel);
+  // One that is older than what is there would leave a hole between it and the entries that are kept.
+  if (save.seq > stored.last_seq || save.seq < stored.snapshot_seq) return;
   stored.snapshot_seq = save.seq;
   stored.snapshot = std::move(save.state);
 }

@@ -30,12 +30,18 @@ class MemoryLog final : public Log {
     std::deque<KeyUse> keys;
     std::uint64_t snapshot_seq = 0;
     SharedBytes snapshot;
+    std::uint64_t keep_from = 0;  // 0: none
+    std::uint64_t mark = 0;
     std::uint64_t first_seq() const { return last_seq + 1 - entries.size(); }
+    bool needs(std::uint64_t seq) const {
+      return retention.folded && (seq > snapshot_seq || (keep_from != 0 && seq >= keep_from));
+    }
   };
 
   void carry_out(Open&& open, std::int64_t now_ms);
   void carry_out(Append&& append, std::int64_t now_ms);
   void carry_out(Read&& read, std::int64_t now_ms);
+  void carry_out(SaveMark&& save, std::int64_t now_ms);
   void carry_out(SaveSnapshot&& save, std::int64_t now_ms);
   void carry_out(Close&& close, std::int64_t now_ms);
   Stored& stored(Handle channel);

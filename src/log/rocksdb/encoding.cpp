@@ -1,11 +1,24 @@
 #include "log/rocksdb/encoding.h"
 
+#include <algorithm>
+
 namespace tidewire::log {
 
 namespace {
 constexpr std::size_t kU64 = 8;
-constexpr std::size_t kRecordHead = 7 * kU64;
+constexpr std::size_t kRecordHead = 11 * kU64;
+constexpr std::uint64_t kDamaged = 1, kFolded = 2;
 }  // namespace
+
+std::uint64_t ChannelRecord::needed_from() const {
+  if (!retention.folded) return last_seq + 1;
+  return std::min(snapshot_seq + 1, keep_from == 0 ? UINT64_MAX : keep_from);
+}
+
+std::uint64_t ChannelRecord::first_by_count() const {
+  const std::uint64_t by_count = last_seq + 1 - std::min<std::uint64_t>(retention.messages, last_seq);
+  return std::max(first_seq, std::min(by_count, needed_from()));
+}
 
 void append_u64(std::string& to, std::uint64_t value) {
   for (int shift = 56; shift >= 0; shift -= 8) to += static_cast<char>(value >> shift & 0xff);
@@ -44,9 +57,13 @@ std::string encode_record(const ChannelRecord& record) {
   append_u64(value, record.last_seq);
   append_u64(value, record.cleared_to);
   append_u64(value, record.keys_from);
+  append_u64(value, record.snapshot_seq);
+  append_u64(value, record.keep_from);
+  append_u64(value, record.mark);
+  append_u64(value, static_cast<std::uint64_t>(record.touched_ms));
   append_u64(value, record.retention.messages);
   append_u64(value, static_cast<std::uint64_t>(record.retention.ttl_ms));
-  append_u64(value, record.damaged ? 1 : 0);
+  append_u64(value, (record.damaged ? kDamaged : 0) | (record.retention.folded ? kFolded : 0));
   value += record.epoch;
   return value;
 }
@@ -58,11 +75,18 @@ std::optional<ChannelRecord> decode_record(std::string_view value) {
   record.last_seq = take_u64(value);
   record.cleared_to = take_u64(value);
   record.keys_from = take_u64(value);
+  record.snapshot_seq = take_u64(value);
+  record.keep_from = take_u64(value);
+  record.mark = take_u64(value);
+  record.touched_ms = static_cast<std::int64_t>(take_u64(value));
   record.retention.messages = take_u64(value);
   record.retention.ttl_ms = static_cast<std::int64_t>(take_u64(value));
-  record.damaged = take_u64(value) != 0;
+  const std::uint64_t flags = take_u64(value);
+  record.damaged = (flags & kDamaged) != 0;
+  record.retention.folded = (flags & kFolded) != 0;
   record.epoch = value;
-  const bool sane = record.cleared_to <= record.first_seq && record.first_seq <= record.last_seq + 1;
+  const bool sane = record.cleared_to <= record.first_seq && record.first_seq <= record.last_seq + 1 &&
+                    record.snapshot_seq <= record.last_seq;
   return sane ? std::optional(std::move(record)) : std::nullopt;
 }
 

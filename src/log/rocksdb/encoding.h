@@ -26,14 +26,22 @@ struct ChannelRecord {
   std::uint64_t last_seq = 0;
   std::uint64_t cleared_to = 1;  // entries below are deleted; those from here to first_seq - 1 soon will be
   std::uint64_t keys_from = 1;   // no idempotency key below this seq is kept
+  std::uint64_t snapshot_seq = 0;
+  std::uint64_t keep_from = 0;  // Append::keep_from, 0: none
+  std::uint64_t mark = 0;
+  std::int64_t touched_ms = 0;  // unix, of the last append
   Retention retention;
   bool damaged = false;  // found by a Read; mended when the channel is opened again
   std::string epoch;
 
   bool empty() const { return first_seq > last_seq; }
+  // The first seq that no bound may trim (Retention::folded); last_seq + 1 when all may go.
+  std::uint64_t needed_from() const;
+  // What first_seq becomes by the bound on the count.
+  std::uint64_t first_by_count() const;
 };
 
-inline constexpr std::string_view kFormat = "tidewire-log-1";
+inline constexpr std::string_view kFormat = "tidewire-log-2";
 
 void append_u64(std::string& to, std::uint64_t value);
 // Takes eight bytes off the front, which must be there.

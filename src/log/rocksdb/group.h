@@ -85,6 +85,7 @@ class Groups {
   Staged stage(std::uint16_t shard, Open& open, std::int64_t now_ms);
   Staged stage(std::uint16_t shard, Append& append, std::int64_t now_ms);
   Staged stage(std::uint16_t shard, Read& read, std::int64_t now_ms);
+  Staged stage(std::uint16_t shard, SaveMark& save, std::int64_t now_ms);
   Staged stage(std::uint16_t shard, SaveSnapshot& save, std::int64_t now_ms);
   Staged stage(std::uint16_t shard, Close& close, std::int64_t now_ms);
   void stage(SaveRevocation&& save);
@@ -95,7 +96,7 @@ class Groups {
   void answer(std::uint16_t shard, Outcome outcome) { shards_[shard].outcomes.push_back(std::move(outcome)); }
   void create(OpenChannel& channel, const Open& open);
   Stored<Opened> load(OpenChannel& channel, const Open& open, std::int64_t now_ms);
-  Result<void> mend(OpenChannel& channel, const Open& open);
+  Result<void> mend(OpenChannel& channel, const Open& open, std::int64_t now_ms);
 
   void touch(OpenChannel& channel);
   // How much may be left of deleted entries before a range delete is worth its tombstone.

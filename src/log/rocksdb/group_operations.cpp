@@ -50,7 +50,7 @@ Groups::Staged Groups::stage(std::uint16_t shard, Open& open, std::int64_t now_m
     Stored<Opened> loaded = load(*channel, open, now_ms);
     if (!loaded && loaded.error().IsCorruption()) {
       found_damage(*channel, loaded.error());
-      if (const auto mended = mend(*channel, open); !mended) return refuse(mended.error());
+      if (const auto mended = mend(*channel, open, now_ms); !mended) return refuse(mended.error());
       loaded = load(*channel, open, now_ms);
     }
     if (!loaded) return refuse(unavailable("the channel's data could not be read"));
@@ -68,7 +68,8 @@ Groups::Staged Groups::stage(std::uint16_t shard, Open& open, std::int64_t now_m
                     .tail = {},
                     .keys = {},
                     .snapshot_seq = 0,
-                    .snapshot = {}};
+                    .snapshot = {},
+                    .mark = 0};
   }
   answer(shard, std::move(*opened));
   by_id_[channel->id] = channel.get();
@@ -95,10 +96,9 @@ Stored<Opened> Groups::load(OpenChannel& channel, const Open& open, std::int64_t
   const std::uint64_t id = channel.id;
   ChannelRecord trimmed = *record;
   trimmed.retention = open.retention;
-  if (trimmed.last_seq + 1 - trimmed.first_seq > open.retention.messages)
-    trimmed.first_seq = trimmed.last_seq + 1 - open.retention.messages;
+  trimmed.first_seq = trimmed.first_by_count();
   const Stored<Kept> kept =
-      first_kept(store_, id, trimmed.first_seq, trimmed.last_seq, open.retention, now_ms);
+      first_kept(store_, id, trimmed.first_seq, trimmed.needed_from() - 1, open.retention, now_ms);
   if (!kept) return std::unexpected(kept.error());
   trimmed.first_seq = kept->first_seq;
   Stored<std::vector<Entry>> tail = read_tail(store_, id, trimmed, open.tail_messages, open.tail_bytes);
@@ -107,10 +107,10 @@ Stored<Opened> Groups::load(OpenChannel& channel, const Open& open, std::int64_t
   if (!keys) return std::unexpected(keys.error());
   Stored<StoredSnapshot> snapshot = read_snapshot(store_, id);
   if (!snapshot) return std::unexpected(snapshot.error());
+  if (snapshot->seq != record->snapshot_seq)
+    return std::unexpected(rocksdb::Status::Corruption("the snapshot is missing"));
 
-  const bool changed = trimmed.first_seq != record->first_seq ||
-                       trimmed.retention.messages != record->retention.messages ||
-                       trimmed.retention.ttl_ms != record->retention.ttl_ms;
+  const bool changed = encode_record(trimmed) != encode_record(*record);
   channel.stored = std::move(*record);
   channel.staged = std::move(trimmed);
   channel.goes_ms = kept->goes_ms;
@@ -125,7 +125,8 @@ Stored<Opened> Groups::load(OpenChannel& channel, const Open& open, std::int64_t
                 .tail = std::move(*tail),
                 .keys = std::move(*keys),
                 .snapshot_seq = snapshot->seq,
-                .snapshot = std::move(snapshot->state)};
+                .snapshot = std::move(snapshot->state),
+                .mark = channel.staged.mark};
 }
 
 Groups::Staged Groups::stage(std::uint16_t shard, Append& append, std::int64_t now_ms) {
@@ -144,7 +145,8 @@ Groups::Staged Groups::stage(std::uint16_t shard, Append& append, std::int64_t n
   const bool was_empty = staged.empty();
   const std::uint64_t last = append.entries.back().seq;
   for (const Entry& entry : append.entries) {
-    if (last - entry.seq >= staged.retention.messages) continue;  // its own successors push it out
+    const bool pushed_out = last - entry.seq >= staged.retention.messages && !staged.retention.folded;
+    if (pushed_out) continue;  // by its own successors
     const std::string key = seq_key(channel->id, entry.seq);
     const std::string head = encode_entry_head(entry);
     const rocksdb::Slice key_part(key);
@@ -158,6 +160,9 @@ Groups::Staged Groups::stage(std::uint16_t shard, Append& append, std::int64_t n
     channel->keys_check_ms = std::min(channel->keys_check_ms, use.until_ms);
   }
   staged.last_seq = last;
+  if (append.keep_from != 0) staged.keep_from = append.keep_from;
+  staged.mark = std::max(staged.mark, append.mark);
+  staged.touched_ms = now_ms;
   if (was_empty) channel->goes_ms = goes_at(append.entries.front(), staged.retention);
   touch(*channel);
   trim(*channel, now_ms, Clear::when_worth_it);
@@ -187,9 +192,20 @@ Groups::Staged Groups::stage(std::uint16_t shard, Read& read, std::int64_t) {
   return Staged::yes;
 }
 
+Groups::Staged Groups::stage(std::uint16_t shard, SaveMark& save, std::int64_t) {
+  OpenChannel* channel = find(shard, save.channel);
+  if (!channel || store_.failed() || save.mark <= channel->staged.mark) return Staged::yes;
+  channel->staged.mark = save.mark;
+  touch(*channel);
+  return Staged::yes;
+}
+
 Groups::Staged Groups::stage(std::uint16_t shard, SaveSnapshot& save, std::int64_t) {
   OpenChannel* channel = find(shard, save.channel);
   if (!channel || store_.failed()) return Staged::yes;
+  // One that is older than what is there would leave a hole between it and the entries that are kept.
+  if (save.seq > channel->staged.last_seq || save.seq < channel->staged.snapshot_seq) return Staged::yes;
+  channel->staged.snapshot_seq = save.seq;
   const std::string key = channel_key(channel->id);
   const std::string seq = channel_key(save.seq);
   const rocksdb::Slice key_part(key);

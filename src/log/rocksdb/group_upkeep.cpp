@@ -17,11 +17,11 @@ constexpr std::size_t kMendBytes = 1u << 20;
 // that is written only when it is worth its tombstone.
 void Groups::trim(OpenChannel& channel, std::int64_t now_ms, Clear clear) {
   ChannelRecord& staged = channel.staged;
-  const std::uint64_t count = staged.last_seq + 1 - staged.first_seq;
-  if (count > staged.retention.messages) staged.first_seq = staged.last_seq + 1 - staged.retention.messages;
-  const std::uint64_t stored_last = channel.stored.last_seq;
-  if (now_ms >= channel.goes_ms && staged.first_seq <= stored_last) {
-    const auto kept = first_kept(store_, channel.id, staged.first_seq, stored_last, staged.retention, now_ms);
+  staged.first_seq = staged.first_by_count();
+  // Only what is stored can be read for its age.
+  const std::uint64_t end = std::min(staged.needed_from(), channel.stored.last_seq + 1);
+  if (now_ms >= channel.goes_ms && staged.first_seq < end) {
+    const auto kept = first_kept(store_, channel.id, staged.first_seq, end - 1, staged.retention, now_ms);
     if (kept) {
       staged.first_seq = kept->first_seq;
       channel.goes_ms = kept->goes_ms;
@@ -104,7 +104,7 @@ void Groups::found_damage(OpenChannel& channel, const rocksdb::Status& status) {
 // Protocol §6, store trouble: what stands before the damage keeps its seqs, what stands behind it is
 // gone, and the epoch is new. The channel gets a new id and its entries are copied there, so that the
 // damaged blocks are never read again.
-Result<void> Groups::mend(OpenChannel& channel, const Open& open) {
+Result<void> Groups::mend(OpenChannel& channel, const Open& open, std::int64_t now_ms) {
   if (store_.failed()) return std::unexpected(store_.failure());
   const std::uint64_t old_id = channel.id;
   const Stored<ChannelRecord> old = read_record(store_, old_id);
@@ -112,6 +112,7 @@ Result<void> Groups::mend(OpenChannel& channel, const Open& open) {
   ChannelRecord mended;
   mended.epoch = open.epoch;
   mended.retention = open.retention;
+  mended.touched_ms = now_ms;
   const std::uint64_t id = store_.take_id();
 
   rocksdb::ReadOptions options;
@@ -119,7 +120,10 @@ Result<void> Groups::mend(OpenChannel& channel, const Open& open) {
   const rocksdb::Slice upper_slice(upper);
   options.iterate_upper_bound = &upper_slice;
   const std::unique_ptr<rocksdb::Iterator> each(store_.db().NewIterator(options, store_.entries()));
-  if (old) mended.first_seq = mended.cleared_to = old->first_seq;
+  if (old) {
+    mended.first_seq = mended.cleared_to = old->first_seq;
+    mended.mark = old->mark;
+  }
   std::uint64_t next = mended.first_seq;
   each->Seek(seq_key(old_id, mended.first_seq));
   if (!old && each->Valid())
@@ -133,6 +137,8 @@ Result<void> Groups::mend(OpenChannel& channel, const Open& open) {
     copy.Clear();
   }
   mended.last_seq = next - 1;
+  // It may point behind the damage, and the seqs from there on are given out again.
+  if (old) mended.keep_from = std::min(old->keep_from, next);
 
   const std::unique_ptr<rocksdb::Iterator> uses(store_.db().NewIterator(options, store_.keys()));
   for (uses->Seek(seq_key(old_id, 0)); uses->Valid(); uses->Next()) {
@@ -142,6 +148,7 @@ Result<void> Groups::mend(OpenChannel& channel, const Open& open) {
   }
   if (const auto snapshot = read_snapshot(store_, old_id);
       snapshot && snapshot->state && snapshot->seq < next) {
+    mended.snapshot_seq = snapshot->seq;
     std::string value = channel_key(snapshot->seq);
     value += snapshot->state.view();
     copy.Put(store_.snapshots(), channel_key(id), value);
