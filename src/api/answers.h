@@ -10,6 +10,8 @@
 
 namespace tidewire::api {
 
+inline constexpr const char* kUserIdRule = "a user id has 1 to 200 letters, digits and ._-:@=,;!~+/#";
+
 // 200 with a JSON body.
 wire::HttpAnswer json_answer(std::string body);
 

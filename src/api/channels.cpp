@@ -117,13 +117,18 @@ void Router::presence(Call& call) {
       });
 }
 
-// A stream has no snapshot; what is wrong with the name or the caller's rights is said first.
 void Router::snapshot(Call& call) {
-  calls_.channel_info(origin_of(call.caller), std::move(call.segments.front()),
-                      [respond = std::move(call.respond)](const Result<hub::ChannelInfo>& info) {
-                        respond(info ? problem_answer(ErrorCode::not_found, "a stream has no snapshot")
-                                     : problem_answer(info.error()));
-                      });
+  const std::string channel = std::move(call.segments.front());
+  calls_.snapshot(origin_of(call.caller), channel,
+                  [channel, respond = std::move(call.respond)](const Result<hub::ChannelSnapshot>& snapshot) {
+                    if (!snapshot) return respond(problem_answer(snapshot.error()));
+                    respond(json_answer(protocol::MessageWriter()
+                                            .text("channel", channel)
+                                            .text("epoch", snapshot->epoch)
+                                            .number("seq", snapshot->seq)
+                                            .json("data", snapshot->data.view())
+                                            .finish()));
+                  });
 }
 
 }  // namespace tidewire::api

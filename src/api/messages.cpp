@@ -20,15 +20,15 @@ struct Receipt {
   std::string channel;
   bool ephemeral = false;
 
-  std::string json(const hub::Published& published) const {
+  protocol::MessageWriter writer(const hub::Published& published) const {
     protocol::MessageWriter writer;
     writer.text("channel", channel);
-    if (ephemeral) return writer.boolean("ephemeral", true).finish();
-    return writer.text("epoch", published.epoch)
-        .number("seq", published.seq)
-        .boolean("duplicate", published.duplicate)
-        .finish();
+    if (ephemeral) return std::move(writer.boolean("ephemeral", true));
+    writer.text("epoch", published.epoch);
+    if (published.dropped) return std::move(writer.boolean("dropped", true));
+    return std::move(writer.number("seq", published.seq).boolean("duplicate", published.duplicate));
   }
+  std::string json(const hub::Published& published) const { return writer(published).finish(); }
 };
 
 Error too_large(std::size_t bytes_max) {
@@ -70,6 +70,30 @@ void Router::publish(Call& call) {
       [receipt = std::move(receipt), respond = std::move(call.respond)](Result<hub::Published> result) {
         respond(result ? json_answer(receipt.json(*result)) : problem_answer(result.error()));
       });
+}
+
+// To a user's inbox; the answer says how many connections will get it at once.
+void Router::notify(Call& call) {
+  const hub::TenantLimits& limits = limits_of(call);
+  const std::string id = std::move(call.segments.front());
+  if (!auth::valid_user_id(id)) return call.respond(problem_answer(ErrorCode::invalid_message, kUserIdRule));
+  if (call.request.body.size() > limits.message_bytes)
+    return call.respond(problem_answer(too_large(limits.message_bytes)));
+  const std::string channel = std::string(hub::kInboxNamespace) + ":" + id;
+  auto request = protocol::decode_publish(call.request.body, limits.json_depth, channel);
+  if (!request) return call.respond(problem_answer(request.error()));
+  Receipt receipt{.channel = channel, .ephemeral = false};
+  calls_.publish(origin_of(call.caller), std::move(*request),
+                 [this, id, tenant = call.caller.tenant, receipt = std::move(receipt),
+                  respond = std::move(call.respond)](Result<hub::Published> result) {
+                   if (!result) return respond(problem_answer(result.error()));
+                   calls_.ask_all(
+                       hub::UserQuery{.tenant = tenant, .user_id = id},
+                       [respond, writer = receipt.writer(*result)](const hub::AnswerPart& answer) mutable {
+                         writer.number("online", static_cast<std::uint64_t>(answer.connections.size()));
+                         respond(json_answer(writer.finish()));
+                       });
+                 });
 }
 
 void Router::batch(Call& call) {

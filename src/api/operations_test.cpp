@@ -57,7 +57,7 @@ TEST(Stats, CountEveryUserOnceAndGiveRates) {
   for (int i = 0; i < 20; ++i) world.say(ann, R"({"type":"ping"})");
   world.say(ann, R"({"type":"subscribe","channel":"room:a"})");
   EXPECT_EQ(world.get("/api/ws/stats").body,
-            R"({"connections":4,"users":2,"channels":1,"messages_in":21,"messages_out":0,)"
+            R"({"connections":4,"users":2,"channels":3,"messages_in":21,"messages_out":0,)"
             R"("rates":{"messages_in":2.1,"messages_out":0,"bytes_in":0,"bytes_out":0},"uptime_s":10})");
 }
 

@@ -23,6 +23,7 @@ std::span<const Route> Route::all() {
       Route{"POST", "/api/v1/batch", key, kPublish, &Router::batch},
       Route{"POST", "/api/v1/broadcast", key, kPublish, &Router::broadcast},
       Route{"GET", "/api/v1/users/{}", key, kRead, &Router::user},
+      Route{"POST", "/api/v1/users/{}/notify", key, kPublish, &Router::notify},
       Route{"POST", "/api/v1/users/{}/disconnect", key, kAdmin, &Router::disconnect},
       Route{"POST", "/api/v1/users/{}/revoke", key, kAdmin, &Router::revoke},
       Route{"GET", "/api/v1/channels", key, kRead, &Router::list_channels},

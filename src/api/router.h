@@ -93,6 +93,7 @@ class Router {
   void history(Call& call);
   void presence(Call& call);
   void snapshot(Call& call);
+  void notify(Call& call);
   // users.cpp
   void user(Call& call);
   void disconnect(Call& call);

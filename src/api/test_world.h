@@ -16,6 +16,7 @@
 #include "api/router.h"
 #include "auth/mint.h"
 #include "hub/calls.h"
+#include "hub/dispatch_message.h"
 #include "hub/home.h"
 #include "hub/sessions.h"
 
@@ -71,10 +72,11 @@ class World {
       const auto post = [this, self](hub::ShardId to, hub::Message&& message) {
         queue_.push_back({to, {self, std::move(message)}});
       };
-      shards_[self].home = std::make_unique<hub::Home>(
-          hub::HomeOptions{.hash_seed = kSeed}, namespaces, self, post, [](log::Operation&&) {
-            TIDEWIRE_CHECK(false);  // the world's namespaces are in memory
-          });
+      shards_[self].home =
+          std::make_unique<hub::Home>(hub::HomeOptions{.self = self, .shards = kShards, .hash_seed = kSeed},
+                                      namespaces, self, post, [](log::Operation&&) {
+                                        TIDEWIRE_CHECK(false);  // the world's namespaces are in memory
+                                      });
       shards_[self].sessions = std::make_unique<hub::Sessions>(
           hub::SessionOptions{
               .self = self, .shards = kShards, .hash_seed = kSeed, .anonymous_capabilities = {}},
@@ -164,6 +166,7 @@ class World {
       opening.identity = tenants[tenant].verifier.verify(token(*user, {}, secret), now).value();
     }
     shards_[shard].sessions->open(opened.connection, std::move(opening), now);
+    run();
     return opened;
   }
   void say(const Client& who, std::string_view text) {
@@ -177,8 +180,11 @@ class World {
     while (!queue_.empty()) {
       auto [to, envelope] = std::move(queue_.front());
       queue_.pop_front();
-      std::visit([&](auto&& message) { take(shards_[to], to, envelope.from, std::move(message)); },
-                 std::move(envelope.message));
+      Shard& there = shards_[to];
+      hub::dispatch_message(
+          *there.home, *there.sessions, *calls,
+          [&](hub::ShardId from, hub::Ask&& ask) { answer(there, to, from, std::move(ask)); }, envelope.from,
+          std::move(envelope.message), now);
       for (Shard& shard : shards_) shard.sessions->flush();
     }
   }
@@ -203,7 +209,12 @@ class World {
   hub::Namespaces namespaces{
       {{.name = "room", .presence = true},
        {.name = "public", .subscribe = hub::Access::anyone, .publish = hub::Access::server},
-       {.name = "default", .presence = true}}};
+       {.name = "default", .presence = true},
+       {.name = "doc", .kind = hub::Kind::document},
+       {.name = "user",
+        .kind = hub::Kind::inbox,
+        .subscribe = hub::Access::user,
+        .publish = hub::Access::server}}};
   std::shared_ptr<auth::RevocationList> revocations = std::make_shared<auth::RevocationList>();
   hub::Tenants tenants;
   guard::SharedLimits limits;
@@ -220,29 +231,13 @@ class World {
     std::unique_ptr<hub::Sessions> sessions;
   };
 
-  template <class Command>
-  void take(Shard& shard, hub::ShardId self, hub::ShardId from, Command&& command) {
-    using T = std::decay_t<Command>;
-    if constexpr (std::is_same_v<T, hub::Ask>) {
-      hub::AnswerPart part = shard.sessions->answer(command.question, now);
-      for (hub::ConnectionInfo& info : part.connections) info.round_trip_us = round_trip_us;
-      if (const auto* list = std::get_if<hub::ListChannels>(&command.question))
-        part.channels = shard.home->list(*list);
-      if (std::holds_alternative<hub::CountThings>(command.question))
-        part.counts.channels = shard.home->size();
-      queue_.push_back({from, {self, hub::Answer{.reply = command.reply, .part = std::move(part)}}});
-    } else if constexpr (requires { shard.home->handle(from, std::move(command), now); }) {
-      shard.home->handle(from, std::move(command), now);
-    } else {
-      if constexpr (requires { command.reply; }) {
-        if (command.reply.kind == hub::ReplyTo::Kind::call) {
-          const hub::ReplyTo to = command.reply;
-          return calls->handle(to, hub::Message(std::move(command)));
-        }
-      }
-      if constexpr (requires { shard.sessions->handle(std::move(command), now); })
-        shard.sessions->handle(std::move(command), now);
-    }
+  void answer(Shard& shard, hub::ShardId self, hub::ShardId from, hub::Ask&& ask) {
+    hub::AnswerPart part = shard.sessions->answer(ask.question, now);
+    for (hub::ConnectionInfo& info : part.connections) info.round_trip_us = round_trip_us;
+    if (const auto* list = std::get_if<hub::ListChannels>(&ask.question))
+      part.channels = shard.home->list(*list);
+    if (std::holds_alternative<hub::CountThings>(ask.question)) part.counts.channels = shard.home->size();
+    queue_.push_back({from, {self, hub::Answer{.reply = ask.reply, .part = std::move(part)}}});
   }
 
   std::array<Shard, kShards> shards_;

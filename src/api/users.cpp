@@ -11,8 +11,6 @@ namespace tidewire::api {
 
 namespace {
 
-constexpr std::string_view kIdRule = "a user id has 1 to 200 letters, digits and ._-:@=,;!~+/#";
-
 // A JSON array of what `render` makes of each connection, the oldest first.
 template <class Render>
 std::string connections_json(std::vector<hub::ConnectionInfo> connections, Render&& render) {
@@ -45,8 +43,7 @@ std::string health_json(const hub::ConnectionInfo& connection, std::int64_t max_
 
 void Router::user(Call& call) {
   std::string id = std::move(call.segments.front());
-  if (!auth::valid_user_id(id))
-    return call.respond(problem_answer(ErrorCode::invalid_message, std::string(kIdRule)));
+  if (!auth::valid_user_id(id)) return call.respond(problem_answer(ErrorCode::invalid_message, kUserIdRule));
   calls_.ask_all(
       hub::UserQuery{.tenant = call.caller.tenant, .user_id = id},
       [id, max_latency_ms = options_.health_max_latency_ms,
@@ -69,8 +66,7 @@ void Router::user(Call& call) {
 
 void Router::disconnect(Call& call) {
   std::string id = std::move(call.segments.front());
-  if (!auth::valid_user_id(id))
-    return call.respond(problem_answer(ErrorCode::invalid_message, std::string(kIdRule)));
+  if (!auth::valid_user_id(id)) return call.respond(problem_answer(ErrorCode::invalid_message, kUserIdRule));
   calls_.ask_all(
       hub::DisconnectUser{.tenant = call.caller.tenant, .user_id = std::move(id)},
       [respond = std::move(call.respond)](const hub::AnswerPart& answer) {
@@ -81,8 +77,7 @@ void Router::disconnect(Call& call) {
 // First the lists, then the connections: whoever comes back in between is refused.
 void Router::revoke(Call& call) {
   const std::string id = std::move(call.segments.front());
-  if (!auth::valid_user_id(id))
-    return call.respond(problem_answer(ErrorCode::invalid_message, std::string(kIdRule)));
+  if (!auth::valid_user_id(id)) return call.respond(problem_answer(ErrorCode::invalid_message, kUserIdRule));
   if (!hooks_.revoke)
     return call.respond(problem_answer(ErrorCode::unavailable, "revocation is not available"));
   const hub::TenantId tenant = call.caller.tenant;

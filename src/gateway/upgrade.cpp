@@ -170,7 +170,8 @@ void Gateway::upgrade(Connection& connection, const wire::HttpRequest& request, 
                   {.tenant = tenant_id,
                    .connection_id = random_.next(),
                    .identity = std::move(identity),
-                   .address = client},
+                   .address = client,
+                   .manual_inbox = wire::query_parameter(request.query, "inbox") == "manual"},
                   loop_.now());
 }
 

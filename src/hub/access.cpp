@@ -8,8 +8,19 @@ namespace tidewire::hub {
 
 namespace {
 
-Access rule_for(const Namespace& ns, auth::Action action) {
-  return action == auth::Action::publish ? ns.publish : ns.subscribe;
+bool passes(Access rule, const Caller& caller, std::string_view channel) {
+  switch (rule) {
+    case Access::anyone:
+      return true;
+    case Access::authenticated:
+      return caller.identity != nullptr;
+    case Access::user:
+      return caller.identity != nullptr && channel.substr(channel.find(':') + 1) == caller.identity->user_id;
+    case Access::server:
+    case Access::owner:
+      return false;
+  }
+  return false;
 }
 
 bool granted(const Caller& caller, auth::Action action, std::string_view channel) {
@@ -22,8 +33,8 @@ bool granted(const Caller& caller, auth::Action action, std::string_view channel
 
 }  // namespace
 
-Result<const Namespace*> admit(const Namespaces& namespaces, const Caller& caller, auth::Action action,
-                               std::string_view channel) {
+Result<Admission> admit(const Namespaces& namespaces, const Caller& caller, auth::Action action,
+                        std::string_view channel) {
   if (protocol::is_server_name(channel))
     return fail(ErrorCode::forbidden, "names that begin with $ are the server's own");
   if (!protocol::is_valid_channel(channel))
@@ -33,17 +44,23 @@ Result<const Namespace*> admit(const Namespaces& namespaces, const Caller& calle
   const Namespace* ns = namespaces.find(name);
   if (ns == nullptr) return fail(ErrorCode::not_found, fmt::format("there is no namespace `{}`", name));
 
-  const Access rule = rule_for(*ns, action);
-  const bool allowed = caller.server || rule == Access::anyone ||
-                       (rule == Access::authenticated && caller.identity != nullptr) ||
-                       granted(caller, action, channel);
-  if (!allowed) {
-    if (caller.identity == nullptr && rule == Access::authenticated) return fail(ErrorCode::unauthorized);
+  const bool publishing = action == auth::Action::publish;
+  Admission admission{.ns = ns, .rights = {.server = caller.server}};
+  const auto allows = [&](Access rule, auth::Action what) {
+    return caller.server || passes(rule, caller, channel) || granted(caller, what, channel);
+  };
+  admission.rights.subscribe = allows(ns->subscribe, publishing ? auth::Action::subscribe : action);
+  admission.rights.publish = allows(ns->publish, auth::Action::publish);
+
+  const Access rule = publishing ? ns->publish : ns->subscribe;
+  const bool allowed = publishing ? admission.rights.publish : admission.rights.subscribe;
+  if (!allowed && caller.identity == nullptr && (rule == Access::authenticated || rule == Access::owner))
+    return fail(ErrorCode::unauthorized);
+  if (!allowed && rule != Access::owner)
     return fail(ErrorCode::forbidden, fmt::format("this identity may not do that in `{}`", name));
-  }
   if (action == auth::Action::presence && !ns->presence)
     return fail(ErrorCode::forbidden, fmt::format("presence is off in the namespace `{}`", name));
-  return ns;
+  return admission;
 }
 
 }  // namespace tidewire::hub

@@ -15,10 +15,15 @@ struct Caller {
   bool server = false;                       // an API key, which passes every access rule
 };
 
-// The namespace of a channel that this caller may do `action` in. Checks the name (invalid_channel,
-// forbidden for `$…`), that the namespace exists (not_found), and the rules (unauthorized where a token
-// would help, else forbidden); in this order, protocol §3.
-Result<const Namespace*> admit(const Namespaces& namespaces, const Caller& caller, auth::Action action,
-                               std::string_view channel);
+struct Admission {
+  const Namespace* ns = nullptr;
+  Rights rights;
+};
+
+// Whether this caller may do `action` in a channel, or may if it is the channel's owner, for its home to
+// decide. Checks the name (invalid_channel, forbidden for `$…`), that the namespace exists (not_found),
+// and the rules (unauthorized where a token would help, else forbidden); in this order, protocol §3.
+Result<Admission> admit(const Namespaces& namespaces, const Caller& caller, auth::Action action,
+                        std::string_view channel);
 
 }  // namespace tidewire::hub

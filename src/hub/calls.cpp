@@ -22,48 +22,61 @@ void Calls::send_home(const ChannelKey& channel, Message&& command) {
 
 void Calls::publish(const CallOrigin& origin, protocol::PublishRequest&& request,
                     std::function<void(Result<Published>)> done) {
-  const auto ns = admit(namespaces_, origin.caller, auth::Action::publish, request.channel);
-  if (!ns) return done(std::unexpected(ns.error()));
-  auto command = prepare_publish(origin.tenant, **ns, origin.author, std::move(request));
-  if (!command) return done(std::unexpected(std::move(command.error())));
-  command->reply = expect(unwrap<PublishResult>(std::move(done)));
-  const ChannelKey channel = command->channel;
-  send_home(channel, std::move(*command));
+  const auto admission = admit(namespaces_, origin.caller, auth::Action::publish, request.channel);
+  if (!admission) return done(std::unexpected(admission.error()));
+  PublishCommand command = prepare_publish(origin.tenant, *admission, origin.author, std::move(request));
+  command.reply = expect(unwrap<PublishResult>(std::move(done)));
+  const ChannelKey channel = command.channel;
+  send_home(channel, std::move(command));
 }
 
 void Calls::history(const CallOrigin& origin, protocol::HistoryRequest&& request,
                     std::function<void(Result<HistoryPage>)> done) {
-  const auto ns = admit(namespaces_, origin.caller, auth::Action::history, request.channel);
-  if (!ns) return done(std::unexpected(ns.error()));
+  const auto admission = admit(namespaces_, origin.caller, auth::Action::history, request.channel);
+  if (!admission) return done(std::unexpected(admission.error()));
   const ChannelKey channel{origin.tenant, std::move(request.channel)};
   send_home(channel, HistoryCommand{.channel = channel,
                                     .reply = expect(unwrap<HistoryResult>(std::move(done))),
                                     .after = request.after,
                                     .before = request.before,
                                     .limit = request.limit,
-                                    .epoch = std::move(request.epoch)});
+                                    .epoch = std::move(request.epoch),
+                                    .author = origin.author,
+                                    .rights = admission->rights});
 }
 
 void Calls::presence(const CallOrigin& origin, std::string channel,
                      std::function<void(Result<std::string>)> done) {
-  const auto ns = admit(namespaces_, origin.caller, auth::Action::presence, channel);
-  if (!ns) return done(std::unexpected(ns.error()));
+  const auto admission = admit(namespaces_, origin.caller, auth::Action::presence, channel);
+  if (!admission) return done(std::unexpected(admission.error()));
   const ChannelKey key{origin.tenant, std::move(channel)};
   send_home(key, PresenceCommand{.channel = key,
                                  .reply = expect(unwrap<PresenceResult>(std::move(done))),
                                  .action = protocol::PresenceAction::get,
-                                 .author = nullptr,
+                                 .author = origin.author,
                                  .data = {},
-                                 .session = {}});
+                                 .session = {},
+                                 .rights = admission->rights});
 }
 
 void Calls::channel_info(const CallOrigin& origin, std::string channel,
                          std::function<void(Result<ChannelInfo>)> done) {
-  const auto ns = admit(namespaces_, origin.caller, auth::Action::subscribe, channel);
-  if (!ns) return done(std::unexpected(ns.error()));
+  const auto admission = admit(namespaces_, origin.caller, auth::Action::subscribe, channel);
+  if (!admission) return done(std::unexpected(admission.error()));
   const ChannelKey key{origin.tenant, std::move(channel)};
   send_home(key,
             ChannelInfoCommand{.channel = key, .reply = expect(unwrap<ChannelInfoResult>(std::move(done)))});
+}
+
+void Calls::snapshot(const CallOrigin& origin, std::string channel,
+                     std::function<void(Result<ChannelSnapshot>)> done) {
+  const auto admission = admit(namespaces_, origin.caller, auth::Action::subscribe, channel);
+  if (!admission) return done(std::unexpected(admission.error()));
+  const ChannelKey key{origin.tenant, std::move(channel)};
+  send_home(key, SnapshotCommand{.channel = key,
+                                 .reply = expect(unwrap<SnapshotResult>(std::move(done))),
+                                 .author = origin.author,
+                                 .rights = admission->rights});
 }
 
 void Calls::ask_all(Question question, std::function<void(AnswerPart)> done) {

@@ -42,6 +42,10 @@ class Calls {
   void channel_info(const CallOrigin& origin, std::string channel,
                     std::function<void(Result<ChannelInfo>)> done);
 
+  // not_found for a stream.
+  void snapshot(const CallOrigin& origin, std::string channel,
+                std::function<void(Result<ChannelSnapshot>)> done);
+
   // Asks every shard and adds the answers up. Channels come sorted by name, at most the limit asked for.
   void ask_all(Question question, std::function<void(AnswerPart)> done);
 

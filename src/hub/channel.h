@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -18,6 +19,7 @@
 #include "hub/messages.h"
 #include "hub/presence.h"
 #include "hub/types.h"
+#include "kinds/fold.h"
 
 namespace tidewire::hub {
 
@@ -33,6 +35,10 @@ struct PendingEntry {
   Asker asker;
   Handle skip;
   std::vector<Asker> repeats;  // the same key again, answered when this one is
+  kinds::Event event = {};     // where the channel folds
+  std::optional<Acked> acked;  // it was asked for by an `ack`
+  // What must not be said before this entry is safe, in order; with the error if it never will be.
+  std::vector<std::function<void(const Error*)>> held;
 };
 
 // What a channel has besides where `durability` is `disk`: its log, and what waits for it.
@@ -47,8 +53,10 @@ struct DurableState {
     Waiting asker;
   };
   State state = State::opening;
-  std::uint64_t first_seq = 1;  // the oldest that the log keeps
-  std::uint64_t assigned = 0;   // the last seq given out
+  std::int64_t retry_at_ms = 0;    // mono; when failed, opening is tried again for whoever comes after this
+  std::uint64_t folding_read = 0;  // the read whose entries are to be folded; 0: none
+  std::uint64_t first_seq = 1;     // the oldest that the log keeps
+  std::uint64_t assigned = 0;      // the last seq given out
   std::uint64_t next_number = 1;
   Ring<PendingEntry> pending;
   std::vector<Waiting> waiting;  // commands, until it is open
@@ -56,9 +64,53 @@ struct DurableState {
   bool busy() const { return state == State::opening || !pending.empty() || !reads.empty(); }
 };
 
+// What a channel has besides where its kind folds its events into a state (kinds/fold.h).
+//
+// The state is that of the last seq given out, which may be ahead of what is safe: an event is checked
+// against those before it at once. So whatever is said of the state waits for the entries under way
+// (Home::settle), and when one of them fails the state is built anew from the log.
+struct Folded {
+  // A subscription in a channel that has members.
+  struct Reader {
+    ShardId shard = 0;
+    Handle follower;
+    Handle session;
+    std::uint32_t subscription = 0;
+    std::string user_id;
+    bool by_right = false;  // of a grant or rule: it stays when its user is no member any more
+  };
+  // Deliveries that are held back and merged, in a conflated channel.
+  struct Window {
+    std::int64_t ends_ms = 0;  // mono
+    bool scheduled = false;
+    bool whole = false;  // only the whole state can stand for what waits
+    std::vector<kinds::Run> runs;
+    std::size_t bytes = 0;
+  };
+  // Whether a run's creator still has a connection is being asked of all shards.
+  struct RunCheck {
+    std::size_t parts_left = 0;
+    std::uint64_t connections = 0;
+    bool scheduled = false;
+  };
+
+  std::unique_ptr<kinds::Fold> fold;
+  std::uint64_t seq = 0;        // of the state
+  std::uint64_t saved_seq = 0;  // of the state that the log has
+  std::size_t unsaved_bytes = 0;
+  std::size_t saved_bytes = 0;
+  SharedBytes snapshot;  // as readers see it at `seq`; empty: not rendered yet
+  std::uint64_t shown = 0;
+  std::uint64_t mark = 0;         // of an inbox: entries up to here were sent to the user
+  std::int64_t idle_from_ms = 0;  // unix; a run is silent since then at most
+  std::vector<Reader> readers;
+  std::unique_ptr<Window> window;
+  RunCheck run_check;
+};
+
 struct Channel {
   Channel(ChannelKey key_, const Namespace& ns_, std::string epoch_, std::int64_t now_ms)
-      : key(std::move(key_)), ns(&ns_), epoch(std::move(epoch_)), last_used_ms(now_ms) {}
+      : key(std::move(key_)), ns(&ns_), kind(ns_.kind), epoch(std::move(epoch_)), last_used_ms(now_ms) {}
 
   // A shard with subscribers of this channel.
   struct Follower {
@@ -70,6 +122,8 @@ struct Channel {
   // More than a `subscribed` may carry is not worth keeping in front of a log.
   static constexpr std::size_t kCacheMessages = 501;
   static constexpr std::size_t kCacheBytes = 257 * 1024;
+  // At most 10 deliveries a second (protocol §7 `upload`).
+  static constexpr std::int64_t kUploadConflateMs = 100;
 
   HistoryBounds bounds() const {
     if (!durable) return {.messages = ns->history_messages, .ttl_ms = ns->history_ttl_ms};
@@ -85,7 +139,15 @@ struct Channel {
   }
   void trim(std::int64_t now_ms) {
     const std::uint64_t gone_before = history.trim(now_ms, bounds());
-    if (durable) durable->first_seq = std::max(durable->first_seq, gone_before);
+    // What a state still needs stays in the log whatever its age.
+    if (durable && !folded) durable->first_seq = std::max(durable->first_seq, gone_before);
+  }
+  // The last seq given out.
+  std::uint64_t assigned() const { return durable ? durable->assigned : seq; }
+  // Deliveries are merged, at most one per this time; 0: not.
+  std::int64_t conflate_ms() const {
+    if (kind == Kind::upload) return std::max(ns->conflate_ms, kUploadConflateMs);
+    return kind == Kind::document ? ns->conflate_ms : 0;
   }
   std::size_t subscribers() const {
     std::size_t count = 0;
@@ -95,12 +157,14 @@ struct Channel {
 
   ChannelKey key;
   const Namespace* ns;
+  Kind kind;  // as when it was opened: a reload must not turn a channel into another kind
   std::string epoch;
   std::uint64_t seq = 0;  // the latest that was shown; 0: never a message
   std::int64_t last_used_ms;
   History history;
   std::vector<Follower> followers;
   std::unique_ptr<DurableState> durable;  // null: the channel lives in memory
+  std::unique_ptr<Folded> folded;         // null: a stream
   std::unique_ptr<Presence> presence;
   std::unique_ptr<IdempotencyWindow> keys;
 };

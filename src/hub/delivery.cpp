@@ -30,7 +30,8 @@ void Sessions::handle(Delivery&& delivery, const Time&) {
   if (delivery.seq != 0) replica->seq = delivery.seq;
   if (replica->subscribers.empty()) return;
   Replica::Turn& turn = turn_of(delivery.follower, *replica);
-  turn.items.push_back({.seq = delivery.seq, .presence_only = false, .skip = delivery.skip});
+  turn.items.push_back(
+      {.first_seq = delivery.first_seq, .seq = delivery.seq, .presence_only = false, .skip = delivery.skip});
   if (delivery.skip) turn.for_all = false;
   // A channel's name needs no escaping: its characters are plain in JSON.
   turn.batch.add("{\"type\":\"message\",\"channel\":\"", replica->key.name, "\",", delivery.body.view());
@@ -42,7 +43,7 @@ void Sessions::handle(PresenceDelivery&& delivery, const Time&) {
   ++replica->presence_events;
   if (std::ranges::none_of(replica->subscribers, &Subscriber::presence)) return;
   Replica::Turn& turn = turn_of(delivery.follower, *replica);
-  turn.items.push_back({.seq = 0, .presence_only = true, .skip = delivery.skip});
+  turn.items.push_back({.first_seq = 0, .seq = 0, .presence_only = true, .skip = delivery.skip});
   turn.for_all = false;
   turn.batch.add(delivery.json.view());
 }
@@ -62,6 +63,7 @@ void Sessions::flush(Handle handle, Replica& replica) {
   const bool presence_changed =
       !turn.for_all && std::ranges::any_of(turn.items, &Replica::Turn::Item::presence_only);
   for (Subscriber& subscriber : replica.subscribers) {
+    if (subscriber.ahead && !catch_up_alone(replica, subscriber)) continue;
     if (!subscriber.live) {
       if (subscriber.presence && presence_changed)
         find(subscriber.connection)->find(subscriber.subscription)->presence_missed = true;
@@ -109,7 +111,7 @@ void Sessions::fall_behind(const Replica& replica, Subscriber& subscriber, std::
   const auto& items = replica.turn->items;
   std::uint64_t next_seq = replica.seq + 1;
   for (std::size_t i = items.size(); i > from; --i) {
-    if (items[i - 1].seq != 0) next_seq = items[i - 1].seq;
+    if (items[i - 1].seq != 0) next_seq = items[i - 1].first_seq;
     if (items[i - 1].presence_only && subscriber.presence) subscription.presence_missed = true;
   }
   if (next_seq > replica.seq && !subscription.presence_missed) return;
@@ -126,6 +128,26 @@ void Sessions::go_behind(Session& session, Subscriber& subscriber, Subscription&
   outbound_.notify_when_drained(subscriber.connection);
 }
 
+// One who began in the middle of a conflated channel's window has a part of what the merged delivery
+// stands for: it gets its own. True when what waits is for it as for everybody.
+bool Sessions::catch_up_alone(Replica& replica, Subscriber& subscriber) {
+  Session& session = *find(subscriber.connection);
+  Subscription& subscription = *session.find(subscriber.subscription);
+  bool knows_some = false, lacks_some = false;
+  for (const Replica::Turn::Item& item : replica.turn->items) {
+    if (item.seq == 0) continue;
+    knows_some |= item.first_seq < subscription.next_seq;
+    lacks_some |= item.seq >= subscription.next_seq;
+  }
+  subscriber.ahead = subscription.next_seq > replica.seq + 1;
+  if (!knows_some) return true;
+  if (!lacks_some) return false;
+  subscriber.ahead = false;
+  if (subscriber.presence) subscription.presence_missed = true;
+  go_behind(session, subscriber, subscription, subscription.next_seq);
+  return false;
+}
+
 // Its `subscribed` has been sent: from now on the subscription is among the subscribers.
 void Sessions::activate(Handle connection, Session& session, std::uint32_t number) {
   Subscription* subscription = session.find(number);
@@ -134,9 +156,12 @@ void Sessions::activate(Handle connection, Session& session, std::uint32_t numbe
   // What waits in the batch is older than what the answer said.
   if (replica.turn) flush(subscription->replica, replica);
   subscription->place = static_cast<std::uint32_t>(replica.subscribers.size());
-  const bool live = subscription->next_seq > replica.seq;
-  replica.subscribers.push_back(
-      {.connection = connection, .subscription = number, .live = live, .presence = subscription->presence});
+  const bool live = subscription->next_seq > replica.seq && !subscription->backlog;
+  replica.subscribers.push_back({.connection = connection,
+                                 .subscription = number,
+                                 .live = live,
+                                 .ahead = live && subscription->next_seq > replica.seq + 1,
+                                 .presence = subscription->presence});
   subscription->state = live ? Subscription::State::live : Subscription::State::behind;
   if (live) return;
   ++session.behind;
@@ -150,7 +175,8 @@ void Sessions::ask_members(Handle connection, const Replica& replica) {
                                             .action = protocol::PresenceAction::get,
                                             .author = nullptr,
                                             .data = {},
-                                            .session = connection});
+                                            .session = connection,
+                                            .rights = {.subscribe = true}});
 }
 
 void Sessions::end_subscription(Handle connection, Session& session, Subscription& subscription) {
@@ -162,7 +188,8 @@ void Sessions::end_subscription(Handle connection, Session& session, Subscriptio
   --counts_.subscriptions;
   // One that the home does not count yet is taken back when its answer comes.
   if (subscription.counted)
-    post_(replica.home_shard, UnsubscribeCommand{.channel = replica.key, .follower = handle});
+    post_(replica.home_shard,
+          UnsubscribeCommand{.channel = replica.key, .follower = handle, .session = connection});
   subscription = std::move(session.subscriptions.back());
   session.subscriptions.pop_back();
   if (session.subscriptions.empty()) session.subscriptions.shrink_to_fit();
@@ -200,11 +227,13 @@ void Sessions::catch_up_next(Handle connection, Session& session) {
   if (next == nullptr) return;
   next->fetching = true;
   const Replica& replica = *replicas_.get(next->replica);
-  post_(replica.home_shard, CatchUpCommand{.home = replica.home,
-                                           .follower = next->replica,
-                                           .session = connection,
-                                           .subscription = next->number,
-                                           .next_seq = next->next_seq});
+  post_(replica.home_shard,
+        CatchUpCommand{.home = replica.home,
+                       .follower = next->replica,
+                       .session = connection,
+                       .subscription = next->number,
+                       .next_seq = next->next_seq,
+                       .backlog = next->backlog ? std::optional(*next->backlog) : std::nullopt});
 }
 
 // The seq in `published` counts as the delivery (protocol §4 `echo`): a catch-up must not bring it back.
@@ -236,10 +265,9 @@ void Sessions::handle(SubscriptionLost&& lost, const Time&) {
   if (subscription == nullptr) return catch_up_next(lost.session, *session);  // as after a CatchUpResult
   const std::string channel = replicas_.get(subscription->replica)->key.name;
   end_subscription(lost.session, *session, *subscription);
-  outbound_.send(lost.session, protocol::MessageWriter("unsubscribed")
-                                   .text("channel", channel)
-                                   .text("code", name_of(lost.code))
-                                   .finish());
+  outbound_.send(
+      lost.session,
+      protocol::MessageWriter("unsubscribed").text("channel", channel).text("code", lost.code).finish());
   if (session->behind > 0) catch_up_next(lost.session, *session);
 }
 
@@ -259,9 +287,19 @@ void Sessions::handle(CatchUpResult&& result, const Time&) {
   protocol::DeliveryBatch batch;
   for (const CatchUpItem& item : result.items) {
     const auto& own = subscription->own;
-    if (item.body && own && std::ranges::binary_search(*own, item.first)) continue;
-    if (item.body) {
-      batch.add("{\"type\":\"message\",\"channel\":\"", replica.key.name, "\",", item.body.view());
+    if (item.kind == CatchUpItem::Kind::message) {
+      const bool is_own = own && item.first == item.last && std::ranges::binary_search(*own, item.first);
+      if (!is_own)
+        batch.add("{\"type\":\"message\",\"channel\":\"", replica.key.name, "\",", item.body.view());
+      continue;
+    }
+    if (item.kind == CatchUpItem::Kind::snapshot) {
+      batch.add(protocol::MessageWriter("snapshot")
+                    .text("channel", replica.key.name)
+                    .text("epoch", result.epoch)
+                    .number("seq", item.last)
+                    .json("data", item.body.view())
+                    .finish());
       continue;
     }
     ++counts_.gaps;
@@ -277,13 +315,19 @@ void Sessions::handle(CatchUpResult&& result, const Time&) {
     outbound_.notify_when_drained(result.session);
     return;
   }
+  if (result.backlog)
+    *subscription->backlog = *result.backlog;
+  else
+    subscription->backlog.reset();
   subscription->next_seq = result.next_seq;
   if (subscription->own)
     std::erase_if(*subscription->own, [&](std::uint64_t seq) { return seq < result.next_seq; });
   if (result.at_end) {
-    TIDEWIRE_CHECK(result.next_seq == replica.seq + 1);
+    TIDEWIRE_CHECK(result.next_seq > replica.seq);
     subscription->state = Subscription::State::live;
-    replica.subscribers[subscription->place].live = true;
+    Subscriber& subscriber = replica.subscribers[subscription->place];
+    subscriber.live = true;
+    subscriber.ahead = result.next_seq > replica.seq + 1;
     --session->behind;
     if (subscription->presence_missed) {
       // What it missed is not in the log, so it gets the list anew, as the reply to `get` has it.

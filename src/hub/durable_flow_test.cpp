@@ -163,7 +163,7 @@ TEST(DurableFlow, EndsASubscriptionThatCanNotBeCaughtUpAndGoesOnWithTheOthers) {
   const auto lost = [&](std::uint32_t number) {
     shards.sessions().handle(
         SubscriptionLost{
-            .follower = {}, .session = slow.handle, .subscription = number, .code = ErrorCode::unavailable},
+            .follower = {}, .session = slow.handle, .subscription = number, .code = "unavailable"},
         shards.now);
   };
   lost(9);  // one that has ended meanwhile
@@ -187,8 +187,7 @@ TEST(DurableFlow, GoesOnWithTheOthersWhenWhatWasBeingFetchedIsLostAndWasUnsubscr
   // The first is fetched; its answer is a loss, and comes after the client has unsubscribed.
   shards.say(slow, R"({"type":"unsubscribe","channel":"high:1"})");
   shards.sessions().handle(
-      SubscriptionLost{
-          .follower = {}, .session = slow.handle, .subscription = 1, .code = ErrorCode::unavailable},
+      SubscriptionLost{.follower = {}, .session = slow.handle, .subscription = 1, .code = "unavailable"},
       shards.now);
   shards.run();
   EXPECT_THAT(shards.take(slow),

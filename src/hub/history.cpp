@@ -42,10 +42,10 @@ bool History::read(std::uint64_t& next, std::int64_t now_ms, std::size_t message
       out.push_back({.first = next, .last = next, .body = entry.body});
       ++messages;
       bytes += entry.body.size();
-    } else if (!out.empty() && !out.back().body && out.back().last + 1 == next) {
+    } else if (!out.empty() && out.back().kind == CatchUpItem::Kind::gap && out.back().last + 1 == next) {
       out.back().last = next;
     } else {
-      out.push_back({.first = next, .last = next, .body = {}});
+      out.push_back({.first = next, .last = next, .body = {}, .kind = CatchUpItem::Kind::gap});
     }
   }
   return next > last_seq();

@@ -35,6 +35,9 @@ class History {
   // The oldest seq kept; 0 when empty. Exact after trim().
   std::uint64_t first_seq() const { return entries_.empty() ? 0 : entries_.front().seq; }
   std::uint64_t last_seq() const { return entries_.empty() ? 0 : entries_.back().seq; }
+  // One that is kept.
+  const Entry& at(std::uint64_t seq) const { return entries_[seq - first_seq()]; }
+  void clear() { *this = {}; }
 
   // Whether read() can begin at `next`: nothing from there on is missing.
   bool holds(std::uint64_t next) const { return !entries_.empty() && next >= entries_.front().seq; }

@@ -14,7 +14,7 @@ constexpr std::uint32_t kSweepPerTick = 500;
 
 ChannelInfo info_of(const Channel& channel) {
   return {.name = channel.key.name,
-          .kind = channel.ns->kind,
+          .kind = channel.kind,
           .epoch = channel.epoch,
           .seq = channel.seq,
           .subscribers = channel.subscribers()};
@@ -28,7 +28,13 @@ Home::Home(HomeOptions options, const Namespaces& namespaces, std::uint64_t seed
       random_(seed),
       post_(std::move(post)),
       submit_(std::move(submit)),
-      by_name_(0, ChannelKeyHash{options_.hash_seed}) {}
+      by_name_(0, ChannelKeyHash{options_.hash_seed}),
+      inbox_options_(std::make_shared<const kinds::InboxOptions>(options_.inbox)) {}
+
+void Home::reload(HomeOptions options) {
+  options_ = std::move(options);
+  inbox_options_ = std::make_shared<const kinds::InboxOptions>(options_.inbox);
+}
 
 Channel* Home::find(const ChannelKey& key) {
   const auto found = by_name_.find(key);
@@ -42,7 +48,12 @@ Channel& Home::open(const ChannelKey& key, const Time& now, Handle* handle) {
     if (ns == nullptr) ns = namespaces_.find_retired(protocol::namespace_of(key.name));
     TIDEWIRE_CHECK(ns != nullptr);  // the session's checks come first, and namespaces never vanish
     found = by_name_.emplace(key, channels_.emplace(key, *ns, random_.name(), now.mono_ms())).first;
-    if (ns->durability == Durability::disk) open_log(found->second, *channels_.get(found->second));
+    Channel& opened = *channels_.get(found->second);
+    if (opened.kind != Kind::stream) {
+      opened.folded = std::make_unique<Folded>();
+      opened.folded->fold = make_fold(opened);
+    }
+    if (ns->durability == Durability::disk) open_log(found->second, opened);
   }
   if (handle != nullptr) *handle = found->second;
   Channel& channel = *channels_.get(found->second);
@@ -71,7 +82,11 @@ void Home::start_position(const SubscribeCommand& command, const Channel& channe
     else if (since.seq + 1 < retained)
       state.reason = "trimmed";
     state.recovered = state.reason.empty();
-    state.next_seq = *state.recovered ? since.seq + 1 : retained;
+    // Where there is a snapshot it is the new start.
+    if (*state.recovered)
+      state.next_seq = since.seq + 1;
+    else if (!channel.folded)
+      state.next_seq = retained;
   } else if (command.history && *command.history > 0) {
     // What the cache does not reach is counted by seq; only entries with a time to live make that less.
     std::uint64_t missing = *command.history;
@@ -88,7 +103,8 @@ void Home::start_position(const SubscribeCommand& command, const Channel& channe
   const bool all = history.read(next, now.unix_ms, kReplayMessages, kReplayBytes, items);
   std::size_t bytes = 0;
   for (const CatchUpItem& item : items) bytes += item.body.size();
-  const bool has_hole = std::ranges::any_of(items, [](const CatchUpItem& item) { return !item.body; });
+  const bool has_hole =
+      std::ranges::any_of(items, [](const CatchUpItem& item) { return item.kind == CatchUpItem::Kind::gap; });
   if (!all || has_hole || bytes > kReplayBytes) return;
   for (CatchUpItem& item : items) state.messages.push_back(std::move(item.body));
   state.next_seq = channel.seq + 1;
@@ -97,21 +113,48 @@ void Home::start_position(const SubscribeCommand& command, const Channel& channe
 void Home::handle(ShardId from, SubscribeCommand&& command, const Time& now) {
   Handle handle;
   Channel& channel = open(command.channel, now, &handle);
-  if (wait_for_log(channel, from, command)) return;
+  if (wait_for_log(handle, channel, from, command, now)) return;
+  if (!channel.folded) return begin_subscription(from, std::move(command), handle, {}, now);
+  Error refusal;
+  const bool refused = !may_read(channel, command.author, command.rights);
+  if (refused) refusal = fail(ErrorCode::forbidden, "this channel belongs to others").error();
+  const SharedBytes snapshot =
+      !refused && command.snapshot && !command.automatic ? snapshot_of(channel, now) : SharedBytes();
+  settle(channel, [=, this, command = std::move(command)](const Error* error) mutable {
+    if (refused || error != nullptr)
+      return refuse({.from = from, .command = std::move(command)}, refused ? refusal : *error);
+    begin_subscription(from, std::move(command), handle, snapshot, now);
+  });
+}
+
+void Home::begin_subscription(ShardId from, SubscribeCommand&& command, Handle handle, SharedBytes snapshot,
+                              const Time& now) {
+  Channel& channel = *channels_.get(handle);
   channel.trim(now.unix_ms);
   if (!command.again) ++follower_of(channel, from, command.follower).subscribers;
 
   SubscribedState state{.home = handle,
                         .epoch = channel.epoch,
-                        .kind = channel.ns->kind,
+                        .kind = channel.kind,
                         .seq = channel.seq,
                         .next_seq = channel.seq + 1,
                         .recovered = {},
                         .reason = {},
                         .messages = {},
-                        .members = {}};
+                        .members = {},
+                        .shown = channel.conflate_ms() > 0 ? channel.folded->shown : channel.seq};
   if (!command.again) start_position(command, channel, now, state);
+  if (!state.recovered.value_or(false)) state.snapshot = std::move(snapshot);
   if (command.presence) state.members = channel.presence ? channel.presence->members_json() : "[]";
+  if (channel.kind == Kind::session && !command.again)
+    channel.folded->readers.push_back({.shard = from,
+                                       .follower = command.follower,
+                                       .session = command.reply.target,
+                                       .subscription = command.subscription,
+                                       .user_id = command.author ? command.author->user_id : std::string(),
+                                       .by_right = command.rights.subscribe});
+  if (channel.kind == Kind::inbox && !command.again && !command.since)
+    state.backlog = start_backlog(handle, channel, now);
   post_(from, SubscribeResult{.reply = command.reply,
                               .channel = std::move(command.channel),
                               .follower = command.follower,
@@ -123,6 +166,10 @@ void Home::handle(ShardId from, SubscribeCommand&& command, const Time& now) {
 void Home::handle(ShardId from, UnsubscribeCommand&& command, const Time& now) {
   Channel* channel = find(command.channel);
   TIDEWIRE_CHECK(channel != nullptr);  // followed channels are not swept
+  if (channel->folded)
+    std::erase_if(channel->folded->readers, [&](const Folded::Reader& reader) {
+      return reader.shard == from && reader.session == command.session;
+    });
   Channel::Follower& follower = follower_of(*channel, from, command.follower);
   TIDEWIRE_CHECK(follower.subscribers > 0);
   channel->last_used_ms = now.mono_ms();
@@ -133,7 +180,14 @@ void Home::handle(ShardId from, UnsubscribeCommand&& command, const Time& now) {
 
 void Home::handle(ShardId from, PresenceCommand&& command, const Time& now) {
   using enum protocol::PresenceAction;
-  Channel& channel = open(command.channel, now);
+  Handle handle;
+  Channel& channel = open(command.channel, now, &handle);
+  if (channel.folded) {  // whose channel it is stands in the log
+    if (wait_for_log(handle, channel, from, command, now)) return;
+    if (!may_read(channel, command.author, command.rights))
+      return refuse({.from = from, .command = std::move(command)},
+                    fail(ErrorCode::forbidden, "this channel belongs to others").error());
+  }
   Presence::Outcome outcome;
   if (command.action == enter) {
     if (!channel.presence) channel.presence = std::make_unique<Presence>();
@@ -164,8 +218,7 @@ void Home::handle(ShardId, DepartCommand&& command, const Time& now) {
   Channel& channel = *channels_.get(found->second);
   if (!channel.presence) return;
   const auto leaves_at = channel.presence->depart(*command.author, now.unix_ms, options_.presence_grace_ms);
-  if (leaves_at)
-    graces_.push({.at_ms = *leaves_at, .channel = found->second, .scope = command.author->scope});
+  if (leaves_at) graces_.push({{*leaves_at, found->second}, command.author->scope});
 }
 
 void Home::tell_presence(const Channel& channel, const Presence::Outcome& outcome, Handle skip,
@@ -186,13 +239,16 @@ void Home::tell_presence(const Channel& channel, const Presence::Outcome& outcom
                                            .skip = follower.shard == skip_shard ? skip : Handle{}});
 }
 
-void Home::handle(ShardId from, ChannelInfoCommand&& command, const Time&) {
-  const Channel* channel = find(command.channel);
-  ChannelInfoResult answer{.reply = command.reply, .result = ChannelInfo{}};
-  if (channel != nullptr)
+void Home::handle(ShardId from, ChannelInfoCommand&& command, const Time& now) {
+  ChannelInfoResult answer{.reply = command.reply,
+                           .result = fail(ErrorCode::not_found, "the channel has not been used yet")};
+  const Namespace* ns = namespaces_.find(protocol::namespace_of(command.channel.name));
+  const bool stored = ns != nullptr && ns->durability == Durability::disk;
+  Handle handle;
+  Channel* channel = stored ? &open(command.channel, now, &handle) : find(command.channel);
+  if (channel != nullptr && wait_for_log(handle, *channel, from, command, now)) return;
+  if (channel != nullptr && !(stored && channel->seq == 0 && channel->followers.empty()))
     answer.result = info_of(*channel);
-  else
-    answer.result = fail(ErrorCode::not_found, "the channel has not been used yet");
   post_(from, std::move(answer));
 }
 
@@ -205,6 +261,7 @@ void Home::tick(const Time& now) {
     tell_presence(*channel, channel->presence->expire(grace.scope, now.unix_ms), {}, 0);
     if (channel->presence->empty()) channel->presence.reset();
   }
+  check_runs(now);
   const std::uint32_t slots = channels_.slots();
   for (std::uint32_t i = 0; i < std::min(kSweepPerTick, slots); ++i) {
     sweep_at_ = sweep_at_ + 1 < slots ? sweep_at_ + 1 : 0;
@@ -219,14 +276,17 @@ void Home::sweep(Handle handle, Channel& channel, const Time& now) {
     channel.keys->expire(now.unix_ms);
     if (channel.keys->empty()) channel.keys.reset();
   }
-  if (!channel.followers.empty() || channel.presence || (channel.durable && channel.durable->busy())) {
+  if (!channel.followers.empty() || channel.presence || (channel.durable && channel.durable->busy()) ||
+      (channel.folded && channel.folded->run_check.scheduled)) {
     channel.last_used_ms = now.mono_ms();
     return;
   }
   const bool only_copy = !channel.durable && (!channel.history.empty() || channel.keys);
   if (only_copy || channel.last_used_ms + kIdleMs > now.mono_ms()) return;
-  if (channel.durable && channel.durable->state == DurableState::State::open)
+  if (channel.durable && channel.durable->state == DurableState::State::open) {
+    if (channel.folded && channel.folded->saved_seq < channel.seq) save_state(handle, channel, Save::now);
     submit_(log::Close{.channel = handle});
+  }
   by_name_.erase(channel.key);
   channels_.erase(handle);
 }

@@ -8,6 +8,8 @@
 
 #include <cstdint>
 #include <functional>
+#include <limits>
+#include <memory>
 #include <queue>
 #include <string>
 #include <unordered_map>
@@ -26,6 +28,9 @@ namespace tidewire::hub {
 struct HomeOptions {
   std::int64_t idempotency_window_ms = 300'000;
   std::int64_t presence_grace_ms = 5'000;
+  kinds::InboxOptions inbox = {};
+  ShardId self = 0;
+  ShardId shards = 1;
   std::uint64_t hash_seed = 0;
   std::vector<std::string> tenants{"default"};  // names by id; a log knows tenants by name
 };
@@ -45,6 +50,9 @@ class Home {
   void handle(ShardId from, DepartCommand&& command, const Time& now);
   void handle(ShardId from, CatchUpCommand&& command, const Time& now);
   void handle(ShardId from, ChannelInfoCommand&& command, const Time& now);
+  void handle(ShardId from, AckCommand&& command, const Time& now);
+  void handle(ShardId from, SnapshotCommand&& command, const Time& now);
+  void handle(ShardId from, Answer&& answer, const Time& now);
 
   void handle(log::Outcome&& outcome, const Time& now);
 
@@ -52,10 +60,17 @@ class Home {
   // several times a second; a call looks at a bounded number of channels.
   void tick(const Time& now);
 
+  // Shows what conflated channels have held back for long enough.
+  void show_due(const Time& now);
+  // The mono time in ms at which show_due() next has something to do; INT64_MAX for never.
+  std::int64_t next_due_ms() const {
+    return windows_.empty() ? std::numeric_limits<std::int64_t>::max() : windows_.top().at_ms;
+  }
+
   // This shard's channels of a tenant with the prefix, after `after` in byte order, at most `limit`.
   std::vector<ChannelInfo> list(const ListChannels& query);
   std::size_t size() const { return channels_.size(); }
-  void reload(HomeOptions options) { options_ = std::move(options); }
+  void reload(HomeOptions options);
 
   // Protocol §5: more than this arrives after `subscribed`, in pieces of this size.
   static constexpr std::size_t kReplayMessages = 500;
@@ -63,36 +78,73 @@ class Home {
   static constexpr std::int64_t kIdleMs = 10 * 60 * 1000;
 
  private:
-  struct Grace {
+  struct Due {
     std::int64_t at_ms;
     Handle channel;
-    std::string scope;
-    bool operator>(const Grace& other) const { return at_ms > other.at_ms; }
+    bool operator>(const Due& other) const { return at_ms > other.at_ms; }
   };
+  struct Grace : Due {
+    std::string scope;
+  };
+  template <class What>
+  using Queue = std::priority_queue<What, std::vector<What>, std::greater<>>;
 
   Channel* find(const ChannelKey& key);
   Channel& open(const ChannelKey& key, const Time& now, Handle* handle = nullptr);
   Channel::Follower& follower_of(Channel& channel, ShardId shard, Handle replica);
-  void deliver(const Channel& channel, std::uint64_t seq, const SharedBytes& body, Handle skip,
-               ShardId skip_shard);
+  void deliver(const Channel& channel, std::uint64_t first_seq, std::uint64_t seq, const SharedBytes& body,
+               Handle skip, ShardId skip_shard);
   void tell_presence(const Channel& channel, const Presence::Outcome& outcome, Handle skip,
                      ShardId skip_shard);
   void start_position(const SubscribeCommand& command, const Channel& channel, const Time& now,
                       SubscribedState& state);
+  void begin_subscription(ShardId from, SubscribeCommand&& command, Handle handle, SharedBytes snapshot,
+                          const Time& now);
   void sweep(Handle handle, Channel& channel, const Time& now);
 
   // home_messages.cpp
-  void commit(Channel& channel, PendingEntry&& pending, const Time& now);
+  void append(Handle handle, Channel& channel, PendingEntry&& pending, const Time& now);
+  void commit(Handle handle, Channel& channel, PendingEntry&& pending, const Time& now);
   void answer(const PendingEntry::Asker& asker, const Channel& channel, Result<Published> result);
+  void answer(const PendingEntry& pending, const Channel& channel, const Error* error);
   void answer_history(ShardId to, HistoryCommand&& command, const Channel& channel,
                       Result<std::vector<SharedBytes>> page);
-  void answer_catch_up(ShardId to, const CatchUpCommand& command, const Channel& channel,
-                       std::vector<CatchUpItem>&& items, std::uint64_t next_seq);
+  void answer_catch_up(ShardId to, const CatchUpCommand& command, Channel& channel,
+                       std::vector<CatchUpItem>&& items, std::uint64_t next_seq, const Time& now);
+
+  // home_kinds.cpp
+  std::unique_ptr<kinds::Fold> make_fold(const Channel& channel) const;
+  static kinds::Asker asker_of(const std::shared_ptr<const Author>& author, const Rights& rights);
+  static bool may_read(const Channel& channel, const std::shared_ptr<const Author>& author,
+                       const Rights& rights);
+  // Calls `then` once nothing that the state rests on can fail any more: at once, or after the entries
+  // under way, with the error if one of them fails.
+  void settle(Channel& channel, std::function<void(const Error*)> then);
+  const SharedBytes& snapshot_of(Channel& channel, const Time& now);
+  enum class Save : std::uint8_t { when_worth_it, now };
+  void save_state(Handle handle, Channel& channel, Save save);
+  void show(Handle handle, Channel& channel, const PendingEntry& pending, const Time& now);
+  void close_window(Handle handle, Channel& channel, const Time& now);
+  void schedule_window(Handle handle, Folded::Window& window);
+  std::optional<Backlog> start_backlog(Handle handle, Channel& channel, const Time& now);
+  void answer_backlog(ShardId to, const CatchUpCommand& command, const Channel& channel, const Time& now);
+  void answer_with_snapshot(ShardId to, const CatchUpCommand& command, Channel& channel, const Time& now);
+  // False when the items can only be told as the whole state, which has then been answered.
+  bool merge(ShardId to, const CatchUpCommand& command, Channel& channel, std::vector<CatchUpItem>& items,
+             const Time& now);
+  void after_event(Handle handle, Channel& channel, const PendingEntry& pending, const Time& now);
+  void tell_absent(const Channel& channel, const kinds::Event& event);
+  void revoke_readers(Channel& channel);
+  void watch_run(Handle handle, Channel& channel);
+  void check_runs(const Time& now);
 
   // home_log.cpp
   void open_log(Handle handle, Channel& channel);
   template <class Command>
-  bool wait_for_log(Channel& channel, ShardId from, Command& command);
+  bool wait_for_log(Handle handle, Channel& channel, ShardId from, Command& command, const Time& now);
+  void fold_log(Handle handle, Channel& channel, const Time& now);
+  void fold_page(Handle handle, Channel& channel, std::vector<Entry>&& entries, const Time& now);
+  void finish_opening(Handle handle, const Time& now);
   void read_log(Handle handle, Channel& channel, ShardId from, Message&& asker, std::uint64_t after,
                 std::uint64_t count);
   void on(log::Opened&& opened, const Time& now);
@@ -109,15 +161,20 @@ class Home {
   Submit submit_;
   Slab<Channel> channels_;
   std::unordered_map<ChannelKey, Handle, ChannelKeyHash> by_name_;
-  std::priority_queue<Grace, std::vector<Grace>, std::greater<>> graces_;
+  Queue<Grace> graces_;
+  Queue<Due> windows_;  // mono
+  Queue<Due> runs_;     // unix
+  std::shared_ptr<const kinds::InboxOptions> inbox_options_;
   std::uint32_t sweep_at_ = 0;
 };
 
 // True when the channel's log is not open yet: the command waits, or was refused.
 template <class Command>
-bool Home::wait_for_log(Channel& channel, ShardId from, Command& command) {
+bool Home::wait_for_log(Handle handle, Channel& channel, ShardId from, Command& command, const Time& now) {
   if (!channel.durable || channel.durable->state == DurableState::State::open) return false;
   DurableState::Waiting waiting{.from = from, .command = std::move(command)};
+  if (channel.durable->state == DurableState::State::failed && channel.durable->retry_at_ms <= now.mono_ms())
+    open_log(handle, channel);
   if (channel.durable->state == DurableState::State::opening)
     channel.durable->waiting.push_back(std::move(waiting));
   else

@@ -6,15 +6,21 @@
 
 namespace tidewire::hub {
 
+namespace {
+constexpr std::int64_t kRetryMs = 1000;
+}
+
 void Home::open_log(Handle handle, Channel& channel) {
-  channel.durable = std::make_unique<DurableState>();
-  submit_(
-      log::Open{.channel = handle,
-                .name = options_.tenants[channel.key.tenant] + "/" + channel.key.name,
-                .epoch = channel.epoch,
-                .retention = {.messages = channel.ns->history_messages, .ttl_ms = channel.ns->history_ttl_ms},
-                .tail_messages = Channel::kCacheMessages,
-                .tail_bytes = Channel::kCacheBytes});
+  if (!channel.durable) channel.durable = std::make_unique<DurableState>();
+  channel.durable->state = DurableState::State::opening;
+  submit_(log::Open{.channel = handle,
+                    .name = options_.tenants[channel.key.tenant] + "/" + channel.key.name,
+                    .epoch = channel.epoch,
+                    .retention = {.messages = channel.ns->history_messages,
+                                  .ttl_ms = channel.ns->history_ttl_ms,
+                                  .folded = channel.folded != nullptr},
+                    .tail_messages = Channel::kCacheMessages,
+                    .tail_bytes = Channel::kCacheBytes});
 }
 
 void Home::handle(log::Outcome&& outcome, const Time& now) {
@@ -28,19 +34,77 @@ void Home::on(log::Opened&& opened, const Time& now) {
   channel->epoch = std::move(opened.epoch);
   channel->seq = durable.assigned = opened.last_seq;
   durable.first_seq = opened.first_seq;
-  durable.state = DurableState::State::open;
+  channel->history.clear();  // of before, where a failure made it be opened again
   for (Entry& entry : opened.tail) channel->history.append(std::move(entry), channel->bounds());
+  channel->keys.reset();
   for (log::KeyUse& key : opened.keys) {
     if (!channel->keys) channel->keys = std::make_unique<IdempotencyWindow>();
     channel->keys->add(std::move(key.name), key.seq, key.until_ms);
+  }
+  if (!channel->folded) return finish_opening(opened.channel, now);
+  Folded& folded = *channel->folded;
+  folded.fold = make_fold(*channel);
+  folded.mark = std::max(folded.mark, opened.mark);
+  const bool restored = opened.snapshot && folded.fold->restore(opened.snapshot.view());
+  folded.seq = folded.saved_seq = restored ? opened.snapshot_seq : 0;
+  folded.saved_bytes = opened.snapshot.size();
+  folded.unsaved_bytes = 0;
+  folded.snapshot = {};
+  fold_log(opened.channel, *channel, now);
+}
+
+// Folds what the saved state lacks, from the end that came along or page by page.
+void Home::fold_log(Handle handle, Channel& channel, const Time& now) {
+  Folded& folded = *channel.folded;
+  while (folded.seq < channel.seq && channel.history.holds(folded.seq + 1)) {
+    const Entry& entry = channel.history.at(++folded.seq);
+    folded.unsaved_bytes += entry.body.size();
+    folded.fold->replay(kinds::event_of(entry.body, entry.expires_ms));
+  }
+  if (folded.seq >= channel.seq) return finish_opening(handle, now);
+  channel.durable->folding_read = channel.durable->next_number++;
+  submit_(log::Read{.channel = handle,
+                    .number = channel.durable->folding_read,
+                    .after = folded.seq,
+                    .messages_max = kReplayMessages,
+                    .bytes_max = kReplayBytes});
+}
+
+void Home::fold_page(Handle handle, Channel& channel, std::vector<Entry>&& entries, const Time& now) {
+  Folded& folded = *channel.folded;
+  channel.durable->folding_read = 0;
+  for (const Entry& entry : entries) {
+    folded.seq = entry.seq;
+    folded.unsaved_bytes += entry.body.size();
+    folded.fold->replay(kinds::event_of(entry.body, entry.expires_ms));
+  }
+  // Where the log has less than it should, the state is what can be had.
+  if (entries.empty()) folded.seq = channel.seq;
+  fold_log(handle, channel, now);
+}
+
+void Home::finish_opening(Handle handle, const Time& now) {
+  Channel& channel = *channels_.get(handle);
+  DurableState& durable = *channel.durable;
+  durable.state = DurableState::State::open;
+  if (channel.folded) {
+    Folded& folded = *channel.folded;
+    if (folded.window && folded.shown < channel.seq) {  // what was held back when an append failed
+      folded.window->whole = true;
+      schedule_window(handle, *folded.window);
+    } else {
+      folded.shown = channel.seq;
+    }
+    folded.idle_from_ms = now.unix_ms;
+    watch_run(handle, channel);
   }
   std::vector<DurableState::Waiting> waiting;
   waiting.swap(durable.waiting);
   for (DurableState::Waiting& command : waiting) {
     std::visit(
         [&](auto&& body) {
-          if constexpr (requires { handle(command.from, std::move(body), now); })
-            handle(command.from, std::move(body), now);
+          if constexpr (requires { this->handle(command.from, std::move(body), now); })
+            this->handle(command.from, std::move(body), now);
         },
         std::move(command.command));
   }
@@ -54,17 +118,18 @@ void Home::on(log::Committed&& committed, const Time& now) {
   while (!durable.pending.empty() && durable.pending.front().entry.seq <= committed.last_seq) {
     PendingEntry pending = std::move(durable.pending.front());
     durable.pending.pop_front();
-    commit(*channel, std::move(pending), now);
+    commit(committed.channel, *channel, std::move(pending), now);
   }
 }
 
-void Home::on(log::Failed&& failed, const Time&) {
+void Home::on(log::Failed&& failed, const Time& now) {
   Channel* channel = channels_.get(failed.channel);
   TIDEWIRE_CHECK(channel != nullptr);
   DurableState& durable = *channel->durable;
   switch (failed.what) {
     case log::Failed::What::open: {
       durable.state = DurableState::State::failed;
+      durable.retry_at_ms = now.mono_ms() + kRetryMs;
       for (DurableState::Waiting& waiting : std::exchange(durable.waiting, {}))
         refuse(std::move(waiting), failed.error);
       return;
@@ -75,13 +140,22 @@ void Home::on(log::Failed&& failed, const Time&) {
       TIDEWIRE_CHECK(!durable.pending.empty() && durable.pending.front().number == failed.number);
       const PendingEntry pending = std::move(durable.pending.front());
       durable.pending.pop_front();
-      answer(pending.asker, *channel, std::unexpected(failed.error));
-      for (const PendingEntry::Asker& repeat : pending.repeats)
-        answer(repeat, *channel, std::unexpected(failed.error));
-      if (durable.pending.empty()) durable.assigned = channel->seq;
+      answer(pending, *channel, &failed.error);
+      if (!durable.pending.empty()) return;
+      durable.assigned = channel->seq;
+      if (!channel->folded) return;
+      // The state has what will never be; the log knows how it was.
+      submit_(log::Close{.channel = failed.channel});
+      open_log(failed.channel, *channel);
       return;
     }
     case log::Failed::What::read: {
+      if (failed.number == durable.folding_read) {
+        durable.folding_read = 0;
+        submit_(log::Close{.channel = failed.channel});
+        failed.what = log::Failed::What::open;
+        return on(std::move(failed), now);
+      }
       DurableState::Waiting waiting;
       waiting.command = take_read(durable, failed.number, waiting.from);
       refuse(std::move(waiting), failed.error);
@@ -125,11 +199,24 @@ void Home::refuse(DurableState::Waiting&& waiting, const Error& error) {
     post_(to, HistoryResult{.reply = history->reply,
                             .channel = std::move(history->channel),
                             .result = std::unexpected(error)});
+  } else if (auto* presence = std::get_if<PresenceCommand>(&waiting.command)) {
+    post_(to, PresenceResult{.reply = presence->reply,
+                             .channel = std::move(presence->channel),
+                             .result = std::unexpected(error)});
+  } else if (auto* ack = std::get_if<AckCommand>(&waiting.command)) {
+    post_(to, AckResult{
+                  .reply = ack->reply, .channel = std::move(ack->channel), .result = std::unexpected(error)});
+  } else if (auto* snapshot = std::get_if<SnapshotCommand>(&waiting.command)) {
+    post_(to, SnapshotResult{.reply = snapshot->reply,
+                             .channel = std::move(snapshot->channel),
+                             .result = std::unexpected(error)});
+  } else if (const auto* info = std::get_if<ChannelInfoCommand>(&waiting.command)) {
+    post_(to, ChannelInfoResult{.reply = info->reply, .result = std::unexpected(error)});
   } else if (const auto* catch_up = std::get_if<CatchUpCommand>(&waiting.command)) {
     post_(to, SubscriptionLost{.follower = catch_up->follower,
                                .session = catch_up->session,
                                .subscription = catch_up->subscription,
-                               .code = error.code});
+                               .code = name_of(error.code)});
   }
 }
 

@@ -10,14 +10,22 @@ namespace tidewire::hub {
 namespace {
 constexpr std::uint64_t kHistoryPageMax = 1000;
 
+// What a stream has lost at its old end is a gap for whoever still needs it.
+void add_trimmed(const Channel& channel, std::uint64_t& next, std::vector<CatchUpItem>& items) {
+  if (next >= channel.first_seq()) return;
+  items.push_back(
+      {.first = next, .last = channel.first_seq() - 1, .body = {}, .kind = CatchUpItem::Kind::gap});
+  next = channel.first_seq();
+}
+
 // Entries as catch-up items from `next` on; what is missing between is a gap.
 std::vector<CatchUpItem> items_of(std::vector<Entry>&& entries, std::uint64_t& next, std::int64_t now_ms) {
   std::vector<CatchUpItem> items;
   const auto gap = [&](std::uint64_t last) {
-    if (!items.empty() && !items.back().body)
+    if (!items.empty() && items.back().kind == CatchUpItem::Kind::gap)
       items.back().last = last;
     else
-      items.push_back({.first = next, .last = last, .body = {}});
+      items.push_back({.first = next, .last = last, .body = {}, .kind = CatchUpItem::Kind::gap});
   };
   for (Entry& entry : entries) {
     if (entry.seq < next) continue;
@@ -36,79 +44,151 @@ std::vector<CatchUpItem> items_of(std::vector<Entry>&& entries, std::uint64_t& n
 void Home::handle(ShardId from, PublishCommand&& command, const Time& now) {
   Handle handle;
   Channel& channel = open(command.channel, now, &handle);
-  if (wait_for_log(channel, from, command)) return;
-  const PendingEntry::Asker asker{.shard = from, .reply = command.reply};
+  if (wait_for_log(handle, channel, from, command, now)) return;
 
-  if (command.ephemeral) {
-    std::string head = "\"timestamp\":";
-    append_json_int(head, now.unix_ms);
+  // The checks of protocol §3 in their order, from access on.
+  PendingEntry pending;
+  pending.asker = {.shard = from, .reply = command.reply};
+  pending.skip = command.skip;
+  pending.entry.timestamp_ms = now.unix_ms;
+  if (command.ttl_ms != 0) pending.entry.expires_ms = now.unix_ms + command.ttl_ms;
+  std::string head;
+  if (!command.ephemeral) {
+    pending.entry.seq = channel.assigned() + 1;
+    head = "\"seq\":";
+    append_json_int(head, pending.entry.seq);
     head += ',';
-    deliver(channel, 0, SharedBytes(head, command.tail), command.skip, from);
-    return answer(asker, channel, Published{.epoch = channel.epoch, .seq = 0});
   }
-
-  std::string key;
-  if (!command.key.empty()) {
-    key = IdempotencyWindow::joined(command.author->scope, command.key);
-    const auto seq = channel.keys ? channel.keys->find(key, now.unix_ms) : std::nullopt;
-    if (seq) return answer(asker, channel, Published{.epoch = channel.epoch, .seq = *seq, .duplicate = true});
-    if (channel.durable) {
-      Ring<PendingEntry>& pending = channel.durable->pending;
-      for (std::size_t i = 0; i < pending.size(); ++i)
-        if (pending[i].key == key) return pending[i].repeats.push_back(asker);
-    }
-  }
-
-  const std::uint64_t seq = channel.durable ? ++channel.durable->assigned : channel.seq + 1;
-  std::string head = "\"seq\":";
-  append_json_int(head, seq);
-  head += ",\"timestamp\":";
+  head += "\"timestamp\":";
   append_json_int(head, now.unix_ms);
   head += ',';
-  PendingEntry pending{.entry = {.seq = seq,
-                                 .timestamp_ms = now.unix_ms,
-                                 .expires_ms = command.ttl_ms == 0 ? 0 : now.unix_ms + command.ttl_ms,
-                                 .body = SharedBytes(head, command.tail)},
-                       .key = std::move(key),
-                       .asker = asker,
-                       .skip = command.skip,
-                       .repeats = {}};
-  if (!channel.durable) return commit(channel, std::move(pending), now);
+  pending.entry.body = SharedBytes(head, command.tail);
 
-  // Commit, then show: until the log has it, nobody hears of it.
-  pending.number = channel.durable->next_number++;
+  // What is refused for the state's sake rests on entries that may still be under way.
+  const auto refuse_settled = [&](Error why) {
+    settle(channel, [this, handle, asker = pending.asker, why = std::move(why)](const Error* error) {
+      answer(asker, *channels_.get(handle), std::unexpected(error != nullptr ? *error : why));
+    });
+  };
+  kinds::Asker asker;
+  if (channel.folded) {
+    asker = asker_of(command.author, command.rights);
+    pending.event = kinds::event_of(pending.entry.body, pending.entry.expires_ms);
+    if (const auto admitted = channel.folded->fold->admit(pending.event, asker); !admitted)
+      return refuse_settled(admitted.error());
+  }
+  if (!command.key.empty()) {
+    pending.key = IdempotencyWindow::joined(command.author->scope, command.key);
+    const auto seq = channel.keys ? channel.keys->find(pending.key, now.unix_ms) : std::nullopt;
+    if (seq)
+      return answer(pending.asker, channel,
+                    Published{.epoch = channel.epoch, .seq = *seq, .duplicate = true});
+    if (channel.durable) {
+      Ring<PendingEntry>& waiting = channel.durable->pending;
+      for (std::size_t i = 0; i < waiting.size(); ++i)
+        if (waiting[i].key == pending.key) return waiting[i].repeats.push_back(pending.asker);
+    }
+  }
+  if (channel.kind == Kind::document && command.if_seq && *command.if_seq != channel.assigned()) {
+    Error conflict = fail(ErrorCode::conflict, "the document has changed").error();
+    conflict.seq = channel.assigned();
+    return refuse_settled(std::move(conflict));
+  }
+  if (command.refusal) return refuse_settled(*command.refusal);
+  if (channel.folded) {
+    const auto taken = channel.folded->fold->take(pending.event, asker);
+    if (!taken) return refuse_settled(taken.error());
+    if (taken->dropped) {
+      settle(channel, [this, handle, asked = pending.asker](const Error* error) {
+        const Channel& there = *channels_.get(handle);
+        if (error != nullptr) return answer(asked, there, std::unexpected(*error));
+        answer(asked, there, Published{.epoch = there.epoch, .dropped = true});
+      });
+      return;
+    }
+  }
+  if (command.ephemeral) {
+    deliver(channel, 0, 0, pending.entry.body, command.skip, from);
+    return answer(pending.asker, channel, Published{.epoch = channel.epoch, .seq = 0});
+  }
+  append(handle, channel, std::move(pending), now);
+}
+
+// Numbers are given and the kind has taken it: commit, then show.
+void Home::append(Handle handle, Channel& channel, PendingEntry&& pending, const Time& now) {
+  if (channel.folded) {
+    Folded& folded = *channel.folded;
+    folded.seq = pending.entry.seq;
+    folded.unsaved_bytes += pending.entry.body.size();
+    folded.snapshot = {};
+  }
+  if (!channel.durable) return commit(handle, channel, std::move(pending), now);
+
+  // Until the log has it, nobody hears of it.
+  DurableState& durable = *channel.durable;
+  durable.assigned = pending.entry.seq;
+  pending.number = durable.next_number++;
   log::Append append{.channel = handle, .number = pending.number, .entries = {pending.entry}, .keys = {}};
   if (!pending.key.empty())
-    append.keys.push_back(
-        {.name = pending.key, .seq = seq, .until_ms = now.unix_ms + options_.idempotency_window_ms});
-  channel.durable->pending.push_back(std::move(pending));
+    append.keys.push_back({.name = pending.key,
+                           .seq = pending.entry.seq,
+                           .until_ms = now.unix_ms + options_.idempotency_window_ms});
+  if (channel.kind == Kind::inbox) {
+    Folded& folded = *channel.folded;
+    const std::uint64_t oldest = static_cast<const kinds::Inbox&>(*folded.fold).oldest_seq();
+    append.keep_from = oldest == 0 ? pending.entry.seq + 1 : oldest;
+    // Whoever follows gets it as soon as it is safe.
+    if (!channel.followers.empty()) append.mark = folded.mark = pending.entry.seq;
+  }
+  durable.pending.push_back(std::move(pending));
   submit_(std::move(append));
+  if (channel.folded) save_state(handle, channel, Save::when_worth_it);
 }
 
 // The message is as safe as its namespace promises: it counts, is kept, is shown and answered.
-void Home::commit(Channel& channel, PendingEntry&& pending, const Time& now) {
+void Home::commit(Handle handle, Channel& channel, PendingEntry&& pending, const Time& now) {
   channel.seq = pending.entry.seq;
-  const SharedBytes body = pending.entry.body;
-  channel.history.append(std::move(pending.entry), channel.bounds());
+  channel.history.append(pending.entry, channel.bounds());
   if (!pending.key.empty()) {
     if (!channel.keys) channel.keys = std::make_unique<IdempotencyWindow>();
     channel.keys->add(std::move(pending.key), channel.seq, now.unix_ms + options_.idempotency_window_ms);
   }
-  deliver(channel, channel.seq, body, pending.skip, pending.asker.shard);
-  answer(pending.asker, channel, Published{.epoch = channel.epoch, .seq = channel.seq});
-  for (const PendingEntry::Asker& repeat : pending.repeats)
-    answer(repeat, channel, Published{.epoch = channel.epoch, .seq = channel.seq, .duplicate = true});
+  show(handle, channel, pending, now);
+  answer(pending, channel, nullptr);
+  if (channel.folded) after_event(handle, channel, pending, now);
 }
 
 void Home::answer(const PendingEntry::Asker& asker, const Channel& channel, Result<Published> result) {
+  if (asker.reply.kind == ReplyTo::Kind::nobody) return;
   post_(asker.shard,
         PublishResult{.reply = asker.reply, .channel = channel.key, .result = std::move(result)});
 }
 
-void Home::deliver(const Channel& channel, std::uint64_t seq, const SharedBytes& body, Handle skip,
-                   ShardId skip_shard) {
+// Everybody who waits for this entry: it is safe, or never will be.
+void Home::answer(const PendingEntry& pending, const Channel& channel, const Error* error) {
+  if (pending.acked) {
+    AckResult result{.reply = pending.asker.reply, .channel = channel.key, .result = *pending.acked};
+    if (error != nullptr) result.result = std::unexpected(*error);
+    post_(pending.asker.shard, std::move(result));
+  } else if (error != nullptr) {
+    answer(pending.asker, channel, std::unexpected(*error));
+  } else {
+    answer(pending.asker, channel, Published{.epoch = channel.epoch, .seq = pending.entry.seq});
+  }
+  for (const PendingEntry::Asker& repeat : pending.repeats) {
+    if (error != nullptr)
+      answer(repeat, channel, std::unexpected(*error));
+    else
+      answer(repeat, channel, Published{.epoch = channel.epoch, .seq = pending.entry.seq, .duplicate = true});
+  }
+  for (const auto& then : pending.held) then(error);
+}
+
+void Home::deliver(const Channel& channel, std::uint64_t first_seq, std::uint64_t seq,
+                   const SharedBytes& body, Handle skip, ShardId skip_shard) {
   for (const Channel::Follower& follower : channel.followers)
     post_(follower.shard, Delivery{.follower = follower.replica,
+                                   .first_seq = first_seq,
                                    .seq = seq,
                                    .body = body,
                                    .skip = follower.shard == skip_shard ? skip : Handle{}});
@@ -118,8 +198,11 @@ void Home::handle(ShardId from, HistoryCommand&& command, const Time& now) {
   // A channel that was never used has an empty history, and an epoch once somebody asks for it.
   Handle handle;
   Channel& channel = open(command.channel, now, &handle);
-  if (wait_for_log(channel, from, command)) return;
+  if (wait_for_log(handle, channel, from, command, now)) return;
   channel.trim(now.unix_ms);
+  if (!may_read(channel, command.author, command.rights))
+    return answer_history(from, std::move(command), channel,
+                          fail(ErrorCode::forbidden, "this channel belongs to others"));
   if (command.epoch && *command.epoch != channel.epoch) {
     Error error{.code = ErrorCode::conflict,
                 .message = "the channel has another epoch now",
@@ -160,23 +243,24 @@ void Home::answer_history(ShardId to, HistoryCommand&& command, const Channel& c
 void Home::handle(ShardId from, CatchUpCommand&& command, const Time& now) {
   Channel* channel = channels_.get(command.home);
   TIDEWIRE_CHECK(channel != nullptr);  // followed channels are not swept
+  if (command.backlog) return answer_backlog(from, command, *channel, now);
   channel->trim(now.unix_ms);
   std::vector<CatchUpItem> items;
   std::uint64_t next = command.next_seq;
-  if (next < channel->first_seq()) {
-    items.push_back({.first = next, .last = channel->first_seq() - 1, .body = {}});
-    next = channel->first_seq();
-  }
+  if (next < channel->first_seq() && channel->folded)
+    return answer_with_snapshot(from, command, *channel, now);
+  add_trimmed(*channel, next, items);
   if (next <= channel->seq && !channel->history.holds(next)) {
     const Handle home = command.home;
     return read_log(home, *channel, from, std::move(command), next - 1, kReplayMessages);
   }
   if (next <= channel->seq) channel->history.read(next, now.unix_ms, kReplayMessages, kReplayBytes, items);
-  answer_catch_up(from, command, *channel, std::move(items), next);
+  answer_catch_up(from, command, *channel, std::move(items), next, now);
 }
 
-void Home::answer_catch_up(ShardId to, const CatchUpCommand& command, const Channel& channel,
-                           std::vector<CatchUpItem>&& items, std::uint64_t next_seq) {
+void Home::answer_catch_up(ShardId to, const CatchUpCommand& command, Channel& channel,
+                           std::vector<CatchUpItem>&& items, std::uint64_t next_seq, const Time& now) {
+  if (!merge(to, command, channel, items, now)) return;
   post_(to, CatchUpResult{.follower = command.follower,
                           .session = command.session,
                           .subscription = command.subscription,
@@ -186,13 +270,16 @@ void Home::answer_catch_up(ShardId to, const CatchUpCommand& command, const Chan
                           .at_end = next_seq > channel.seq});
 }
 
-// The log's part of a history page or a catch-up has come.
+// The log's part of a history page or a catch-up has come, or of what a state is folded from.
 void Home::on(log::ReadDone&& done, const Time& now) {
   Channel* channel = channels_.get(done.channel);
   TIDEWIRE_CHECK(channel != nullptr);  // a channel with reads under way is not swept
-  channel->durable->first_seq = std::max(channel->durable->first_seq, done.first_seq);
+  DurableState& durable = *channel->durable;
+  durable.first_seq = std::max(durable.first_seq, done.first_seq);
+  if (done.number == durable.folding_read)
+    return fold_page(done.channel, *channel, std::move(done.entries), now);
   ShardId from = 0;
-  Message asker = take_read(*channel->durable, done.number, from);
+  Message asker = take_read(durable, done.number, from);
   if (auto* history = std::get_if<HistoryCommand>(&asker)) {
     std::vector<SharedBytes> page;
     for (Entry& entry : done.entries)
@@ -203,11 +290,10 @@ void Home::on(log::ReadDone&& done, const Time& now) {
   const auto& command = std::get<CatchUpCommand>(asker);
   std::uint64_t next = command.next_seq;
   std::vector<CatchUpItem> items = items_of(std::move(done.entries), next, now.unix_ms);
-  if (items.empty() && next < channel->first_seq()) {
-    items.push_back({.first = next, .last = channel->first_seq() - 1, .body = {}});
-    next = channel->first_seq();
-  }
-  answer_catch_up(from, command, *channel, std::move(items), next);
+  if (items.empty() && next < channel->first_seq() && channel->folded)
+    return answer_with_snapshot(from, command, *channel, now);
+  if (items.empty()) add_trimmed(*channel, next, items);
+  answer_catch_up(from, command, *channel, std::move(items), next, now);
 }
 
 }  // namespace tidewire::hub

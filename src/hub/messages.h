@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/shared_bytes.h"
 #include "hub/types.h"
+#include "kinds/inbox.h"
 
 namespace tidewire::hub {
 
@@ -27,13 +28,17 @@ struct SubscribeCommand {
   bool again = false;              // the session is subscribed already: no messages, no count
   bool presence = false;
   bool snapshot = true;
+  bool automatic = false;  // the server follows the inbox for the connection
   std::optional<Position> since;
   std::optional<std::uint64_t> history;
+  std::shared_ptr<const Author> author = {};
+  Rights rights = {};
 };
 
 struct UnsubscribeCommand {
   ChannelKey channel;
   Handle follower;
+  Handle session;
 };
 
 struct PublishCommand {
@@ -44,6 +49,9 @@ struct PublishCommand {
   std::string key;
   std::int64_t ttl_ms = 0;
   bool ephemeral = false;
+  std::optional<std::uint64_t> if_seq = {};
+  std::optional<Error> refusal = {};  // what the kind says of the request's shape, told in its turn
+  Rights rights = {};
   Handle skip;  // the session that must not get it back (`echo: false`)
 };
 
@@ -54,6 +62,8 @@ struct HistoryCommand {
   std::optional<std::uint64_t> before;
   std::uint64_t limit = 100;
   std::optional<std::string> epoch;
+  std::shared_ptr<const Author> author = {};
+  Rights rights = {};
 };
 
 struct PresenceCommand {
@@ -63,12 +73,20 @@ struct PresenceCommand {
   std::shared_ptr<const Author> author;  // null for `get` without an identity (HTTP)
   std::optional<std::string> data;       // JSON
   Handle session;
+  Rights rights = {};
 };
 
 // A connection that had entered is gone; its user leaves after the grace time.
 struct DepartCommand {
   ChannelKey channel;
   std::shared_ptr<const Author> author;
+};
+
+// How far a new subscription has come with what waited in the inbox (protocol §7).
+struct Backlog {
+  kinds::Inbox::Cursor after;
+  std::uint64_t up_to = 0;       // later entries come as live ones
+  std::uint64_t sent_up_to = 0;  // entries up to here had been sent to this user before
 };
 
 // A subscription that is behind asks for what comes next.
@@ -78,11 +96,28 @@ struct CatchUpCommand {
   Handle session;
   std::uint32_t subscription = 0;
   std::uint64_t next_seq = 0;
+  std::optional<Backlog> backlog = {};
 };
 
 struct ChannelInfoCommand {
   ChannelKey channel;
   ReplyTo reply;
+};
+
+struct AckCommand {
+  ChannelKey channel;
+  ReplyTo reply;
+  std::shared_ptr<const Author> author;
+  Handle session;
+  std::vector<std::uint64_t> seqs;
+  std::optional<std::uint64_t> up_to;
+};
+
+struct SnapshotCommand {
+  ChannelKey channel;
+  ReplyTo reply;
+  std::shared_ptr<const Author> author;
+  Rights rights;
 };
 
 // ---- from a channel's home ----
@@ -97,6 +132,9 @@ struct SubscribedState {
   std::string_view reason;  // a literal
   std::vector<SharedBytes> messages;
   std::optional<std::string> members;  // JSON array
+  SharedBytes snapshot = {};           // JSON, of seq `seq`; empty: none
+  std::uint64_t shown = 0;             // live deliveries have come up to here; less than seq while conflated
+  std::optional<Backlog> backlog = {};
 };
 
 struct SubscribeResult {
@@ -113,13 +151,38 @@ struct SubscriptionLost {
   Handle follower;
   Handle session;
   std::uint32_t subscription = 0;
-  ErrorCode code = ErrorCode::unavailable;
+  std::string_view code;  // a literal
 };
 
 struct Published {
   std::string epoch;
-  std::uint64_t seq = 0;  // 0: ephemeral
+  std::uint64_t seq = 0;  // 0: ephemeral, or dropped
   bool duplicate = false;
+  bool dropped = false;
+};
+
+struct Acked {
+  std::uint64_t seq = 0;  // 0: nothing was acked
+  std::vector<std::uint64_t> seqs;
+  std::size_t pending = 0;
+};
+
+struct AckResult {
+  ReplyTo reply;
+  ChannelKey channel;
+  Result<Acked> result;
+};
+
+struct ChannelSnapshot {
+  std::string epoch;
+  std::uint64_t seq = 0;
+  SharedBytes data;  // JSON
+};
+
+struct SnapshotResult {
+  ReplyTo reply;
+  ChannelKey channel;
+  Result<ChannelSnapshot> result;
 };
 
 struct PublishResult {
@@ -150,8 +213,9 @@ struct PresenceResult {
 // One message for all subscribers of the channel on a shard.
 struct Delivery {
   Handle follower;
-  std::uint64_t seq = 0;  // 0: ephemeral
-  SharedBytes body;       // what follows `"channel":C,` in the delivery's JSON
+  std::uint64_t first_seq = 0;  // it stands for first_seq..seq
+  std::uint64_t seq = 0;        // 0: ephemeral
+  SharedBytes body;             // what follows `"channel":C,` in the delivery's JSON
   Handle skip;
 };
 
@@ -163,9 +227,11 @@ struct PresenceDelivery {
 };
 
 struct CatchUpItem {
-  std::uint64_t first = 0;  // of the gap, or the message's seq
+  enum class Kind : std::uint8_t { message, gap, snapshot };
+  std::uint64_t first = 0;  // what it stands for
   std::uint64_t last = 0;
-  SharedBytes body;  // empty: a gap
+  SharedBytes body;  // of a message what follows `"channel":C,`; of a snapshot its data
+  Kind kind = Kind::message;
 };
 
 struct CatchUpResult {
@@ -175,7 +241,8 @@ struct CatchUpResult {
   std::string epoch;
   std::vector<CatchUpItem> items;
   std::uint64_t next_seq = 0;
-  bool at_end = false;  // next_seq - 1 was the channel's latest
+  bool at_end = false;                  // next_seq - 1 was the channel's latest
+  std::optional<Backlog> backlog = {};  // there is more of it
 };
 
 struct ChannelInfo {
@@ -256,9 +323,9 @@ struct Answer {
 
 using Message =
     std::variant<SubscribeCommand, UnsubscribeCommand, PublishCommand, HistoryCommand, PresenceCommand,
-                 DepartCommand, CatchUpCommand, ChannelInfoCommand, SubscribeResult, PublishResult,
-                 HistoryResult, PresenceResult, Delivery, PresenceDelivery, CatchUpResult, SubscriptionLost,
-                 ChannelInfoResult, Ask, Answer>;
+                 DepartCommand, CatchUpCommand, ChannelInfoCommand, AckCommand, SnapshotCommand,
+                 SubscribeResult, PublishResult, HistoryResult, PresenceResult, AckResult, SnapshotResult,
+                 Delivery, PresenceDelivery, CatchUpResult, SubscriptionLost, ChannelInfoResult, Ask, Answer>;
 
 struct Envelope {
   ShardId from = 0;

@@ -6,23 +6,51 @@
 
 namespace tidewire::hub {
 
-Result<PublishCommand> prepare_publish(TenantId tenant, const Namespace& ns,
-                                       std::shared_ptr<const Author> author,
-                                       protocol::PublishRequest&& request) {
-  if (!request.merge.empty() || !request.patch.empty() || request.if_seq)
-    return fail(ErrorCode::invalid_event, "`merge`, `patch` and `if_seq` are for documents");
+namespace {
 
+// What a namespace's kind says of a request's shape (protocol §4 `publish`).
+std::optional<Error> refusal_of(Kind kind, const protocol::PublishRequest& request) {
+  const auto refuse = [](const char* why) { return fail(ErrorCode::invalid_event, why).error(); };
+  const int forms = !request.data.empty() + !request.merge.empty() + !request.patch.empty();
+  if (kind == Kind::document && forms != 1)
+    return refuse("a document takes exactly one of `data`, `merge` and `patch`");
+  if (kind != Kind::document && (!request.merge.empty() || !request.patch.empty() || request.if_seq))
+    return refuse("`merge`, `patch` and `if_seq` are for documents");
+  if (request.ttl_ms != 0 && kind != Kind::stream && kind != Kind::inbox)
+    return refuse("`ttl_ms` is for streams and inboxes");
+  if (request.ephemeral && (kind == Kind::inbox || kind == Kind::upload))
+    return refuse("`ephemeral` is for streams, sessions, agents and documents");
+  return std::nullopt;
+}
+
+std::string_view default_event(Kind kind) {
+  if (kind == Kind::session) return "message";
+  return kind == Kind::inbox ? "notify" : "";
+}
+
+}  // namespace
+
+PublishCommand prepare_publish(TenantId tenant, const Admission& admission,
+                               std::shared_ptr<const Author> author, protocol::PublishRequest&& request) {
+  const Namespace& ns = *admission.ns;
   PublishCommand command;
+  command.refusal = refusal_of(ns.kind, request);
   command.channel = {tenant, std::move(request.channel)};
   command.key = std::move(request.key);
   command.ttl_ms = static_cast<std::int64_t>(request.ttl_ms);
   command.ephemeral = request.ephemeral;
+  command.if_seq = request.if_seq;
+  command.rights = admission.rights;
 
+  const std::string_view event = request.event.empty() ? default_event(ns.kind) : request.event;
+  std::string_view form = "data", payload = request.data;
+  if (!request.merge.empty()) form = "merge", payload = request.merge;
+  if (!request.patch.empty()) form = "patch", payload = request.patch;
   std::string& tail = command.tail;
-  tail.reserve(request.data.size() + author->from_json.size() + request.event.size() + 64);
-  if (!request.event.empty()) {
+  tail.reserve(payload.size() + author->from_json.size() + event.size() + 64);
+  if (!event.empty()) {
     tail += "\"event\":";
-    append_json_string(tail, request.event);
+    append_json_string(tail, event);
     tail += ',';
   }
   if (!author->from_json.empty()) {
@@ -35,11 +63,10 @@ Result<PublishCommand> prepare_publish(TenantId tenant, const Namespace& ns,
     tail += protocol::name_of(*request.priority);
     tail += "\",";
   }
-  tail += "\"data\":";
-  if (request.data.empty())
-    tail += "null";
-  else
-    tail += request.data;
+  tail += '"';
+  tail += form;
+  tail += "\":";
+  tail += payload.empty() ? "null" : payload;
   tail += '}';
   command.author = std::move(author);
   return command;
@@ -53,6 +80,7 @@ std::shared_ptr<const Author> make_author(const auth::Identity* identity, std::u
     protocol::MessageWriter user;
     std::string id;
     auth::append_user_id_json(id, *identity);
+    author->id_json = id;
     author->user_json = user.json("id", id).text("type", identity->type).finish();
     author->scope = "u" + identity->user_id;
   } else {

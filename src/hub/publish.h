@@ -6,15 +6,16 @@
 
 #include "auth/identity.h"
 #include "base/error.h"
+#include "hub/access.h"
 #include "hub/messages.h"
 #include "hub/types.h"
 
 namespace tidewire::hub {
 
-// What the kind refuses is invalid_event. `author` is who publishes, never null.
-Result<PublishCommand> prepare_publish(TenantId tenant, const Namespace& ns,
-                                       std::shared_ptr<const Author> author,
-                                       protocol::PublishRequest&& request);
+// What the kind refuses of the request's shape (invalid_event) stands in the command, to be told in its
+// turn. `author` is who publishes, never null.
+PublishCommand prepare_publish(TenantId tenant, const Admission& admission,
+                               std::shared_ptr<const Author> author, protocol::PublishRequest&& request);
 
 // The author as others see it; `identity` may be null, `connection` 0.
 std::shared_ptr<const Author> make_author(const auth::Identity* identity, std::uint64_t connection);

@@ -18,6 +18,7 @@ struct Subscriber {
   Handle connection;
   std::uint32_t subscription = 0;  // the session's number for it
   bool live = false;               // pushed to; false: behind, is caught up from the home
+  bool ahead = false;              // it has part of what the next, merged delivery stands for
   bool presence = false;           // wants presence events
 };
 
@@ -25,9 +26,10 @@ struct Replica {
   // Deliveries of one turn, and what is known of each.
   struct Turn {
     struct Item {
-      std::uint64_t seq = 0;       // 0: ephemeral, or a presence event
-      bool presence_only = false;  // for those who asked for presence events
-      Handle skip;                 // not for this connection
+      std::uint64_t first_seq = 0;  // it stands for first_seq..seq
+      std::uint64_t seq = 0;        // 0: ephemeral, or a presence event
+      bool presence_only = false;   // for those who asked for presence events
+      Handle skip;                  // not for this connection
     };
     protocol::DeliveryBatch batch;
     std::vector<Item> items;

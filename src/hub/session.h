@@ -15,6 +15,7 @@
 #include "guard/malformed_limit.h"
 #include "guard/request_limiter.h"
 #include "guard/shared_limits.h"
+#include "hub/messages.h"
 #include "hub/types.h"
 
 namespace tidewire::hub {
@@ -34,6 +35,8 @@ struct Subscription {
   bool fetching = false;         // a catch-up is under way
   bool presence_missed = false;  // presence events were dropped while it was behind
   std::uint64_t next_seq = 0;
+  // What waited in an inbox and has not been sent yet; while there is some, it is behind.
+  std::unique_ptr<Backlog> backlog = {};
   // Seqs that the connection published without echo and that it has not passed yet, ascending.
   std::unique_ptr<std::vector<std::uint64_t>> own = {};
 };
@@ -65,6 +68,7 @@ struct Session {
   bool closing = false;     // a close was asked for; nothing more is taken
   bool user_counted = false;
   bool expiry_warned = false;
+  bool manual_inbox = false;  // the client follows its inbox itself
   std::uint8_t failed_auths = 0;
   std::uint32_t next_slot = 0;
   std::uint32_t next_subscription = 1;

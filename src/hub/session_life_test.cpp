@@ -7,6 +7,9 @@ using Sent = std::vector<std::string>;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
+// What an identity may use (protocol §2 `capabilities`).
+const std::string kAll = R"(["messaging","presence","state","notifications","dashboard","uploads","agents"])";
+
 TEST(SessionLife, BeginsWithConnected) {
   TestShards shards;
   shards.open(std::make_shared<const auth::Identity>(auth::Identity{
@@ -15,7 +18,9 @@ TEST(SessionLife, BeginsWithConnected) {
       shards.hello,
       ElementsAre(
           R"({"type":"connected","protocol":1,"connection_id":"c-0000000000000002","tenant":"default","authenticated":true,)"
-          R"("user":{"id":7,"type":"creator"},"timestamp":1762907000000,"capabilities":["messaging","presence"],"heartbeat_ms":30000,)"
+          R"("user":{"id":7,"type":"creator"},"timestamp":1762907000000,"capabilities":)" +
+          kAll +
+          R"(,"heartbeat_ms":30000,)"
           R"("expires_at":1762907005000,"limits":{"message_bytes":1048576,"messages_per_minute":0,"burst":10,"channels":1000}})"));
 }
 
@@ -56,10 +61,9 @@ TEST(SessionLife, EndsWhoDoesNotAuthenticateInTime) {
 TEST(SessionLife, AuthenticatesLaterAndRenewsForTheSameUserOnly) {
   TestShards shards;
   const auto peer = shards.open(nullptr);
-  EXPECT_THAT(
-      shards.ask(peer, R"({"type":"auth","id":1,"token":")" + shards.token("a", 60'000) + "\"}"),
-      ElementsAre(
-          R"({"type":"auth_success","id":1,"user":{"id":"a","type":"user"},"capabilities":["messaging","presence"],"expires_at":1762907060000})"));
+  EXPECT_THAT(shards.ask(peer, R"({"type":"auth","id":1,"token":")" + shards.token("a", 60'000) + "\"}"),
+              ElementsAre(R"({"type":"auth_success","id":1,"user":{"id":"a","type":"user"},"capabilities":)" +
+                          kAll + R"(,"expires_at":1762907060000})"));
   EXPECT_THAT(shards.ask(peer, R"({"type":"auth","id":2,"token":")" + shards.token("a", 90'000) + "\"}"),
               ElementsAre(HasSubstr(R"({"type":"auth_success","id":2)")));
   EXPECT_EQ(shards.code_of(peer, R"({"type":"auth","token":")" + shards.token("b", 60'000) + "\"}"),

@@ -45,8 +45,9 @@ std::string Sessions::capabilities_of(const Session& session) const {
     append_json_string(out, name);
   };
   if (session.identity != nullptr) {
-    add("messaging");
-    add("presence");
+    for (const char* name :
+         {"messaging", "presence", "state", "notifications", "dashboard", "uploads", "agents"})
+      add(name);
   } else if (!session.restricted) {
     for (const std::string& name : options_.anonymous_capabilities) add(name);
   }
@@ -69,6 +70,7 @@ void Sessions::open(Handle connection, Opening&& opening, const Time& now) {
   session.tenant = opening.tenant;
   session.connection_id = opening.connection_id;
   session.connected_at_ms = now.unix_ms;
+  session.manual_inbox = opening.manual_inbox;
   session.address = opening.address;
   const Tenant& tenant = tenant_of(session);
   session.shared_keys.address = shared_.keys.address(opening.address, tenant.name);
@@ -109,6 +111,7 @@ void Sessions::open(Handle connection, Opening&& opening, const Time& now) {
   connected.json("limits", limits.finish());
   outbound_.send(connection, connected.finish());
   outbound_.deadline_changed(connection);
+  follow_inbox(connection, session, now);
 }
 
 // Makes the session the identity's; false when its user has too many connections.

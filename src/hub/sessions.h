@@ -43,6 +43,7 @@ struct Opening {
   std::uint64_t connection_id = 0;
   std::shared_ptr<const auth::Identity> identity;
   IpAddress address;
+  bool manual_inbox = false;  // the client follows its inbox itself
 };
 
 class Sessions {
@@ -87,6 +88,7 @@ class Sessions {
   void handle(PublishResult&& result, const Time& now);
   void handle(HistoryResult&& result, const Time& now);
   void handle(PresenceResult&& result, const Time& now);
+  void handle(AckResult&& result, const Time& now);
   void handle(Delivery&& delivery, const Time& now);
   void handle(PresenceDelivery&& delivery, const Time& now);
   void handle(CatchUpResult&& result, const Time& now);
@@ -165,7 +167,11 @@ class Sessions {
   std::string request_id_of(const ReplyTo& to);
 
   // delivery.cpp
+  enum class Following : std::uint8_t { asked, automatic };
   void subscribe_one(Context& context, protocol::SubscribeItem&& item);
+  void subscribe_one(Context& context, protocol::SubscribeItem&& item, const Admission& admission,
+                     Following following);
+  void follow_inbox(Handle connection, Session& session, const Time& now);
   void activate(Handle connection, Session& session, std::uint32_t subscription);
   void end_subscription(Handle connection, Session& session, Subscription& subscription);
   void remove_subscriber(Replica& replica, std::uint32_t place);
@@ -176,6 +182,7 @@ class Sessions {
                  std::uint64_t next_seq);
   void ask_members(Handle connection, const Replica& replica);
   void tell_members(Handle connection, const PresenceResult& result);
+  bool catch_up_alone(Replica& replica, Subscriber& subscriber);
   void fall_behind(const Replica& replica, Subscriber& subscriber, std::size_t from);
   void catch_up_next(Handle connection, Session& session);
   void note_own(Session& session, const ChannelKey& channel, std::uint64_t seq);

@@ -12,6 +12,7 @@
 
 #include "auth/key_ring.h"
 #include "auth/mint.h"
+#include "hub/dispatch_message.h"
 #include "hub/home.h"
 #include "hub/publish.h"
 #include "hub/sessions.h"
@@ -203,7 +204,10 @@ class TestShards {
     now.unix_ms += ms;
   }
   void tick() {
-    for (const auto& shard : shards_) shard->home.tick(now);
+    for (const auto& shard : shards_) {
+      shard->home.tick(now);
+      shard->home.show_due(now);
+    }
     run();
   }
 
@@ -220,7 +224,7 @@ class TestShards {
   struct Shard {
     Shard(TestShards& all, ShardId self, const SessionOptions& options)
         : home(
-              {.hash_seed = kTestSeed}, all.namespaces, self + 1u,
+              {.self = self, .shards = options.shards, .hash_seed = kTestSeed}, all.namespaces, self + 1u,
               [&all, self](ShardId to, Message&& message) {
                 all.mail_[to].push_back({self, std::move(message)});
               },
@@ -240,16 +244,18 @@ class TestShards {
   };
 
   void dispatch(ShardId to, Envelope&& envelope) {
-    std::visit(
-        [&](auto&& body) {
-          if constexpr (requires { home(to).handle(envelope.from, std::move(body), now); })
-            home(to).handle(envelope.from, std::move(body), now);
-          else if constexpr (requires { sessions(to).handle(std::move(body), now); })
-            sessions(to).handle(std::move(body), now);
-          else
-            for_nobody.emplace_back(to, std::move(body));
+    struct Nobody {
+      TestShards& all;
+      ShardId at;
+      void handle(const ReplyTo&, Message&& answer) { all.for_nobody.emplace_back(at, std::move(answer)); }
+    } nobody{*this, to};
+    dispatch_message(
+        home(to), sessions(to), nobody,
+        [&](ShardId asker, Ask&& ask) {
+          mail_[asker].push_back(
+              {to, Answer{.reply = ask.reply, .part = sessions(to).answer(ask.question, now)}});
         },
-        std::move(envelope.message));
+        envelope.from, std::move(envelope.message), now);
   }
 
   std::vector<std::unique_ptr<Shard>> shards_;

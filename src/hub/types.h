@@ -40,13 +40,17 @@ inline ShardId home_of(const ChannelKey& key, std::uint64_t seed, ShardId shards
   return static_cast<ShardId>((ChannelKeyHash{seed}(key) >> 32) % shards);
 }
 
-enum class Kind : std::uint8_t { stream };
+enum class Kind : std::uint8_t { stream, document, session, inbox, upload, agent };
 std::string_view name_of(Kind kind);
 
 enum class Durability : std::uint8_t { memory, disk };
 
-// Who may do a thing in a namespace without a grant (protocol §7).
-enum class Access : std::uint8_t { anyone, authenticated, server };
+// Who may do a thing in a namespace without a grant (protocol §7). `user` is whom the channel is named
+// after; `owner` is for the channel's kind to say: its creator, or its members.
+enum class Access : std::uint8_t { anyone, authenticated, server, user, owner };
+
+// The namespace whose channels are the users' inboxes, `user:<id>`, where its kind is inbox.
+inline constexpr std::string_view kInboxNamespace = "user";
 
 struct Namespace {
   std::string name;
@@ -58,11 +62,23 @@ struct Namespace {
   Access publish = Access::authenticated;
   bool presence = false;
   Priority priority = Priority::medium;
+  std::int64_t conflate_ms = 0;  // 0: off
+  bool open_join = false;        // a session that every user may join
+  std::int64_t idle_timeout_ms = 60'000;
+};
+
+// What the namespace's rules and grants say of a caller; what belongs to a channel's owner is decided at
+// its home.
+struct Rights {
+  bool server = false;  // an API key
+  bool subscribe = false;
+  bool publish = false;
 };
 
 // Who speaks, as other shards and other clients see it. Made once per identity of a connection.
 struct Author {
   std::string user_id;           // empty: anonymous or the server
+  std::string id_json = {};      // the id as the token spelled it
   std::string user_json;         // {"id","type"} as members and `from` show it; "null" when anonymous
   std::string from_json;         // the delivery's `from`; empty for an API key
   std::string scope;             // whose idempotency keys and presence these are; unique per user, or per
@@ -71,9 +87,9 @@ struct Author {
 };
 
 // Where the answer to a command goes on the shard that sent it: a session's reply slot, a call, or a
-// session that did not ask.
+// session that did not ask, a channel's home, or nobody.
 struct ReplyTo {
-  enum class Kind : std::uint8_t { session, call, notice };
+  enum class Kind : std::uint8_t { session, call, notice, home, nobody };
   Kind kind = Kind::session;
   Handle target;
   std::uint32_t slot = 0;

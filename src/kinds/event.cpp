@@ -12,6 +12,7 @@ constexpr std::int64_t kIntegerMax = std::int64_t{1} << 53;
 void read_author(const protocol::Fields& fields, Event& event) {
   const protocol::JsonValue* from = fields.find("from");
   if (from == nullptr || from->type != protocol::JsonType::object) return;
+  event.from_json = from->text;
   const protocol::Fields inside(*from);
   const protocol::JsonValue* user = inside.find("user");
   if (user == nullptr || user->type != protocol::JsonType::object) return;

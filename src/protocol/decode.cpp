@@ -79,9 +79,9 @@ SubscribeRequest read_subscribe(Fields& fields) {
   return request;
 }
 
-PublishRequest read_publish(Fields& fields) {
+PublishRequest read_publish(Fields& fields, std::string_view channel = {}) {
   PublishRequest request;
-  request.channel = fields.required_string("channel");
+  request.channel = channel.empty() ? fields.required_string("channel") : std::string(channel);
   request.data = fields.raw("data");
   request.merge = fields.raw("merge");
   request.patch = fields.raw("patch");
@@ -191,10 +191,10 @@ Result<JsonValue> scan_object(std::string_view text, int depth_max) {
   return *value;
 }
 
-Result<PublishRequest> publish_from(JsonValue object) {
+Result<PublishRequest> publish_from(JsonValue object, std::string_view channel = {}) {
   Fields fields(object);
   fields.refuse_doubled();
-  PublishRequest request = read_publish(fields);
+  PublishRequest request = read_publish(fields, channel);
   if (!fields.ok()) return fail(ErrorCode::invalid_message, fields.problem());
   return request;
 }
@@ -229,10 +229,10 @@ std::expected<Request, DecodeFailure> decode(std::string_view text, int depth_ma
   return request;
 }
 
-Result<PublishRequest> decode_publish(std::string_view text, int depth_max) {
+Result<PublishRequest> decode_publish(std::string_view text, int depth_max, std::string_view channel) {
   const auto object = scan_object(text, depth_max);
   if (!object) return std::unexpected(object.error());
-  return publish_from(*object);
+  return publish_from(*object, channel);
 }
 
 Result<std::vector<Result<PublishRequest>>> decode_batch(std::string_view text, int depth_max,

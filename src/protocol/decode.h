@@ -22,8 +22,9 @@ struct DecodeFailure {
 // Codes: invalid_json, invalid_message, unknown_type.
 std::expected<Request, DecodeFailure> decode(std::string_view text, int depth_max);
 
-// The same for the body of an HTTP call, which has no `type`: a publish request.
-Result<PublishRequest> decode_publish(std::string_view text, int depth_max);
+// The same for the body of an HTTP call, which has no `type`: a publish request. Where the path names the
+// channel, the body need not.
+Result<PublishRequest> decode_publish(std::string_view text, int depth_max, std::string_view channel = {});
 
 // The publish requests of a batch body `{"publish":[...]}`; the outer error is the whole body's. At most
 // `count_max` entries.

@@ -88,8 +88,7 @@ class Process {
     auto tenants = plan_tenants(settings, seeds_);
     if (!tenants) return std::unexpected(tenants.error());
     tenants_ = std::move(*tenants);
-    remarks_.clear();
-    namespaces_ = plan_namespaces(settings, remarks_);
+    namespaces_ = plan_namespaces(settings);
     return {};
   }
 
@@ -199,7 +198,6 @@ class Process {
   }
 
   void announce(const net::SocketAddress& bound) {
-    for (const std::string& remark : remarks_) log::info(remark);
     const bool has_keys = std::ranges::any_of(
         tenants_, [](const TenantPlan& tenant) { return !tenant.keys->empty() || !tenant.jwks_url.empty(); });
     if (!has_keys) log::warn("no key is configured: every token will be token_invalid");
@@ -286,7 +284,6 @@ class Process {
   guard::Attempts attempts_{seeds_.names};
   std::vector<TenantPlan> tenants_;
   std::vector<hub::Namespace> namespaces_;
-  std::vector<std::string> remarks_;
   std::shared_ptr<const net::TlsContext> tls_;
   hub::ShardId shard_count_ = 1;
   std::vector<std::unique_ptr<Shard>> shards_;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "auth/jwt.h"
+#include "hub/dispatch_message.h"
 #include "telemetry/log.h"
 
 namespace tidewire::server {
@@ -53,7 +54,8 @@ Shard::Shard(const Plan& plan, hub::Sessions::Shared shared, Server server)
       shared_(shared),
       outcomes_(loop_.waker()),
       home_(
-          home_options(plan.settings, plan.seeds, plan.tenants), namespaces_, plan.seeds.names + plan.self,
+          home_options(plan.settings, plan.seeds, plan.tenants, plan.self, plan.shards), namespaces_,
+          plan.seeds.names + plan.self,
           [this](hub::ShardId to, hub::Message&& message) { post(to, std::move(message)); },
           [this](log::Operation&& operation) { operations_.push_back(std::move(operation)); }),
       gateway_(gateway_options(plan.settings, plan.echo), loop_, tenants_, shared,
@@ -80,7 +82,8 @@ Shard::Shard(const Plan& plan, hub::Sessions::Shared shared, Server server)
                },
            .add_metrics = [this](telemetry::Snapshot& snapshot) { server_.add_metrics(snapshot); }},
           loop_.now()),
-      ticker_([this] { tick(); }) {
+      ticker_([this] { tick(); }),
+      due_([this] { due_at_ms_ = kNever; }) {
   gateway_.connect(
       sessions_,
       [this](Handle connection, const wire::HttpRequest& request, const IpAddress& client) {
@@ -142,29 +145,9 @@ void Shard::post(hub::ShardId to, hub::Message&& message) {
 }
 
 void Shard::dispatch(hub::ShardId from, hub::Message&& message) {
-  const Time& now = loop_.now();
-  std::visit(
-      [&](auto&& body) {
-        using Body = std::decay_t<decltype(body)>;
-        if constexpr (std::is_same_v<Body, hub::Ask>) {
-          answer(from, std::move(body));
-        } else if constexpr (std::is_same_v<Body, hub::Answer> ||
-                             std::is_same_v<Body, hub::ChannelInfoResult>) {
-          const hub::ReplyTo to = body.reply;
-          calls_.handle(to, std::move(body));
-        } else if constexpr (requires { home_.handle(from, std::move(body), now); }) {
-          home_.handle(from, std::move(body), now);
-        } else if constexpr (requires { body.reply; }) {
-          const hub::ReplyTo to = body.reply;
-          if (to.kind == hub::ReplyTo::Kind::call)
-            calls_.handle(to, std::move(body));
-          else
-            sessions_.handle(std::move(body), now);
-        } else {
-          sessions_.handle(std::move(body), now);
-        }
-      },
-      std::move(message));
+  hub::dispatch_message(
+      home_, sessions_, calls_, [this](hub::ShardId asker, hub::Ask&& ask) { answer(asker, std::move(ask)); },
+      from, std::move(message), loop_.now());
 }
 
 void Shard::answer(hub::ShardId from, hub::Ask&& ask) {
@@ -198,10 +181,15 @@ void Shard::dispatch_local() {
 }
 
 void Shard::end_turn() {
+  home_.show_due(loop_.now());
   dispatch_local();
   gateway_.end_turn();
   for (std::size_t to = 0; to < outgoing_.size(); ++to)
     if (!outgoing_[to].empty()) shards_[to]->inbox().push(outgoing_[to]);
+  if (const std::int64_t next_ms = home_.next_due_ms(); next_ms < due_at_ms_) {
+    due_at_ms_ = next_ms;
+    loop_.timers().schedule(due_, next_ms);
+  }
   // What the end of the turn has caused is the next turn's, which then does not wait.
   if (!local_.empty()) loop_.defer([] {});
   if (drain_by_ms_ != 0 && (gateway_.size() == 0 || loop_.now().mono_ms() >= drain_by_ms_)) loop_.stop();
@@ -248,7 +236,7 @@ void Shard::reload(const Plan& plan) {
     if (tenant.keys->jwks_state() == auth::JwksState::not_configured) found->verifier.set_keys(tenant.keys);
   }
   gateway_.set_options(gateway_options(plan.settings, echo_));
-  home_.reload(home_options(plan.settings, plan.seeds, plan.tenants));
+  home_.reload(home_options(plan.settings, plan.seeds, plan.tenants, self_, plan.shards));
   sessions_.reload(session_options(plan.settings, plan.seeds, self_, plan.shards));
   router_.reload(api_options(plan.settings, plan.tenants));
 }

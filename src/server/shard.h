@@ -4,6 +4,7 @@
 // through mailboxes, in whole batches once a turn.
 #pragma once
 
+#include <limits>
 #include <memory>
 #include <string>
 #include <vector>
@@ -102,6 +103,9 @@ class Shard {
   hub::Calls calls_;
   api::Router router_;
   net::FunctionTimer ticker_;
+  static constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::max();
+  net::FunctionTimer due_;           // wakes the loop for what conflated channels hold back
+  std::int64_t due_at_ms_ = kNever;  // mono
   std::int64_t drain_by_ms_ = 0;
   std::int64_t ticks_ = 0;
   std::unique_ptr<net::Listener> listener_;

@@ -60,9 +60,16 @@ hub::Access access_of(config::Access access) {
       return hub::Access::anyone;
     case config::Access::authenticated:
       return hub::Access::authenticated;
-    default:
-      return hub::Access::server;  // the others belong to kinds that have an owner
+    case config::Access::user:
+      return hub::Access::user;
+    case config::Access::creator:
+    case config::Access::member:
+      return hub::Access::owner;
+    case config::Access::server:
+    case config::Access::nobody:
+      break;
   }
+  return hub::Access::server;
 }
 
 }  // namespace
@@ -120,17 +127,11 @@ std::expected<std::vector<TenantPlan>, std::string> plan_tenants(const config::S
   return plans;
 }
 
-std::vector<hub::Namespace> plan_namespaces(const config::Settings& settings,
-                                            std::vector<std::string>& remarks) {
+std::vector<hub::Namespace> plan_namespaces(const config::Settings& settings) {
   std::vector<hub::Namespace> out;
-  for (const auto& [name, setting] : settings.namespaces) {
-    if (setting.kind != config::Kind::stream) {
-      remarks.push_back(
-          fmt::format("namespace `{}` is off: this version serves the kind `stream` only", name));
-      continue;
-    }
+  for (const auto& [name, setting] : settings.namespaces)
     out.push_back({.name = name,
-                   .kind = hub::Kind::stream,
+                   .kind = static_cast<hub::Kind>(setting.kind),
                    .durability = setting.durability == config::Durability::disk ? hub::Durability::disk
                                                                                 : hub::Durability::memory,
                    .history_messages = static_cast<std::size_t>(setting.history_messages),
@@ -138,8 +139,10 @@ std::vector<hub::Namespace> plan_namespaces(const config::Settings& settings,
                    .subscribe = access_of(setting.subscribe),
                    .publish = access_of(setting.publish),
                    .presence = setting.presence,
-                   .priority = static_cast<hub::Priority>(setting.priority)});
-  }
+                   .priority = static_cast<hub::Priority>(setting.priority),
+                   .conflate_ms = setting.conflate_ms,
+                   .open_join = setting.join == config::JoinRule::open,
+                   .idle_timeout_ms = setting.idle_timeout_ms});
   return out;
 }
 
@@ -178,11 +181,16 @@ gateway::GatewayOptions gateway_options(const config::Settings& settings, bool e
 }
 
 hub::HomeOptions home_options(const config::Settings& settings, const Seeds& seeds,
-                              const std::vector<TenantPlan>& tenants) {
+                              const std::vector<TenantPlan>& tenants, hub::ShardId self,
+                              hub::ShardId shards) {
   std::vector<std::string> names;
   for (const TenantPlan& tenant : tenants) names.push_back(tenant.name);
   return {.idempotency_window_ms = settings.limits.idempotency_window_ms,
           .presence_grace_ms = settings.presence.grace_ms,
+          .inbox = {.ttl_ms = settings.inbox.ttl_ms,
+                    .entries_max = static_cast<std::size_t>(settings.inbox.max_entries)},
+          .self = self,
+          .shards = shards,
           .hash_seed = seeds.hash,
           .tenants = std::move(names)};
 }

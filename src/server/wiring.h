@@ -39,13 +39,11 @@ Seeds draw_seeds();
 std::expected<std::vector<TenantPlan>, std::string> plan_tenants(const config::Settings& settings,
                                                                  const Seeds& seeds);
 
-// The namespaces that this version serves. `remarks` says, for the log, what it leaves out or weakens.
-std::vector<hub::Namespace> plan_namespaces(const config::Settings& settings,
-                                            std::vector<std::string>& remarks);
+std::vector<hub::Namespace> plan_namespaces(const config::Settings& settings);
 
 gateway::GatewayOptions gateway_options(const config::Settings& settings, bool echo);
 hub::HomeOptions home_options(const config::Settings& settings, const Seeds& seeds,
-                              const std::vector<TenantPlan>& tenants);
+                              const std::vector<TenantPlan>& tenants, hub::ShardId self, hub::ShardId shards);
 hub::SessionOptions session_options(const config::Settings& settings, const Seeds& seeds, hub::ShardId self,
                                     hub::ShardId shards);
 api::Options api_options(const config::Settings& settings, const std::vector<TenantPlan>& tenants);

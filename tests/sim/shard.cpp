@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "client.h"
+#include "hub/dispatch_message.h"
 #include "protocol/channel_name.h"
 #include "schedule.h"
 #include "world.h"
@@ -34,7 +35,11 @@ Shard::Shard(World& world, hub::ShardId self)
       self_(self),
       tenants_(one_tenant(world)),
       home_(
-          {.idempotency_window_ms = kIdempotencyMs, .presence_grace_ms = kGraceMs, .hash_seed = kHashSeed},
+          {.idempotency_window_ms = kIdempotencyMs,
+           .presence_grace_ms = kGraceMs,
+           .self = self,
+           .shards = world.plan.shards,
+           .hash_seed = kHashSeed},
           world.namespaces, world.below(1u << 30),
           [this](hub::ShardId to, hub::Message&& message) { post(to, std::move(message)); },
           [this](log::Operation&& operation) { submit(std::move(operation)); }),
@@ -123,6 +128,7 @@ void Shard::deliver(hub::ShardId from, std::vector<hub::Message>&& mail) {
 void Shard::tick() {
   in_home_ = true;
   home_.tick(world_.schedule.now());
+  home_.show_due(world_.schedule.now());
   in_home_ = false;
 }
 
@@ -172,32 +178,10 @@ void Shard::dispatch_local() {
 }
 
 void Shard::dispatch(hub::ShardId from, hub::Message&& message) {
-  const Time now = world_.schedule.now();
-  std::visit(
-      [&](auto&& body) {
-        using Body = std::decay_t<decltype(body)>;
-        if constexpr (std::is_same_v<Body, hub::Ask>) {
-          answer(from, std::move(body));
-        } else if constexpr (std::is_same_v<Body, hub::Answer> ||
-                             std::is_same_v<Body, hub::ChannelInfoResult>) {
-          const hub::ReplyTo to = body.reply;
-          calls_.handle(to, std::move(body));
-        } else if constexpr (requires { home_.handle(from, std::move(body), now); }) {
-          if constexpr (std::is_same_v<Body, hub::PublishCommand>) remember(from, body);
-          in_home_ = true;
-          home_.handle(from, std::move(body), now);
-          in_home_ = false;
-        } else if constexpr (requires { body.reply; }) {
-          const hub::ReplyTo to = body.reply;
-          if (to.kind == hub::ReplyTo::Kind::call)
-            calls_.handle(to, std::move(body));
-          else
-            sessions_.handle(std::move(body), now);
-        } else {
-          sessions_.handle(std::move(body), now);
-        }
-      },
-      std::move(message));
+  WatchedHome home{*this};
+  hub::dispatch_message(
+      home, sessions_, calls_, [this](hub::ShardId asker, hub::Ask&& ask) { answer(asker, std::move(ask)); },
+      from, std::move(message), world_.schedule.now());
 }
 
 void Shard::answer(hub::ShardId from, hub::Ask&& ask) {

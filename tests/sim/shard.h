@@ -93,6 +93,21 @@ class Shard final : public hub::Outbound {
   void submit(log::Operation&& operation);
   void log_works(std::vector<log::Operation>&& operations);
 
+  // Its home; what that posts is the truth that clients are checked against.
+  struct WatchedHome {
+    Shard& shard;
+    template <class Body>
+      requires requires(hub::Home& home, Body&& body, const Time& now) {
+        home.handle({}, std::move(body), now);
+      }
+    void handle(hub::ShardId from, Body&& body, const Time& now) {
+      if constexpr (std::is_same_v<Body, hub::PublishCommand>) shard.remember(from, body);
+      shard.in_home_ = true;
+      shard.home_.handle(from, std::move(body), now);
+      shard.in_home_ = false;
+    }
+  };
+
   World& world_;
   hub::ShardId self_;
   hub::Tenants tenants_;

@@ -45,7 +45,8 @@ Sessions::Taken Sessions::authenticate(Context& context, const protocol::AuthReq
     refuse_token(fail(ErrorCode::user_mismatch).error());
     return Taken::yes;
   }
-  if (session.identity != nullptr) {
+  const bool renewed = session.identity != nullptr;
+  if (renewed) {
     session.identity = std::move(*verdict);  // the same user: only rights and times change
     session.author.reset();
   } else if (!adopt(context.connection, session, std::move(*verdict), context.now)) {
@@ -61,6 +62,7 @@ Sessions::Taken Sessions::authenticate(Context& context, const protocol::AuthReq
   if (session.identity->expires_at_ms) success.number("expires_at", *session.identity->expires_at_ms);
   reply(context, success.finish());
   outbound_.deadline_changed(context.connection);
+  if (!renewed) follow_inbox(context.connection, session, context.now);
   return Taken::yes;
 }
 

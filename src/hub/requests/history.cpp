@@ -4,14 +4,17 @@
 namespace tidewire::hub {
 
 void Sessions::carry_out(Context& context, protocol::HistoryRequest&& request) {
-  const auto ns = admit(namespaces_, caller_of(context.session), auth::Action::history, request.channel);
-  if (!ns) return refuse(context, ns.error(), request.channel);
+  const auto admission =
+      admit(namespaces_, caller_of(context.session), auth::Action::history, request.channel);
+  if (!admission) return refuse(context, admission.error(), request.channel);
   HistoryCommand command{.channel = {context.session.tenant, std::move(request.channel)},
                          .reply = reserve(context, ReplySize::large),
                          .after = request.after,
                          .before = request.before,
                          .limit = request.limit,
-                         .epoch = std::move(request.epoch)};
+                         .epoch = std::move(request.epoch),
+                         .author = author_of(context.session),
+                         .rights = admission->rights};
   const ShardId home = home_of(command.channel);
   post_(home, std::move(command));
 }

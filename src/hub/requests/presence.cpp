@@ -8,15 +8,16 @@ namespace tidewire::hub {
 void Sessions::carry_out(Context& context, protocol::PresenceRequest&& request) {
   using enum protocol::PresenceAction;
   Session& session = context.session;
-  const auto ns = admit(namespaces_, caller_of(session), auth::Action::presence, request.channel);
-  if (!ns) return refuse(context, ns.error(), request.channel);
+  const auto admission = admit(namespaces_, caller_of(session), auth::Action::presence, request.channel);
+  if (!admission) return refuse(context, admission.error(), request.channel);
 
   PresenceCommand command{.channel = {session.tenant, std::move(request.channel)},
                           .reply = {},
                           .action = request.action,
                           .author = author_of(session),
                           .data = {},
-                          .session = context.connection};
+                          .session = context.connection,
+                          .rights = admission->rights};
   if (!request.data.empty()) command.data = std::string(request.data);
 
   // The session remembers where it entered, so that close() can take it out again.

@@ -7,17 +7,16 @@ namespace tidewire::hub {
 
 void Sessions::carry_out(Context& context, protocol::PublishRequest&& request) {
   const std::string channel = request.channel;
-  const auto ns = admit(namespaces_, caller_of(context.session), auth::Action::publish, channel);
-  if (!ns) return refuse(context, ns.error(), channel);
+  const auto admission = admit(namespaces_, caller_of(context.session), auth::Action::publish, channel);
+  if (!admission) return refuse(context, admission.error(), channel);
   const bool echo = request.echo;
-  auto command =
-      prepare_publish(context.session.tenant, **ns, author_of(context.session), std::move(request));
-  if (!command) return refuse(context, command.error(), channel);
-  if (!echo) command->skip = context.connection;
-  command->reply = reserve(context);
+  PublishCommand command =
+      prepare_publish(context.session.tenant, *admission, author_of(context.session), std::move(request));
+  if (!echo) command.skip = context.connection;
+  command.reply = reserve(context);
   context.session.replies->back().unechoed = !echo;
-  const ShardId home = home_of(command->channel);
-  post_(home, std::move(*command));
+  const ShardId home = home_of(command.channel);
+  post_(home, std::move(command));
 }
 
 void Sessions::handle(PublishResult&& result, const Time&) {
@@ -31,7 +30,9 @@ void Sessions::handle(PublishResult&& result, const Time&) {
     note_own(*find(result.reply.target), result.channel, published.seq);
   protocol::MessageWriter answer("published", id);
   answer.text("channel", result.channel.name);
-  if (published.seq == 0)
+  if (published.dropped)
+    answer.text("epoch", published.epoch).boolean("dropped", true);
+  else if (published.seq == 0)
     answer.boolean("ephemeral", true);
   else
     answer.text("epoch", published.epoch).number("seq", published.seq);

@@ -1,4 +1,5 @@
 #include "hub/sessions.h"
+#include "protocol/channel_name.h"
 #include "protocol/message_writer.h"
 
 namespace tidewire::hub {
@@ -8,21 +9,39 @@ void Sessions::carry_out(Context& context, protocol::SubscribeRequest&& request)
   for (protocol::SubscribeItem& item : request.channels) subscribe_one(context, std::move(item));
 }
 
+// Every authenticated connection follows its user's inbox, unless it wants to do so itself (protocol §7).
+void Sessions::follow_inbox(Handle connection, Session& session, const Time& now) {
+  const Namespace* ns = namespaces_.find(kInboxNamespace);
+  if (session.manual_inbox || session.identity == nullptr || ns == nullptr || ns->kind != Kind::inbox) return;
+  Context context{.connection = connection, .session = session, .now = now, .id = {}, .type = "subscribe"};
+  std::string channel = std::string(kInboxNamespace) + ":" + session.identity->user_id;
+  if (!protocol::is_valid_channel(channel)) return;
+  const Admission own{.ns = ns, .rights = {.server = false, .subscribe = true, .publish = false}};
+  subscribe_one(context, {.channel = std::move(channel), .since = {}, .history = {}}, own,
+                Following::automatic);
+}
+
 void Sessions::subscribe_one(Context& context, protocol::SubscribeItem&& item) {
   Session& session = context.session;
-  const auto ns = admit(namespaces_, caller_of(session), auth::Action::subscribe, item.channel);
-  if (!ns) return refuse(context, ns.error(), item.channel);
-  if (item.presence && !(*ns)->presence)
+  const auto admission = admit(namespaces_, caller_of(session), auth::Action::subscribe, item.channel);
+  if (!admission) return refuse(context, admission.error(), item.channel);
+  if (item.presence && !admission->ns->presence)
     return refuse(context, fail(ErrorCode::forbidden, "presence is off in this namespace").error(),
                   item.channel);
+  subscribe_one(context, std::move(item), *admission, Following::asked);
+}
 
+void Sessions::subscribe_one(Context& context, protocol::SubscribeItem&& item, const Admission& admission,
+                             Following following) {
+  Session& session = context.session;
   ChannelKey key{session.tenant, std::move(item.channel)};
   auto place = replica_by_name_.find(key);
   Subscription* existing = place == replica_by_name_.end() ? nullptr : session.find_replica(place->second);
-  if (existing == nullptr && session.subscriptions.size() >= tenant_of(session).limits.channels)
+  if (existing == nullptr && following == Following::asked &&
+      session.subscriptions.size() >= tenant_of(session).limits.channels)
     return refuse(context, fail(ErrorCode::channel_limit).error(), key.name);
   if (place == replica_by_name_.end())
-    place = replica_by_name_.emplace(key, replicas_.emplace(key, **ns, home_of(key))).first;
+    place = replica_by_name_.emplace(key, replicas_.emplace(key, *admission.ns, home_of(key))).first;
   Replica& replica = *replicas_.get(place->second);
 
   if (existing == nullptr) {
@@ -43,8 +62,11 @@ void Sessions::subscribe_one(Context& context, protocol::SubscribeItem&& item) {
                                              .again = existing != nullptr,
                                              .presence = item.presence,
                                              .snapshot = item.snapshot,
+                                             .automatic = following == Following::automatic,
                                              .since = std::move(item.since),
-                                             .history = item.history});
+                                             .history = item.history,
+                                             .author = author_of(session),
+                                             .rights = admission.rights});
 }
 
 void Sessions::handle(SubscribeResult&& result, const Time&) {
@@ -66,21 +88,28 @@ void Sessions::handle(SubscribeResult&& result, const Time&) {
   if (state.recovered) answer.boolean("recovered", *state.recovered);
   if (!state.reason.empty()) answer.text("reason", state.reason);
   answer.json("messages", protocol::messages_array(state.messages));
+  if (state.snapshot)
+    answer.json(
+        "snapshot",
+        protocol::MessageWriter().number("seq", state.seq).json("data", state.snapshot.view()).finish());
   if (state.members) answer.json("members", *state.members);
 
   if (Replica* replica = replicas_.get(result.follower)) {
     replica->home = state.home;
     // Deliveries up to here went to those who were there; the newcomer has what it needs of them.
-    replica->seq = state.seq;
+    replica->seq = state.shown;
   }
   std::uint32_t activates = 0;
   if (!result.again && subscription == nullptr) {
     // It has ended meanwhile, and the home has just begun to count it.
     const ShardId home = home_of(result.channel);
-    post_(home, UnsubscribeCommand{.channel = std::move(result.channel), .follower = result.follower});
+    post_(home, UnsubscribeCommand{.channel = std::move(result.channel),
+                                   .follower = result.follower,
+                                   .session = result.reply.target});
   } else if (!result.again) {
     subscription->counted = true;
     subscription->next_seq = state.next_seq;
+    if (state.backlog) subscription->backlog = std::make_unique<Backlog>(*state.backlog);
     activates = subscription->number;
   }
   complete(result.reply, answer.finish(), activates, state.members ? result.follower : Handle{});

@@ -1,0 +1,443 @@
+// Channels that fold: what a kind's state decides and shows (kinds/fold.h, protocol §7).
+
+#include <algorithm>
+
+#include "base/json_text.h"
+#include "hub/home.h"
+#include "hub/publish.h"
+#include "kinds/agent.h"
+#include "kinds/document.h"
+#include "kinds/inbox.h"
+#include "kinds/session.h"
+#include "kinds/upload.h"
+#include "protocol/channel_name.h"
+#include "protocol/message_writer.h"
+
+namespace tidewire::hub {
+
+namespace {
+
+// A state is saved once this much has come since, and as much as the state itself is long: what is
+// written twice stays in proportion, and opening a channel reads little.
+constexpr std::size_t kSaveBytes = 64 * 1024;
+constexpr std::uint64_t kSaveEvents = 256;
+// What waits in a conflated channel's window is merged before it gets longer than this.
+constexpr std::size_t kWindowRuns = 256;
+constexpr std::size_t kWindowBytes = 256 * 1024;
+
+std::string_view rest_of(std::string_view channel) { return channel.substr(channel.find(':') + 1); }
+
+std::string tail_of(std::string_view event, std::string_view from_json, std::string_view data) {
+  protocol::MessageWriter writer;
+  writer.text("event", event);
+  if (!from_json.empty()) writer.json("from", from_json);
+  writer.json("data", data);
+  return writer.finish().substr(1);
+}
+
+}  // namespace
+
+std::unique_ptr<kinds::Fold> Home::make_fold(const Channel& channel) const {
+  switch (channel.kind) {
+    case Kind::document:
+      return std::make_unique<kinds::Document>();
+    case Kind::session:
+      return std::make_unique<kinds::SessionChannel>(
+          kinds::SessionOptions{.open_join = channel.ns->open_join});
+    case Kind::inbox:
+      return std::make_unique<kinds::Inbox>(rest_of(channel.key.name), inbox_options_);
+    case Kind::upload:
+      return std::make_unique<kinds::Upload>();
+    case Kind::agent:
+      return std::make_unique<kinds::Agent>();
+    case Kind::stream:
+      break;
+  }
+  return nullptr;
+}
+
+kinds::Asker Home::asker_of(const std::shared_ptr<const Author>& author, const Rights& rights) {
+  kinds::Asker asker{
+      .server = rights.server, .may_subscribe = rights.subscribe, .may_publish = rights.publish};
+  if (author != nullptr) {
+    asker.user_id = author->user_id;
+    asker.user_json = author->id_json;
+  }
+  return asker;
+}
+
+// By rule, grant or API key, or because the channel is theirs.
+bool Home::may_read(const Channel& channel, const std::shared_ptr<const Author>& author,
+                    const Rights& rights) {
+  if (!channel.folded || rights.subscribe) return true;
+  return author != nullptr && !author->user_id.empty() && channel.folded->fold->owned_by(author->user_id);
+}
+
+void Home::settle(Channel& channel, std::function<void(const Error*)> then) {
+  if (!channel.durable || channel.durable->pending.empty()) return then(nullptr);
+  Ring<PendingEntry>& pending = channel.durable->pending;
+  pending[pending.size() - 1].held.push_back(std::move(then));
+}
+
+const SharedBytes& Home::snapshot_of(Channel& channel, const Time& now) {
+  Folded& folded = *channel.folded;
+  // An inbox's changes with time alone.
+  if (!folded.snapshot || channel.kind == Kind::inbox)
+    folded.snapshot = SharedBytes(folded.fold->snapshot(now.unix_ms));
+  return folded.snapshot;
+}
+
+void Home::save_state(Handle handle, Channel& channel, Save save) {
+  Folded& folded = *channel.folded;
+  const std::uint64_t events = folded.seq - folded.saved_seq;
+  const std::uint64_t events_max = std::clamp<std::uint64_t>(channel.ns->history_messages, 1, kSaveEvents);
+  const bool worth_it =
+      events >= events_max || folded.unsaved_bytes >= std::max(kSaveBytes, folded.saved_bytes);
+  if (save == Save::when_worth_it && (!worth_it || folded.unsaved_bytes < folded.saved_bytes / 8)) return;
+  SharedBytes state(folded.fold->save());
+  folded.saved_seq = folded.seq;
+  folded.saved_bytes = state.size();
+  folded.unsaved_bytes = 0;
+  submit_(log::SaveSnapshot{.channel = handle, .seq = folded.seq, .state = std::move(state)});
+}
+
+// ---- conflation: at most one delivery per window ----
+
+void Home::show(Handle handle, Channel& channel, const PendingEntry& pending, const Time& now) {
+  const std::uint64_t seq = pending.entry.seq;
+  const auto deliver_it = [&] {
+    deliver(channel, seq, seq, pending.entry.body, pending.skip, pending.asker.shard);
+  };
+  const std::int64_t window_ms = channel.conflate_ms();
+  if (window_ms == 0 && !(channel.folded && channel.folded->window)) return deliver_it();
+  Folded& folded = *channel.folded;
+  if (!folded.window) folded.window = std::make_unique<Folded::Window>();
+  Folded::Window& window = *folded.window;
+  if (folded.shown + 1 == seq && now.mono_ms() >= window.ends_ms) {
+    window.ends_ms = now.mono_ms() + window_ms;
+    folded.shown = seq;
+    return deliver_it();
+  }
+  schedule_window(handle, window);
+  if (window.whole) return;
+  window.runs.push_back({.first = seq, .last = seq, .body = pending.entry.body});
+  window.bytes += pending.entry.body.size();
+  if (window.runs.size() < kWindowRuns && window.bytes < kWindowBytes) return;
+  auto merged = folded.fold->conflate(std::move(window.runs));
+  window.runs.clear();
+  window.bytes = 0;
+  window.whole = !merged;
+  if (!merged) return;
+  for (const kinds::Run& run : *merged) window.bytes += run.body.size();
+  window.runs = std::move(*merged);
+  window.whole = window.bytes >= kWindowBytes;
+}
+
+void Home::schedule_window(Handle handle, Folded::Window& window) {
+  if (window.scheduled) return;
+  window.scheduled = true;
+  windows_.push({window.ends_ms, handle});
+}
+
+void Home::show_due(const Time& now) {
+  while (!windows_.empty() && windows_.top().at_ms <= now.mono_ms()) {
+    const Handle handle = windows_.top().channel;
+    windows_.pop();
+    Channel* channel = channels_.get(handle);
+    if (channel != nullptr && channel->folded && channel->folded->window) close_window(handle, *channel, now);
+  }
+}
+
+void Home::close_window(Handle handle, Channel& channel, const Time& now) {
+  Folded& folded = *channel.folded;
+  Folded::Window& window = *folded.window;
+  window.scheduled = false;
+  window.ends_ms = now.mono_ms() + channel.conflate_ms();
+  if (channel.seq == folded.shown) return;
+  if (!window.whole) {
+    auto merged = folded.fold->conflate(std::exchange(window.runs, {}));
+    window.bytes = 0;
+    if (merged) {
+      for (const kinds::Run& run : *merged) deliver(channel, run.first, run.last, run.body, {}, 0);
+      folded.shown = channel.seq;
+      return;
+    }
+  }
+  // The whole state, which may be ahead of what is safe: then what it stands for grows until it is.
+  window.whole = true;
+  const std::uint64_t seq = folded.seq;
+  settle(channel, [this, handle, seq, body = folded.fold->whole(folded.shown + 1, seq, now.unix_ms),
+                   now](const Error* error) {
+    if (error != nullptr) return;  // opening it anew shows what is safe
+    Channel& there = *channels_.get(handle);
+    if (there.folded->shown >= seq) return;  // a later window's, told together with an earlier one's
+    deliver(there, there.folded->shown + 1, seq, body, {}, 0);
+    there.folded->shown = seq;
+    there.folded->window->whole = false;
+  });
+}
+
+// ---- catching up ----
+
+void Home::answer_with_snapshot(ShardId to, const CatchUpCommand& command, Channel& channel,
+                                const Time& now) {
+  const std::uint64_t seq = channel.folded->seq;
+  settle(channel, [this, to, command, seq, data = snapshot_of(channel, now)](const Error* error) {
+    if (error != nullptr) return refuse({.from = to, .command = command}, *error);
+    const Channel& there = *channels_.get(command.home);
+    post_(to, CatchUpResult{.follower = command.follower,
+                            .session = command.session,
+                            .subscription = command.subscription,
+                            .epoch = there.epoch,
+                            .items = {{.first = command.next_seq,
+                                       .last = seq,
+                                       .body = data,
+                                       .kind = CatchUpItem::Kind::snapshot}},
+                            .next_seq = seq + 1,
+                            .at_end = seq + 1 > there.seq});
+  });
+}
+
+bool Home::merge(ShardId to, const CatchUpCommand& command, Channel& channel, std::vector<CatchUpItem>& items,
+                 const Time& now) {
+  const bool merges = channel.kind == Kind::agent || channel.conflate_ms() > 0;
+  const auto is_message = [](const CatchUpItem& item) { return item.kind == CatchUpItem::Kind::message; };
+  if (!merges || items.size() < 2 || !std::ranges::all_of(items, is_message)) return true;
+  Folded& folded = *channel.folded;
+  std::vector<kinds::Run> runs;
+  for (CatchUpItem& item : items)
+    runs.push_back({.first = item.first, .last = item.last, .body = std::move(item.body)});
+  const std::uint64_t first = runs.front().first;
+  auto merged = folded.fold->conflate(std::move(runs));
+  items.clear();
+  if (merged) {
+    for (kinds::Run& run : *merged)
+      items.push_back({.first = run.first, .last = run.last, .body = std::move(run.body)});
+    return true;
+  }
+  const std::uint64_t seq = folded.seq;
+  settle(channel, [this, to, command, first, seq,
+                   body = folded.fold->whole(first, seq, now.unix_ms)](const Error* error) {
+    if (error != nullptr) return refuse({.from = to, .command = command}, *error);
+    const Channel& there = *channels_.get(command.home);
+    post_(to, CatchUpResult{.follower = command.follower,
+                            .session = command.session,
+                            .subscription = command.subscription,
+                            .epoch = there.epoch,
+                            .items = {{.first = first, .last = seq, .body = body}},
+                            .next_seq = seq + 1,
+                            .at_end = seq + 1 > there.seq});
+  });
+  return false;
+}
+
+// ---- inboxes ----
+
+// What waited is sent to a new follower, in an order of its own (protocol §7 `inbox`).
+std::optional<Backlog> Home::start_backlog(Handle handle, Channel& channel, const Time& now) {
+  Folded& folded = *channel.folded;
+  const auto& inbox = static_cast<const kinds::Inbox&>(*folded.fold);
+  const std::uint64_t sent_up_to = std::exchange(folded.mark, channel.seq);
+  if (channel.durable && folded.mark != sent_up_to)
+    submit_(log::SaveMark{.channel = handle, .mark = folded.mark});
+  if (inbox.size(now.unix_ms) == 0) return std::nullopt;
+  return Backlog{.after = {}, .up_to = channel.seq, .sent_up_to = sent_up_to};
+}
+
+void Home::answer_backlog(ShardId to, const CatchUpCommand& command, const Channel& channel,
+                          const Time& now) {
+  const auto& inbox = static_cast<const kinds::Inbox&>(*channel.folded->fold);
+  Backlog backlog = *command.backlog;
+  auto pending = inbox.backlog(backlog.after, backlog.up_to, kReplayMessages, kReplayBytes, now.unix_ms);
+  CatchUpResult result{.follower = command.follower,
+                       .session = command.session,
+                       .subscription = command.subscription,
+                       .epoch = channel.epoch,
+                       .items = {},
+                       .next_seq = backlog.up_to + 1,
+                       .at_end = false};
+  for (kinds::Inbox::Pending& entry : pending) {
+    backlog.after = {.priority = entry.priority, .seq = entry.seq};
+    SharedBytes body = entry.seq <= backlog.sent_up_to
+                           ? SharedBytes("\"redelivered\":true,", entry.body.view())
+                           : std::move(entry.body);
+    result.items.push_back({.first = entry.seq, .last = entry.seq, .body = std::move(body)});
+  }
+  if (!pending.empty())
+    result.backlog = backlog;
+  else
+    result.at_end = result.next_seq > channel.seq;
+  post_(to, std::move(result));
+}
+
+void Home::handle(ShardId from, AckCommand&& command, const Time& now) {
+  Handle handle;
+  Channel& channel = open(command.channel, now, &handle);
+  if (wait_for_log(handle, channel, from, command, now)) return;
+  auto& inbox = static_cast<kinds::Inbox&>(*channel.folded->fold);
+  Acked acked;
+  acked.seqs = command.up_to ? inbox.pending_up_to(*command.up_to, now.unix_ms)
+                             : inbox.pending_among(command.seqs, now.unix_ms);
+  acked.pending = inbox.size(now.unix_ms) - acked.seqs.size();
+  PendingEntry pending;
+  pending.asker = {.shard = from, .reply = command.reply};
+  pending.acked = acked;
+  if (acked.seqs.empty()) {
+    settle(channel, [this, handle, pending = std::move(pending)](const Error* error) {
+      answer(pending, *channels_.get(handle), error);
+    });
+    return;
+  }
+  // An entry of the log like any other; the reply is its delivery to the one who acked.
+  std::string seqs = "{\"seqs\":[";
+  for (const std::uint64_t seq : acked.seqs) {
+    if (seqs.back() != '[') seqs += ',';
+    append_json_int(seqs, seq);
+  }
+  seqs += "]}";
+  std::string head = "\"seq\":";
+  append_json_int(head, channel.assigned() + 1);
+  head += ",\"timestamp\":";
+  append_json_int(head, now.unix_ms);
+  head += ',';
+  pending.acked->seq = channel.assigned() + 1;
+  pending.skip = command.session;
+  pending.entry = {.seq = pending.acked->seq,
+                   .timestamp_ms = now.unix_ms,
+                   .expires_ms = 0,
+                   .body = SharedBytes(head, tail_of("ack", command.author->from_json, seqs))};
+  pending.event = kinds::event_of(pending.entry.body, 0);
+  const auto taken = inbox.take(pending.event, {.server = true, .may_subscribe = true, .may_publish = true});
+  TIDEWIRE_CHECK(taken.has_value());  // it names pending entries
+  append(handle, channel, std::move(pending), now);
+}
+
+// ---- what an event brings about ----
+
+void Home::after_event(Handle handle, Channel& channel, const PendingEntry& pending, const Time& now) {
+  if (channel.kind == Kind::inbox && !channel.durable && !channel.followers.empty())
+    channel.folded->mark = channel.seq;
+  if (channel.kind == Kind::session) {
+    if (kinds::SessionChannel::is_message(pending.event)) tell_absent(channel, pending.event);
+    if (pending.event.name == "leave") revoke_readers(channel);
+  }
+  if (channel.kind == Kind::upload || channel.kind == Kind::agent) {
+    channel.folded->idle_from_ms = now.unix_ms;
+    watch_run(handle, channel);
+  }
+}
+
+// Members who have no connection here get the message in their inbox.
+void Home::tell_absent(const Channel& channel, const kinds::Event& event) {
+  const Namespace* ns = namespaces_.find(kInboxNamespace);
+  if (ns == nullptr || ns->kind != Kind::inbox) return;
+  std::string data;
+  for (const auto& member : static_cast<const kinds::SessionChannel&>(*channel.folded->fold).members()) {
+    if (member.user_id == event.user_id) continue;
+    if (std::ranges::find(channel.folded->readers, member.user_id, &Folded::Reader::user_id) !=
+        channel.folded->readers.end())
+      continue;
+    if (data.empty()) {
+      protocol::MessageWriter writer;
+      writer.text("channel", channel.key.name).number("seq", event.seq);
+      if (!event.from_json.empty()) writer.json("from", event.from_json);
+      data = writer.json("data", event.payload).finish();
+    }
+    PublishCommand command;
+    command.channel = {channel.key.tenant, std::string(kInboxNamespace) + ":" + member.user_id};
+    command.reply.kind = ReplyTo::Kind::nobody;
+    command.author = server_author();
+    command.tail = tail_of("session_message", {}, data);
+    command.rights = {.server = true, .subscribe = true, .publish = true};
+    const ShardId home = home_of(command.channel, options_.hash_seed, options_.shards);
+    post_(home, std::move(command));
+  }
+}
+
+// A subscription ends with the membership that it rested on.
+void Home::revoke_readers(Channel& channel) {
+  for (const Folded::Reader& reader : channel.folded->readers) {
+    if (reader.by_right || channel.folded->fold->owned_by(reader.user_id)) continue;
+    post_(reader.shard, SubscriptionLost{.follower = reader.follower,
+                                         .session = reader.session,
+                                         .subscription = reader.subscription,
+                                         .code = "revoked"});
+  }
+}
+
+void Home::handle(ShardId from, SnapshotCommand&& command, const Time& now) {
+  const Namespace* ns = namespaces_.find(protocol::namespace_of(command.channel.name));
+  const auto refuse_with = [&](ErrorCode code, std::string why) {
+    refuse({.from = from, .command = std::move(command)}, fail(code, std::move(why)).error());
+  };
+  if (ns == nullptr || ns->kind == Kind::stream)
+    return refuse_with(ErrorCode::not_found, "a stream has no snapshot");
+  Handle handle;
+  Channel& channel = open(command.channel, now, &handle);
+  if (wait_for_log(handle, channel, from, command, now)) return;
+  if (!channel.folded) return refuse_with(ErrorCode::not_found, "a stream has no snapshot");
+  if (!may_read(channel, command.author, command.rights))
+    return refuse_with(ErrorCode::forbidden, "this channel belongs to others");
+  settle(channel, [this, from, handle, command = std::move(command), seq = channel.folded->seq,
+                   data = snapshot_of(channel, now)](const Error* error) {
+    if (error != nullptr) return refuse({.from = from, .command = command}, *error);
+    post_(from, SnapshotResult{.reply = command.reply,
+                               .channel = command.channel,
+                               .result = ChannelSnapshot{
+                                   .epoch = channels_.get(handle)->epoch, .seq = seq, .data = data}});
+  });
+}
+
+// ---- runs whose creator is gone (protocol §7 `agent`) ----
+
+void Home::watch_run(Handle handle, Channel& channel) {
+  if (channel.kind != Kind::upload && channel.kind != Kind::agent) return;
+  const auto& run = static_cast<const kinds::OwnedRun&>(*channel.folded->fold);
+  Folded::RunCheck& check = channel.folded->run_check;
+  if (check.scheduled || run.ended() || run.creator().empty()) return;
+  check.scheduled = true;
+  runs_.push({channel.folded->idle_from_ms + channel.ns->idle_timeout_ms, handle});
+}
+
+void Home::check_runs(const Time& now) {
+  while (!runs_.empty() && runs_.top().at_ms <= now.unix_ms) {
+    const Handle handle = runs_.top().channel;
+    runs_.pop();
+    Channel* channel = channels_.get(handle);
+    if (channel == nullptr) continue;
+    Folded& folded = *channel->folded;
+    folded.run_check.scheduled = false;
+    if (folded.idle_from_ms + channel->ns->idle_timeout_ms > now.unix_ms) {
+      watch_run(handle, *channel);
+      continue;
+    }
+    const auto& run = static_cast<const kinds::OwnedRun&>(*folded.fold);
+    if (run.ended()) continue;
+    folded.run_check = {.parts_left = options_.shards, .connections = 0, .scheduled = true};
+    const UserQuery query{.tenant = channel->key.tenant, .user_id = std::string(run.creator())};
+    for (ShardId shard = 0; shard < options_.shards; ++shard)
+      post_(shard, Ask{.reply = {.kind = ReplyTo::Kind::home, .target = handle}, .question = query});
+  }
+}
+
+void Home::handle(ShardId, Answer&& answer, const Time& now) {
+  Channel* channel = channels_.get(answer.reply.target);
+  if (channel == nullptr) return;
+  Folded& folded = *channel->folded;
+  folded.run_check.connections += answer.part.connections.size();
+  if (--folded.run_check.parts_left > 0) return;
+  folded.run_check.scheduled = false;
+  if (folded.run_check.connections > 0 || folded.idle_from_ms + channel->ns->idle_timeout_ms > now.unix_ms) {
+    folded.idle_from_ms = now.unix_ms;
+    return watch_run(answer.reply.target, *channel);
+  }
+  PublishCommand fail_it;
+  fail_it.channel = channel->key;
+  fail_it.reply.kind = ReplyTo::Kind::nobody;
+  fail_it.author = server_author();
+  fail_it.tail = tail_of("fail", {}, R"({"reason":"orphaned"})");
+  fail_it.rights = {.server = true, .subscribe = true, .publish = true};
+  handle(options_.self, std::move(fail_it), now);
+}
+
+}  // namespace tidewire::hub
