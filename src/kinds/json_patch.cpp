@@ -118,12 +118,14 @@ class Patching {
   Result<void> move(Members& members, const Path& to) {
     const auto from = members.path("from");
     if (!from) return std::unexpected(from.error());
-    const auto size = look_at(members, *from, to);
-    if (!size) return std::unexpected(size.error());
+    // A value that does not get deeper need not be looked at.
+    if (to.size() > from->size())
+      if (const auto size = look_at(members, *from, to); !size) return std::unexpected(size.error());
+    if (find_at(edit_.tree(), *from) == nullptr) return nothing_at(members.spelled("from"));
     if (*from == to) return {};
     if (from->size() < to.size() && std::equal(from->begin(), from->end(), to.begin()))
       return invalid("a value can't be moved into itself");
-    if (!edit_.move(*from, to, size->bytes)) return nothing_at(members.spelled("path"));
+    if (!edit_.move(*from, to)) return nothing_at(members.spelled("path"));
     return {};
   }
 
