@@ -262,7 +262,7 @@ TEST(Agent, IsTheSameTakenReplayedRestoredAndReadInMergedDeliveries) {
                                                    R"({"id":"1","result":2})",
                                                    R"({"usage":3})",
                                                    R"({"text":"status"})"};
-  for (std::uint32_t seed = 0; seed < 3000; ++seed) {
+  for (std::uint32_t seed = 0; seed < 1500; ++seed) {
     Dice dice(seed);
     const AgentOptions options{.text_bytes_max = 80, .tools = {.calls_max = 4, .bytes_max = 60}};
     AgentFeed feed(options);
