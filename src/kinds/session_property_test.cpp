@@ -233,7 +233,7 @@ class Walk {
 };
 
 TEST(SessionProperty, IsWhatTheClauseSaysAndWhatAReplayGives) {
-  for (unsigned seed = 0; seed < 5000 && !HasFailure(); ++seed) {
+  for (unsigned seed = 0; seed < 3000 && !HasFailure(); ++seed) {
     SCOPED_TRACE(seed);
     Walk(seed).go();
   }
