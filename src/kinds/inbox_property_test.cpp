@@ -53,7 +53,7 @@ struct Model {
   std::vector<Entry> pending(std::int64_t now_ms) const {
     Model copy = *this;
     copy.expire(now_ms);
-    std::ranges::stable_sort(copy.entries, {}, &Entry::lane);
+    std::ranges::sort(copy.entries, {}, [](const Entry& entry) { return std::pair(entry.lane, entry.seq); });
     return copy.entries;
   }
 };
