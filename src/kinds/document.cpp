@@ -10,10 +10,10 @@ namespace tidewire::kinds {
 
 namespace {
 
-// A patch may copy a few times what a document can hold at all; more than that is an attack or an error.
-constexpr std::size_t kCopiesMax = 4;
-// About 50 ms of moving array elements at the worst.
-constexpr std::size_t kWorkMax = std::size_t{64} << 20;
+// Of a patch, so that none takes longer than a few whole documents do: a patch may copy twice what a document
+// can hold, and have this many bytes looked at.
+constexpr std::size_t kCopiesMax = 2;
+constexpr std::size_t kWorkMax = std::size_t{16} << 20;
 
 constexpr std::size_t kNoLimit = std::size_t{1} << 48;
 

@@ -4,8 +4,9 @@
 // Numbers keep their value: integers from -2^63 to 2^64-1 exactly, others as doubles. Of a key that
 // stands twice the last one counts. Keys come out sorted.
 //
-// Invariant: `bytes_` is the length of the compact dump, kept exact by adding up what each change adds
-// and takes away. A refused event leaves the document as it was. Owned by the channel's home shard.
+// Invariants: the length of its compact text is known at any time, by adding up what each change adds and
+// takes away; it nests at most 128 deep; a refused event leaves it as it was. Owned by the channel's home
+// shard.
 #pragma once
 
 #include <cstddef>

@@ -24,6 +24,8 @@ struct InboxOptions {
   Priority default_priority = Priority::medium;  // of the namespace
 };
 
+class InboxEntries;
+
 class Inbox final : public Fold {
  public:
   // In the order of delivery (highest priority first, FIFO within one) everything up to here was sent.
@@ -74,8 +76,6 @@ class Inbox final : public Fold {
   bool restore(std::string_view saved) override;
 
  private:
-  struct Entries;
-
   bool pushed_out_at_once(const Event& event) const;
   void fold_entry(const Event& event);
   void fold_ack(const std::vector<std::uint64_t>& seqs, std::int64_t timestamp_ms);
@@ -86,7 +86,7 @@ class Inbox final : public Fold {
 
   std::string user_id_;
   std::shared_ptr<const InboxOptions> options_;
-  std::unique_ptr<Entries> entries_;  // null: none
+  std::unique_ptr<InboxEntries> entries_;  // null: none
 };
 
 }  // namespace tidewire::kinds

@@ -4,7 +4,6 @@
 #include <gtest/gtest.h>
 
 #include "kinds/test_written.h"
-#include "protocol/json_scanner.h"
 
 namespace tidewire::kinds {
 namespace {
@@ -290,16 +289,6 @@ TEST(Inbox, OverlooksWhatItCantReplay) {
   world.inbox.replay(Written{.seq = 2, .name = "ack", .data = "[1]"}.event());
   world.inbox.replay(Written{.seq = 2, .name = "notify", .form = "merge"}.event());
   EXPECT_EQ(world.inbox.save(), before);
-}
-
-TEST(Inbox, ForgetsTheEndsOfEntriesThatWereAcked) {
-  World world;
-  for (std::uint64_t seq = 1; seq < 20'001; seq += 2) {
-    world.add(seq);
-    world.ack(seq + 1, fmt::format(R"({{"seqs":[{}]}})", seq));
-  }
-  world.add(20'001);
-  EXPECT_THAT(world.order(), ElementsAre(20'001));
 }
 
 }  // namespace

@@ -6,7 +6,6 @@
 
 #include "base/json_text.h"
 #include "kinds/patch_edit.h"
-#include "wire/utf8.h"
 
 namespace tidewire::kinds {
 
@@ -16,8 +15,10 @@ constexpr std::size_t kShiftBytes = 4;
 constexpr std::size_t kNameBytesMax = 64;  // of what the patch says, in a message
 
 std::string shown(std::string_view text) {
-  const std::string_view prefix = wire::utf8_prefix(text, kNameBytesMax);
-  return json_string(prefix.size() < text.size() ? std::string(prefix) + "..." : std::string(prefix));
+  if (text.size() <= kNameBytesMax) return json_string(text);
+  std::size_t end = kNameBytesMax;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;  // not within a character
+  return json_string(std::string(text.substr(0, end)) + "...");
 }
 
 std::unexpected<Error> invalid(std::string why) { return fail(ErrorCode::invalid_event, std::move(why)); }
@@ -118,12 +119,14 @@ class Patching {
   Result<void> move(Members& members, const Path& to) {
     const auto from = members.path("from");
     if (!from) return std::unexpected(from.error());
-    const auto size = look_at(members, *from, to);
-    if (!size) return std::unexpected(size.error());
+    // A value that does not get deeper need not be looked at.
+    if (to.size() > from->size())
+      if (const auto size = look_at(members, *from, to); !size) return std::unexpected(size.error());
+    if (find_at(edit_.tree(), *from) == nullptr) return nothing_at(members.spelled("from"));
     if (*from == to) return {};
     if (from->size() < to.size() && std::equal(from->begin(), from->end(), to.begin()))
       return invalid("a value can't be moved into itself");
-    if (!edit_.move(*from, to, size->bytes)) return nothing_at(members.spelled("path"));
+    if (!edit_.move(*from, to)) return nothing_at(members.spelled("path"));
     return {};
   }
 

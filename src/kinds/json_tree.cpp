@@ -83,7 +83,7 @@ void append(std::string& out, const Json& value) {
   }
 }
 
-// The sign of a - b. Never by way of a type that can't hold both.
+// Never by way of a type that can't hold both: a double for two integers, say.
 bool same_number(const Json& a, const Json& b) {
   if (a.is_number_float() && b.is_number_float()) return a.get<double>() == b.get<double>();
   if (a.is_number_float()) return same_number(b, a);

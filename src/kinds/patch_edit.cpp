@@ -60,13 +60,13 @@ bool PatchEdit::remove(const Path& path) {
   return true;
 }
 
-bool PatchEdit::move(const Path& from, const Path& to, std::size_t value_bytes) {
+bool PatchEdit::move(const Path& from, const Path& to) {
   std::optional<Json> value = take_out(from);
   if (!value) return false;
-  bytes_ -= value_bytes;
   const std::size_t taken_out = steps_.size();
   steps_.push_back({.kind = Step::Kind::insert, .path = from, .moved = true});
-  if (add(to, std::move(*value), value_bytes)) return true;
+  // The value's own length stays in bytes_ all the while.
+  if (add(to, std::move(*value), 0)) return true;
   // add() has not taken it.
   steps_[taken_out] = {.kind = Step::Kind::insert, .path = from, .value = std::move(*value)};
   return false;

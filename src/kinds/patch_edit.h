@@ -30,9 +30,9 @@ class PatchEdit {
   bool replace(const Path& path, Json&& value, std::size_t value_bytes);
   // Removes what stands there, which may not be the whole document. False: there is nothing.
   bool remove(const Path& path);
-  // Removes a value of this length and adds it elsewhere (RFC 6902 §4.4). False: there is no such place; the
-  // value is gone until undo().
-  bool move(const Path& from, const Path& to, std::size_t value_bytes);
+  // Removes a value and adds it elsewhere (RFC 6902 §4.4). False: there is no such place, or nothing to move;
+  // the value may be gone until undo().
+  bool move(const Path& from, const Path& to);
 
   void undo();
 

@@ -100,8 +100,9 @@ bool SessionChannel::read_saved(std::string_view saved) {
   std::vector<People::value_type*> people;
   for (const JsonValue& id : *authors) {
     const bool nobody = id.type == JsonType::null;
-    if (!nobody && id.type != JsonType::string) return false;
-    people.push_back(nobody ? nullptr : &*people_.try_emplace(protocol::unescape(id)).first);
+    const auto author = user_named(id);
+    if (!nobody && !author) return false;
+    people.push_back(nobody ? nullptr : &*people_.try_emplace(author->id).first);
   }
   std::uint64_t next = 1;
   for (const JsonValue& item : *messages) {

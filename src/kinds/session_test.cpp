@@ -421,7 +421,7 @@ TEST(SessionChannel, IsAsNewWhenTheSavedStateCantBeRead) {
            R"({"v":1,"last_seq":9,"members":[["a",-1,0]],"authors":[],"messages":[]})",
            R"({"v":1,"last_seq":9,"members":[["a b",1,0]],"authors":[],"messages":[]})",
            R"({"v":1,"last_seq":9,"members":[["1",1,0],[1,1,0]],"authors":[],"messages":[]})",
-           R"({"v":1,"last_seq":9,"members":[],"authors":[1],"messages":[0]})",
+           R"({"v":1,"last_seq":9,"members":[],"authors":[""],"messages":[0]})",
            R"({"v":1,"last_seq":9,"members":[],"authors":["a"],"messages":[1]})",
            R"({"v":1,"last_seq":9,"members":[],"authors":["a"],"messages":["0"]})",
            R"({"v":1,"last_seq":9,"members":[],"authors":["a"],"messages":[-9,0]})",

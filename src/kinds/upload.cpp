@@ -138,7 +138,7 @@ std::string Upload::snapshot(std::int64_t) const {
   if (status() == Status::complete)
     eta_ms = 0;
   else if (!ended() && total && rate && (*rate > 0 || bytes == *total))
-    eta_ms = bytes == *total ? 0 : as_integer(std::ceil(static_cast<double>(*total - bytes) * 1000 / *rate));
+    eta_ms = bytes == *total ? 0 : as_integer(static_cast<double>(*total - bytes) * 1000 / *rate);
 
   std::string out = "{\"status\":\"";
   out += kStatusNames[static_cast<std::size_t>(status())];
