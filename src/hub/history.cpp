@@ -67,15 +67,21 @@ std::vector<SharedBytes> History::page(std::uint64_t after, std::uint64_t before
   if (entries_.empty()) return out;
   const std::uint64_t low = std::max(after + 1, first_seq());
   const std::uint64_t high = std::min(before, last_seq() + 1);  // exclusive
+  std::size_t bytes = 0;
+  // False when the page is full.
   const auto take = [&](std::uint64_t seq) {
     const Entry& entry = entries_[seq - first_seq()];
-    if (!entry.expired(now_ms)) out.push_back(entry.body);
+    if (entry.expired(now_ms)) return true;
+    bytes += entry.body.size();
+    if (out.size() == limit || (bytes > kPageBytes && !out.empty())) return false;
+    out.push_back(entry.body);
+    return true;
   };
   if (newest) {
-    for (std::uint64_t seq = high; seq > low && out.size() < limit; --seq) take(seq - 1);
+    for (std::uint64_t seq = high; seq > low && take(seq - 1);) --seq;
     std::ranges::reverse(out);
   } else {
-    for (std::uint64_t seq = low; seq < high && out.size() < limit; ++seq) take(seq);
+    for (std::uint64_t seq = low; seq < high && take(seq);) ++seq;
   }
   return out;
 }

@@ -52,9 +52,10 @@ class History {
   std::uint64_t start_of_last(std::uint64_t& count, std::int64_t now_ms) const;
 
   // Up to `limit` messages with after < seq < before, ascending: the oldest of them, or the newest
-  // where `newest` is true.
+  // where `newest` is true; fewer where they would be longer than kPageBytes together, at least one.
   std::vector<SharedBytes> page(std::uint64_t after, std::uint64_t before, std::uint64_t limit, bool newest,
                                 std::int64_t now_ms) const;
+  static constexpr std::size_t kPageBytes = std::size_t{4} << 20;
 
  private:
   void drop_front();

@@ -146,7 +146,7 @@ class Home {
   void fold_page(Handle handle, Channel& channel, std::vector<Entry>&& entries, const Time& now);
   void finish_opening(Handle handle, const Time& now);
   void read_log(Handle handle, Channel& channel, ShardId from, Message&& asker, std::uint64_t after,
-                std::uint64_t count);
+                std::uint64_t count, std::size_t bytes_max);
   void on(log::Opened&& opened, const Time& now);
   void on(log::Committed&& committed, const Time& now);
   void on(log::ReadDone&& done, const Time& now);

@@ -164,12 +164,12 @@ void Home::on(log::Failed&& failed, const Time& now) {
 }
 
 void Home::read_log(Handle handle, Channel& channel, ShardId from, Message&& asker, std::uint64_t after,
-                    std::uint64_t count) {
+                    std::uint64_t count, std::size_t bytes_max) {
   DurableState& durable = *channel.durable;
   const std::uint64_t number = durable.next_number++;
   durable.reads.push_back({.number = number, .asker = {.from = from, .command = std::move(asker)}});
   submit_(log::Read{
-      .channel = handle, .number = number, .after = after, .messages_max = count, .bytes_max = kReplayBytes});
+      .channel = handle, .number = number, .after = after, .messages_max = count, .bytes_max = bytes_max});
 }
 
 Message Home::take_read(DurableState& durable, std::uint64_t number, ShardId& from) {

@@ -217,7 +217,7 @@ void Home::handle(ShardId from, HistoryCommand&& command, const Time& now) {
   const std::uint64_t low = std::max({oldest_asked, channel.first_seq(), std::uint64_t{1}});
   if (channel.durable && low < before && command.limit > 0 && !channel.history.holds(low)) {
     const std::uint64_t count = std::min(command.limit, before - low);
-    return read_log(handle, channel, from, std::move(command), low - 1, count);
+    return read_log(handle, channel, from, std::move(command), low - 1, count, History::kPageBytes);
   }
   std::vector<SharedBytes> page =
       channel.history.page(command.after.value_or(0), before, command.limit, newest, now.unix_ms);
@@ -252,7 +252,7 @@ void Home::handle(ShardId from, CatchUpCommand&& command, const Time& now) {
   add_trimmed(*channel, next, items);
   if (next <= channel->seq && !channel->history.holds(next)) {
     const Handle home = command.home;
-    return read_log(home, *channel, from, std::move(command), next - 1, kReplayMessages);
+    return read_log(home, *channel, from, std::move(command), next - 1, kReplayMessages, kReplayBytes);
   }
   if (next <= channel->seq) channel->history.read(next, now.unix_ms, kReplayMessages, kReplayBytes, items);
   answer_catch_up(from, command, *channel, std::move(items), next, now);
@@ -281,6 +281,13 @@ void Home::on(log::ReadDone&& done, const Time& now) {
   ShardId from = 0;
   Message asker = take_read(durable, done.number, from);
   if (auto* history = std::get_if<HistoryCommand>(&asker)) {
+    // The newest were asked for, and did not fit: fewer of them do.
+    const std::uint64_t before = std::min(history->before.value_or(~std::uint64_t{0}), channel->seq + 1);
+    if (!history->after && history->limit > 1 && !done.entries.empty() &&
+        done.entries.back().seq + 1 < before) {
+      history->limit = std::max<std::uint64_t>(1, std::min(history->limit, done.entries.size()) / 2);
+      return handle(from, std::move(*history), now);
+    }
     std::vector<SharedBytes> page;
     for (Entry& entry : done.entries)
       if (!entry.expired(now.unix_ms) && entry.seq < history->before.value_or(~std::uint64_t{0}))
