@@ -172,20 +172,17 @@ def _inbox(state, entry):
 
 
 def _session(state, entry):
-    """Members in the order of joining: id → [role, read]."""
-    state = {k: list(v) for k, v in state.items()}
+    """Members in the order of joining: id → role. An author without a name is an API key."""
+    state = dict(state)
     event, data = entry.get("event"), entry.get("data")
     author = uid(entry["from"]["user"]) if entry.get("from") else None
     if event == "join":
         user = uid(data["user"]) if isinstance(data, dict) and "user" in data else author
-        if user not in state:
-            state[user] = ["member" if state else "owner", 0]
+        state.setdefault(user, "member" if state else "owner")
     elif event == "leave":
         state.pop(author, None)
-        if state and not any(role == "owner" for role, _ in state.values()):
-            next(iter(state.values()))[0] = "owner"
-    elif event == "read" and author in state:
-        state[author][1] = data["seq"]
+        if state and "owner" not in state.values():
+            state[next(iter(state))] = "owner"
     return state
 
 
@@ -207,10 +204,7 @@ def essence(kind: str, data):
     if kind == "inbox":
         return {e["seq"]: (e.get("priority", "medium"), e.get("data")) for e in data["pending"]}
     if kind == "session":
-        return {
-            uid(m["user"]): ["owner" if m["role"] == "owner" else "member", m["read"] or 0]
-            for m in data["members"]
-        }
+        return {uid(m["user"]): "owner" if m["role"] == "owner" else "member" for m in data["members"]}
     return data
 
 
