@@ -208,9 +208,10 @@ def essence(kind: str, data):
     return data
 
 
-def folded(kind: str, entries: list[dict]):
-    """All entries of a channel, folded from nothing."""
+def folded(kind: str, entries: list[dict], start=ABSENT):
+    """Entries of a channel, folded from nothing or from a state."""
     state, fold = FOLDS[kind]
+    state = state if start is ABSENT else start
     for entry in entries:
         state = fold(state, entry)
     return state
@@ -342,6 +343,15 @@ def api_snapshot(http, server, name: str) -> dict:
     answer = http(server, "GET", path_of(name, "/snapshot"))
     assert answer.status_code == 200, answer.text
     return answer.json()
+
+
+def api_pending(http, server, user: object) -> list[dict]:
+    """What waits in a user's inbox, which may never have been used."""
+    answer = http(server, "GET", path_of(f"user:{user}", "/snapshot"))
+    if answer.status_code == 404:
+        return []
+    assert answer.status_code == 200, answer.text
+    return answer.json()["data"]["pending"]
 
 
 def notify(http, server, user: object, **body) -> dict:
