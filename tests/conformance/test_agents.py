@@ -26,7 +26,7 @@ from tokens import mint
 
 clause = pytest.mark.clause
 MEMBERS = {"status", "text", "tools", "started_at", "ended_at", "usage"}
-NAMESPACES = ("agent", "memory", "short", "quick")
+NAMESPACES = ("agent", "memory", "short", "quick", "patient")
 SERVER = {
     "settings": {
         "limits": {"outbound_bytes": 65536},
@@ -34,6 +34,7 @@ SERVER = {
             "memory": {"kind": "agent", "durability": "memory", "history_messages": 100000},
             "short": {"kind": "agent", "durability": "memory", "history_messages": 5},
             "quick": {"kind": "agent", "idle_timeout": "300ms"},
+            "patient": {"kind": "agent", "idle_timeout": "2s"},
         },
     }
 }
@@ -102,7 +103,7 @@ async def test_a_run_from_start_to_end(server, http, namespace):
 
 @clause("7.agent", "K6")
 @pytest.mark.parametrize("first", [delta("x"), {"event": "status", "data": {}},
-                                   {"event": "tool_call", "data": {"id": "t"}}, {"event": "thought", "data": 1}],
+                                   {"event": "tool_call", "data": {"id": "t", "name": "n"}}, {"event": "thought", "data": 1}],
                          ids=lambda f: f["event"])  # fmt: skip
 async def test_the_first_event_implies_start(server, http, first):
     """§7: "The first event implies `start`" [K6]"""
@@ -426,13 +427,17 @@ async def test_a_snapshot_and_the_later_messages_are_a_fresh_snapshot(server, se
     """Issue 3: the property for every kind, with random events; and the log folds to the snapshot [M7, K6]"""
     chance = random.Random(seed)
     client, name = await run(server)
-    copies = []
+    copies, calls = [], 0
     for _ in range(100):
         fields = chance.choice([
             delta(chance.choice(["a ", "ü", ""])), delta("b"), {"event": "status", "data": {"n": 1}},
-            {"event": "tool_call", "data": {"id": "t", "name": "n"}}, {"event": "custom", "data": {"text": "no"}},
-            {"event": "tool_result", "data": {"id": "t", "result": 1}},
+            {"event": "tool_call", "data": {"id": f"t{calls}", "name": "n"}},
+            {"event": "custom", "data": {"text": "no"}},
         ])  # fmt: skip
+        if fields["event"] == "tool_call":
+            calls += 1
+            await post(client, name, **fields)
+            fields = {"event": "tool_result", "data": {"id": f"t{calls - 1}", "result": 1}}
         await post(client, name, **fields)
         if chance.random() < 0.1:
             reader = await staff(server)
@@ -488,10 +493,10 @@ async def test_a_readers_leaving_never_cancels_a_run(server, http):
 @clause("7.agent-orphan", "K6")
 async def test_a_run_that_is_not_silent_goes_on_without_its_creator(server, http):
     """§7: "and that has been silent for `idle_timeout`": the API's events keep it alive [K6]"""
-    client, name = await run(server, "quick")
+    client, name = await run(server, "patient")
     reader = await staff(server)
     await reader.subscribe(name)
-    gone, clock = await run(server, "quick")
+    gone, clock = await run(server, "patient")
     await reader.subscribe(clock)
     await client.close()
     await gone.close()
