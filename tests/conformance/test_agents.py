@@ -408,9 +408,11 @@ async def test_for_a_slow_reader_deltas_are_merged(server, http, namespace):
     )
     await raw.text(json.dumps({"type": "subscribe", "channel": name}))
     mine = Copy("agent").start(json.loads((await raw.message()).payload))
-    pieces = [f"{i:05}" + chr(97 + i % 26) * 8000 for i in range(1200)]  # past what the sockets hold
+    pieces = [f"{i:05} " for i in range(1200)]
+    rest = "x" * 8000  # beside the text, and past what the sockets hold
     for i in range(0, 1200, 100):
-        await post_all(client, name, [delta(p) for p in pieces[i : i + 100]])
+        events = [{"event": "delta", "data": {"text": p, "debug": rest}} for p in pieces[i : i + 100]]
+        await post_all(client, name, events)
     end = await post(client, name, event="complete")
     while mine.seq < end["seq"]:
         frame = await raw.message(timeout_s=15)

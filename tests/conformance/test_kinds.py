@@ -40,7 +40,7 @@ SETTINGS = {
         ]
     },
     "namespaces": {
-        "files": {"kind": "upload", "durability": "disk"},
+        "files": {"kind": "upload", "durability": "disk", "history_messages": 10000},
         "m-doc": {"kind": "document", "durability": "memory"},
         "m-session": {"kind": "session", "durability": "memory"},
         "m-agent": {"kind": "agent", "durability": "memory"},
