@@ -257,6 +257,28 @@ async def test_the_api_cancels_and_so_does_the_creator(server, http):
     assert state(http, server, name)["status"] == "cancelled"
 
 
+@clause("7.agent-end", "K6", "M4")
+@BOTH
+async def test_of_ends_that_meet_one_counts(server, http, namespace):
+    """§7: "nothing after an end event": the creator completes while readers and the API cancel [K6, M4]"""
+    for _ in range(5):
+        client, name = await run(server, namespace)
+        readers = [await staff(server, "subscribe") for _ in range(3)]
+        for i in range(10):
+            await client.send(publish(name, **delta(f"{i}")) | {"id": i})
+        replies = await asyncio.gather(
+            client.request(publish(name, event="complete")),
+            *(r.request(publish(name, event="cancel")) for r in readers),
+        )
+        assert sorted(r["type"] for r in replies) == ["error"] * 3 + ["published"]
+        assert {r["code"] for r in replies if r["type"] == "error"} == {"invalid_event"}
+        won = next(r for r in replies if r["type"] == "published")
+        log = (await history(client, name))["messages"]
+        assert seqs(log) == list(range(1, won["seq"] + 1)) and log[-1]["event"] in ("complete", "cancel")
+        expected = "complete" if log[-1]["event"] == "complete" else "cancelled"
+        assert state(http, server, name)["status"] == expected
+
+
 # -- who may
 
 
@@ -511,6 +533,22 @@ async def test_a_run_that_is_not_silent_goes_on_without_its_creator(server, http
     assert ended.result()["data"] == {"reason": "orphaned"}
     api_publish(http, server, name, **delta("."))
     assert state(http, server, name)["text"] == "." * (beats + 1)
+
+
+@clause("7.agent-orphan", "K6", "C9")
+async def test_a_creator_who_comes_back_in_time_keeps_its_run(server, http):
+    """§7: orphaned is a run "whose creator has no connection left": a reload leaves none of it [K6, C9]"""
+    client, name = await run(server, "patient")
+    reader = await staff(server)
+    await reader.subscribe(name)
+    await client.reset()
+    again = await Client.connect(server, mint(client.hello["user"]["id"]))
+    gone, clock = await run(server, "patient")
+    await reader.subscribe(clock)
+    await gone.close()
+    assert (await next_of(reader, clock))["data"] == {"reason": "orphaned"}  # the time is up
+    assert state(http, server, name)["status"] == "running"
+    assert (await post(again, name, **delta("back")))["seq"] == 2
 
 
 # -- over a crash

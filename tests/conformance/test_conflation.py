@@ -4,12 +4,14 @@ snapshot with the later messages is a fresh snapshot. Requirements K2, M7."""
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 import time
 
 import pytest
 from client import Client, channel, unique
 from model import Copy, merge, next_of, patched, post, post_all, same
+from raw import CLOSE, RawWebSocket
 from tokens import mint
 
 clause = pytest.mark.clause
@@ -22,6 +24,7 @@ def document(**options) -> dict:
 
 SERVER = {
     "settings": {
+        "limits": {"outbound_bytes": 65536},
         "namespaces": {
             "board": document(conflate_ms=WINDOW_MS),
             "fast": document(conflate_ms=20),
@@ -29,7 +32,8 @@ SERVER = {
             "plain": document(),
             "stored": document(durability="disk", conflate_ms=30, history_messages=20),
             "few": document(history_messages=4),
-        }
+            "bare": document(history_messages=0, conflate_ms=20),
+        },
     }
 }
 CONFLATED = ["board", "fast", "stored"]
@@ -287,6 +291,55 @@ async def test_the_log_of_a_conflated_document_keeps_each_message(server):
     assert not any("first_seq" in m for m in reply["messages"])
 
 
+@clause("5.slow-reader", "K2", "P7", "M7")
+@pytest.mark.slow_clock(90)
+@pytest.mark.parametrize("namespace", ["fast", "bare", "stored"])
+async def test_a_slow_reader_of_a_conflated_document_ends_with_the_same_document(server, namespace):
+    """Guarantee 2: every seq, "or a `gap`/`snapshot` that covers it", for one who sleeps through it [K2, P7]"""
+    name, count = channel(namespace), 1500
+    raw = await RawWebSocket.open(
+        server,
+        "/ws?inbox=manual",
+        headers={"Authorization": f"Bearer {mint(unique('slow'))}"},
+        receive_buffer=4096,
+    )
+    await raw.text(json.dumps({"type": "subscribe", "channel": name}))
+    mine = Copy("document").start(json.loads((await raw.message()).payload))
+    publisher = await user(server)
+    reader, live = await reader_of(server, name)
+    for first in range(0, count, 50):
+        events = [{"merge": {"n": i, f"k{i % 5}": [i, "x" * 10000]}} for i in range(first + 1, first + 51)]
+        await post_all(publisher, name, events)
+        await live.follow(reader, name, first + 50)
+    while mine.seq < count:
+        frame = await raw.message(timeout_s=15)
+        assert frame.opcode != CLOSE, frame
+        mine.take(json.loads(frame.payload))
+    assert same(mine.state, live.state) and same(mine.state, (await fresh(server, name))["data"])
+
+
+@clause("4.publish-echo", "M1", "K2")
+@pytest.mark.parametrize("namespace", ["plain", "fast"])
+async def test_with_echo_false_the_published_seq_counts_as_the_delivery(server, namespace):
+    """§4: "`echo` (false: not back to this connection; the seq in `published` counts as its delivery)" [M1]"""
+    name = channel(namespace)
+    writer, other = await user(server), await user(server)
+    reader, mine = await reader_of(server, name)
+    await writer.subscribe(name)
+    for i in range(10):
+        await post(writer, name, merge={"w": i}, echo=False)
+        await post(other, name, merge={"o": i})
+    await mine.follow(reader, name, 20)
+    assert mine.state == {"w": 9, "o": 9}
+    got: list[int] = []
+    while not got or got[-1] < 20:
+        message = await next_of(writer, name)
+        got += range(message.get("first_seq", message["seq"]), message["seq"] + 1)
+    assert got == sorted(set(got)) and set(range(2, 21, 2)) <= set(got)
+    if namespace == "plain":
+        assert got == list(range(2, 21, 2))
+
+
 # -- the property: a snapshot and what follows it is a fresh snapshot
 
 
@@ -368,7 +421,7 @@ async def random_events(client: Client, name: str, seed: int, count: int) -> obj
 
 
 @clause("7.document", "M7", "K2")
-@pytest.mark.parametrize("namespace", ["plain", "fast", "stored", "few"])
+@pytest.mark.parametrize("namespace", ["plain", "fast", "stored", "few", "bare"])
 @pytest.mark.parametrize("seed", [1, 2, 3])
 async def test_a_snapshot_and_the_later_messages_are_a_fresh_snapshot(server, namespace, seed):
     """M7: "snapshot on subscribe, incremental updates, reconnect by position", with random events, readers

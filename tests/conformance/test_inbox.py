@@ -21,6 +21,7 @@ from model import (
     refused,
     seqs,
 )
+from raw import CLOSE, RawWebSocket
 from tokens import mint
 
 clause = pytest.mark.clause
@@ -554,6 +555,126 @@ async def test_the_log_keeps_everything_from_the_oldest_pending_entry_on(start, 
         (1, 1),
         (2, 2),
     ]
+
+
+@clause("7.inbox-log", "M5", "M6")
+@pytest.mark.parametrize("options", [{"history_messages": 0}, {"history_ttl": "300ms"}], ids=str)
+async def test_what_is_pending_outlives_the_bounds_of_the_log_and_a_crash(start, http, tmp_path, options):
+    """§7: "An entry stays until acked …, its TTL ends …, or the inbox is over 1000 entries": not until the
+    namespace's history is over [M5, M6]"""
+    settings = {"namespaces": {"user": {"kind": "inbox", "durability": "disk", **options},
+                               "clock": {"kind": "stream", "durability": "disk", "history_ttl": "300ms"}}}  # fmt: skip
+    home = Home(start, tmp_path, settings)
+    me, clock = unique("u"), unique("clock:")
+    for i in range(1, 13):
+        notify(http, home.server, me, data=i)
+    client = await device(home.server, me)
+    await ack(client, me, seqs=[2, 3])
+    await post(await manual(home.server, me), clock, data=1)
+
+    async def over():  # a stream of the same age has lost its message
+        return (await history(client, clock))["messages"] == []
+
+    await eventually(over, "the age of the log")
+    left = [1, *range(4, 13)]
+    for crashed in (False, True):
+        server = home.crash() if crashed else home.server
+        assert pending(http, server, me) == left
+        again = await device(server, me)
+        got = [await next_of(again, inbox_of(me)) for _ in left]
+        assert [m["data"] for m in got] == left
+        log = await history(again, inbox_of(me), limit=1000)
+        assert set(seqs(log["messages"])) >= set(left)
+    reply = await ack(again, me, up_to=12)
+    assert reply["pending"] == 0 and sorted(reply["seqs"]) == left
+    assert await (await device(home.crash(), me)).barrier() == []
+
+
+@clause("7.inbox-pending", "M4", "K1")
+async def test_a_device_that_comes_while_entries_come_gets_each_once(server, http):
+    """Guarantee 1: "no repeat within a connection": the pending ones and the live ones do not overlap [M4, K1]"""
+    me, count = unique("u"), 300
+    grants = [{"channels": "user:*", "do": ["publish"]}]
+    writer = await Client.connect(server, mint(unique("w"), tidewire={"grants": grants}))
+
+    async def write():
+        for i in range(count):
+            await writer.send(publish(inbox_of(me), data=i, priority=LEVELS[i % 4]) | {"id": i})
+            if i % 10 == 0:
+                await writer.expect(type="published", id=i)
+
+    async def come() -> list[int]:
+        client = await device(server, me)
+        return seqs([await next_of(client, inbox_of(me), 20) for _ in range(count)])
+
+    writing = asyncio.create_task(write())
+    devices = []
+    while not writing.done():
+        devices.append(asyncio.create_task(come()))
+        await asyncio.wait({writing}, timeout=0.005)
+        if len(devices) >= 25:
+            await writing
+    for got in await asyncio.gather(*devices):
+        assert sorted(got) == list(range(1, count + 1))
+
+
+@clause("7.inbox-follow", "A3", "K1")
+async def test_a_renewed_token_brings_nothing_twice(server, http):
+    """§4: `auth` "on an authenticated connection … renews the token"; guarantee 1: "no repeat within a
+    connection" [A3, K1]"""
+    me = unique("u")
+    for i in range(3):
+        notify(http, server, me, data=i)
+    client = await device(server, me)
+    for _ in range(3):
+        await next_of(client, inbox_of(me))
+    for _ in range(2):
+        assert (await client.request({"type": "auth", "token": mint(me)}))["type"] == "auth_success"
+    notify(http, server, me, data="live")
+    assert (await next_of(client, inbox_of(me)))["data"] == "live"
+    assert [m for m in await client.barrier() if m["type"] == "message"] == []
+
+
+@clause("7.inbox-follow", "A1", "C3")
+async def test_a_bad_auth_message_brings_no_inbox(server, http):
+    """§7: "Every authenticated connection": one that failed is none [A1]"""
+    me = unique("u")
+    notify(http, server, me, data="secret")
+    client = await Client.connect(server, inbox=True)
+    await client.send({"type": "auth", "token": mint(me, key="x" * 40), "id": 1})
+    assert (await client.expect(id=1))["type"] == "auth_error"
+    assert await client.barrier() == []
+
+
+@clause("5.slow-reader", "P7", "M5")
+@pytest.mark.slow_clock(90)
+async def test_a_slow_device_gets_all_that_is_pending_and_all_that_follows(start, http):
+    """Guarantee 2: "A slow one … is not cut off": 900 pending entries of 8 kB, then 60 live ones [M5, P7]"""
+    server = start({"limits": {"outbound_bytes": 65536}})
+    me = unique("u")
+
+    def send(first: int, count: int):
+        batch = [{"channel": inbox_of(me), "data": [i, "x" * 8000], "priority": LEVELS[i % 4]}
+                 for i in range(first, first + count)]  # fmt: skip
+        results = http(server, "POST", "/api/v1/batch", json={"publish": batch}).json()["results"]
+        assert not any("code" in r or r.get("dropped") for r in results)
+
+    send(1, 900)
+    raw = await RawWebSocket.open(
+        server, headers={"Authorization": f"Bearer {mint(me)}"}, receive_buffer=4096, hello=True
+    )
+    assert b'"subscribed"' in (await raw.message()).payload
+    client = await device(server, me)
+    send(901, 60)
+    got: list[int] = []
+    while len(got) < 960:
+        frame = await raw.message(timeout_s=15)
+        assert frame.opcode != CLOSE, frame
+        message = json.loads(frame.payload)
+        assert (message["type"], message["data"][0]) == ("message", message["seq"]), str(message)[:200]
+        got.append(message["seq"])
+    assert sorted(got) == list(range(1, 961))
+    assert len(await client.deliveries(inbox_of(me), 960, 20)) == 960
 
 
 # -- how long, how many

@@ -333,6 +333,41 @@ async def test_pipelined_events_of_every_kind_survive_a_kill_in_the_middle(start
         assert same(essence(kind, snapshot["data"]), folded(kind, log["messages"]))
 
 
+BARE = {
+    f"bare-{kind}": {"kind": kind, "durability": "disk", "history_messages": 0}
+    for kind in ("document", "session", "agent", "upload")
+} | {"user": {"kind": "inbox", "durability": "disk", "history_messages": 0}}
+
+
+@clause("5.trimmed", "M6", "M7")
+@pytest.mark.parametrize("kind", ["document", "session", "agent", "upload", "inbox"])
+async def test_a_state_needs_no_history_not_even_after_kill_9(start, http, tmp_path, kind):
+    """§9: `.history_messages` 0; §1: the state is folded from the log, and must outlive what is trimmed [M6]"""
+    home = Home(start, tmp_path, {"namespaces": BARE})
+    namespace = "user" if kind == "inbox" else f"bare-{kind}"
+    client, name, seq = await opened(home.server, kind, namespace, 15)
+    before = api_snapshot(http, home.server, name)
+    assert before["seq"] == seq
+    reply = await (await other(home.server)).subscribe(name, since={"epoch": before["epoch"], "seq": seq})
+    assert (reply["recovered"], reply["messages"]) == (True, [])
+    if kind != "inbox":  # whose log keeps what is pending
+        reply = await (await other(home.server)).subscribe(name, since={"epoch": before["epoch"], "seq": 1})
+        if reply["recovered"] is False:
+            assert reply["reason"] == "trimmed" and reply["snapshot"]["seq"] == seq
+    for _ in range(2):
+        server = home.crash()
+        assert api_snapshot(http, server, name) == before
+    reader = await other(server)
+    mine = Copy(kind).start(await reader.subscribe(name))
+    grants = [{"channels": "*", "do": ["publish"]}]
+    again = await Client.connect(server, mint(client.hello["user"]["id"], tidewire={"grants": grants}))
+    assert (await post(again, name, **nth(kind, 16)))["seq"] == seq + 1
+    await mine.follow(reader, name, seq + 1) if kind != "inbox" else None
+    assert api_snapshot(http, server, name)["seq"] == seq + 1
+    if kind != "inbox":
+        assert same(mine.state, essence(kind, api_snapshot(http, server, name)["data"]))
+
+
 # -- the HTTP side
 
 

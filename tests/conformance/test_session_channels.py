@@ -374,6 +374,22 @@ async def test_access_is_checked_before_the_key(server):
     await refused(guest, publish(name, data="once", key="k"), "forbidden")
 
 
+@clause("7.session-leave", "K4", "M7")
+async def test_who_comes_back_subscribes_again_on_the_same_connection(server):
+    """§5: an ended subscription may be made anew, from the position that one had [K4, M7]"""
+    name, (owner, guest) = await session(server, 2)
+    epoch = (await guest.subscribe(name))["epoch"]
+    await post(guest, name, event="leave")
+    await guest.expect(type="unsubscribed", channel=name)
+    guest.inbox.clear()
+    await post(owner, name, data="meanwhile")
+    await post(owner, name, event="join", data={"user": me(guest)})
+    reply = await guest.subscribe(name, since={"epoch": epoch, "seq": 3})
+    assert reply["recovered"] is True and seqs(reply["messages"]) == [4, 5]
+    await post(owner, name, data="welcome")
+    assert (await next_of(guest, name))["data"] == "welcome"
+
+
 # -- messages, edits, custom events
 
 
@@ -707,6 +723,27 @@ async def test_many_messages_of_many_authors_reach_an_absent_member_once_each(se
         assert [n for who, n in got if who == sender] == list(range(20))
     log = {m["seq"]: m["data"] for m in (await history(clients[0], name, limit=1000))["messages"]}
     assert all(log[e["data"]["seq"]] == e["data"]["data"] for e in entries)
+
+
+@clause("7.session-inbox", "K4", "M2")
+async def test_a_large_session_reaches_all_its_absent_members(server, http):
+    """§7: "Every other member": 150 of them, joined by the API, here and away on all shards [K4, M2]"""
+    name, owner = channel("session"), await user(server)
+    people = [unique(f"p{i}-") for i in range(150)]
+    body = [{"channel": name, "event": "join", "data": {"user": p}} for p in (me(owner), *people)]
+    results = http(server, "POST", "/api/v1/batch", json={"publish": body}).json()["results"]
+    assert [r["seq"] for r in results] == list(range(1, 152))
+    here = [await user(server, p) for p in people[:30]]
+    for client in here:
+        await client.subscribe(name)
+    seq = (await post(owner, name, data="to all"))["seq"]
+    for client in here:
+        assert (await next_of(client, name))["seq"] == seq
+    for person in people[30:]:
+        (entry,) = await session_messages(http, server, name, person, wanted=1)
+        assert (entry["data"]["seq"], entry["data"]["data"]) == (seq, "to all")
+    for person in people[:30]:
+        assert api_pending(http, server, person) == []
 
 
 # -- over HTTP with a user's token; presence

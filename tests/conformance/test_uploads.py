@@ -365,10 +365,11 @@ async def test_an_upload_that_has_not_begun_is_pending(server):
 
 
 @clause("7.upload-rate", "K5", "P7")
-async def test_at_most_10_deliveries_a_second_and_the_last_one_always(server, http):
+@pytest.mark.parametrize("namespace", ["upload", "long", "stored"])
+async def test_at_most_10_deliveries_a_second_and_the_last_one_always(server, http, namespace):
     """§7: "at most 10 deliveries a second per subscriber, the last one always"; §5: `first_seq` covers what a
     merged delivery stands for [K5]"""
-    client, name = await started(server, "long", total=400)
+    client, name = await started(server, namespace, total=400)
     reader = await staff(server, "subscribe")
     mine = Copy("upload").start(await reader.subscribe(name))
     began = time.monotonic()
