@@ -182,6 +182,9 @@ async def test_a_number_and_its_string_join_as_one_user(server, http):
     again = await Client.connect(server, mint(number))
     await again.subscribe(name)
     assert members(http, server, name).keys() == {me(owner), str(number)}
+    listed = [m["user"] for m in api_snapshot(http, server, name)["data"]["members"]]
+    ids = [u["id"] if isinstance(u, dict) else u for u in listed]
+    assert ids == [me(owner), number]  # "keeps its JSON type (string or number) on the wire"
 
 
 @clause("7.session-join", "K4", "C3")
@@ -362,6 +365,36 @@ async def test_a_member_that_is_not_the_owner_leaves_and_the_owner_stays(server,
     await post(a, name, event="join", data={"user": me(b)})
     await b.subscribe(name)
     assert members(http, server, name).keys() == {me(a), me(c), me(b)}
+
+
+@clause("7.session-leave", "K4", "M3")
+async def test_a_member_can_not_make_another_leave(server, http):
+    """§7 gives `leave` no other user; whatever it carries, no plain member removes anyone else [K4]"""
+    name, (owner, guest, third) = await session(server, 3)
+    for victim in (me(owner), me(third)):
+        reply = await guest.request(publish(name, event="leave", data={"user": victim}))
+        assert reply["type"] == "published" or reply["code"] in ("forbidden", "invalid_event"), reply
+        assert members(http, server, name).keys() >= {me(owner), me(third)}
+        if reply["type"] == "published" and me(guest) not in members(http, server, name):
+            await post(owner, name, event="join", data={"user": me(guest)})
+    assert owners(http, server, name) == [me(owner)]
+
+
+@clause("7.session-join", "K4", "C3")
+async def test_a_session_that_all_have_left_does_not_open_itself_to_strangers(server, http):
+    """§7: after the first `join` a user joins "itself only with a grant or where the namespace has `join =
+    "open"`": nobody inherits what the members wrote by knowing the channel's name [K4]"""
+    name, (owner, guest) = await session(server, 2)
+    await post(owner, name, data="among us")
+    await post(owner, name, event="leave")
+    await post(guest, name, event="leave")
+    assert members(http, server, name) == {}
+    stranger = await user(server)
+    for client in (stranger, guest):
+        await refused(client, publish(name, event="join"), "forbidden")
+        await refused(client, {"type": "history", "channel": name}, "forbidden")
+    api_publish(http, server, name, "join", data={"user": me(guest)})  # the API may
+    await guest.subscribe(name)
 
 
 @clause("3.order", "K4", "M6")
