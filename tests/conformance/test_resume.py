@@ -138,6 +138,8 @@ async def test_where_all_has_expired_only_the_latest_position_is_recovered(serve
     assert (reply["recovered"], reply["seq"], reply["messages"]) == (True, 3, [])
     reply = await other.subscribe(name, since={"epoch": epoch, "seq": 1})
     assert (reply["recovered"], reply["reason"], reply["messages"]) == (False, "trimmed", [])
+    page = await history(client, name)
+    assert (page["first"], page["last"]) == (0, 0)  # "that the log still holds (0 when empty)"
     assert (await post(client, name, data=1))["seq"] == 4
     for reader in (client, other):
         assert shape([await next_of(reader, name)]) == [4]  # and "without a `gap`" before it
