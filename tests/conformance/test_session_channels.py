@@ -230,19 +230,19 @@ async def test_a_grant_makes_nobody_a_member(server, http):
     staff), and make nobody a member" [K4]"""
     name, (owner,) = await session(server, 1)
     await owner.subscribe(name)
-    helper = await staff(server, "publish", "subscribe", "history", "presence", channels="session:*")
-    await helper.subscribe(name)
-    await post(helper, name, data="can I help?")
-    assert (await next_of(owner, name))["from"]["user"]["id"] == me(helper)
-    assert seqs((await history(helper, name))["messages"]) == [1, 2]
-    await refused(helper, publish(name, event="edit", data={"seq": 1}), "forbidden", "invalid_event")
+    supporter = await staff(server, "publish", "subscribe", "history", "presence", channels="session:*")
+    await supporter.subscribe(name)
+    await post(supporter, name, data="can I help?")
+    assert (await next_of(owner, name))["from"]["user"]["id"] == me(supporter)
+    assert seqs((await history(supporter, name))["messages"]) == [1, 2]
+    await refused(supporter, publish(name, event="edit", data={"seq": 1}), "forbidden", "invalid_event")
     assert members(http, server, name).keys() == {me(owner)}
-    await helper.close()
+    await supporter.close()
     await post(owner, name, data="thanks")
     reader = await staff(server, "subscribe", channels="session:*")
     await reader.subscribe(name)
     await refused(reader, publish(name, data=1), "forbidden")
-    assert api_pending(http, server, me(helper)) == []
+    assert api_pending(http, server, me(supporter)) == []
 
 
 @clause("7.session-join", "K4", "M2")
