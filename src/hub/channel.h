@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -20,6 +21,7 @@
 #include "hub/presence.h"
 #include "hub/types.h"
 #include "kinds/fold.h"
+#include "kinds/inbox.h"
 
 namespace tidewire::hub {
 
@@ -87,6 +89,14 @@ struct Folded {
     std::vector<kinds::Run> runs;
     std::size_t bytes = 0;
   };
+  // A message that is safe, and whose publisher is told so once it is in the inboxes of those who are away.
+  struct Telling {
+    std::size_t outstanding = 0;
+    std::uint64_t seq = 0;
+    std::optional<Error> error;
+    std::vector<PendingEntry::Asker> published;
+    std::vector<PendingEntry::Asker> duplicate;
+  };
   // Whether a run's creator still has a connection is being asked of all shards.
   struct RunCheck {
     std::size_t parts_left = 0;
@@ -106,6 +116,8 @@ struct Folded {
   std::vector<Reader> readers;
   std::unique_ptr<Window> window;
   RunCheck run_check;
+  std::map<std::uint32_t, Telling> tellings;  // by the slot of the replies
+  std::uint32_t next_telling = 1;
 };
 
 struct Channel {
@@ -122,8 +134,8 @@ struct Channel {
   // More than a `subscribed` may carry is not worth keeping in front of a log.
   static constexpr std::size_t kCacheMessages = 501;
   static constexpr std::size_t kCacheBytes = 257 * 1024;
-  // At most 10 deliveries a second (protocol §7 `upload`).
-  static constexpr std::int64_t kUploadConflateMs = 100;
+  // At most 10 deliveries a second (protocol §7 `upload`): one per window, and one more at the end.
+  static constexpr std::int64_t kUploadConflateMs = 112;
 
   HistoryBounds bounds() const {
     if (!durable) return {.messages = ns->history_messages, .ttl_ms = ns->history_ttl_ms};
@@ -139,8 +151,19 @@ struct Channel {
   }
   void trim(std::int64_t now_ms) {
     const std::uint64_t gone_before = history.trim(now_ms, bounds());
-    // What a state still needs stays in the log whatever its age.
-    if (durable && !folded) durable->first_seq = std::max(durable->first_seq, gone_before);
+    if (!durable) return;
+    // What a state needs stays in the log; readers, who have the snapshot, see only what the namespace
+    // keeps. An inbox keeps what is pending.
+    std::uint64_t first = std::max(durable->first_seq, gone_before);
+    if (folded && seq > ns->history_messages) first = std::max(first, seq + 1 - ns->history_messages);
+    if (folded && needs_from() != 0) first = std::max(durable->first_seq, std::min(first, needs_from()));
+    // Expired entries at the old end count as trimmed (protocol §5).
+    while (first <= seq && history.holds(first) && history.at(first).expired(now_ms)) ++first;
+    durable->first_seq = first;
+  }
+  // The oldest entry that an inbox still has pending; 0: none.
+  std::uint64_t needs_from() const {
+    return kind == Kind::inbox ? static_cast<const kinds::Inbox&>(*folded->fold).oldest_seq() : 0;
   }
   // The last seq given out.
   std::uint64_t assigned() const { return durable ? durable->assigned : seq; }

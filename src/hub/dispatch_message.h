@@ -21,12 +21,14 @@ void dispatch_message(Home& home, Sessions& sessions, Calls& calls, AnswerQuesti
         using Body = std::decay_t<decltype(body)>;
         if constexpr (std::is_same_v<Body, Ask>) {
           answer(from, std::move(body));
-        } else if constexpr (std::is_same_v<Body, Answer>) {
+        } else if constexpr (std::is_same_v<Body, Answer> || std::is_same_v<Body, PublishResult>) {
           const ReplyTo to = body.reply;
           if (to.kind == ReplyTo::Kind::home)
             home.handle(from, std::move(body), now);
-          else
+          else if (to.kind == ReplyTo::Kind::call)
             calls.handle(to, std::move(body));
+          else if constexpr (requires { sessions.handle(std::move(body), now); })
+            sessions.handle(std::move(body), now);
         } else if constexpr (requires { home.handle(from, std::move(body), now); }) {
           home.handle(from, std::move(body), now);
         } else if constexpr (!requires { sessions.handle(std::move(body), now); }) {

@@ -277,7 +277,7 @@ void Home::sweep(Handle handle, Channel& channel, const Time& now) {
     if (channel.keys->empty()) channel.keys.reset();
   }
   if (!channel.followers.empty() || channel.presence || (channel.durable && channel.durable->busy()) ||
-      (channel.folded && channel.folded->run_check.scheduled)) {
+      (channel.folded && (channel.folded->run_check.scheduled || !channel.folded->tellings.empty()))) {
     channel.last_used_ms = now.mono_ms();
     return;
   }

@@ -53,6 +53,7 @@ class Home {
   void handle(ShardId from, AckCommand&& command, const Time& now);
   void handle(ShardId from, SnapshotCommand&& command, const Time& now);
   void handle(ShardId from, Answer&& answer, const Time& now);
+  void handle(ShardId from, PublishResult&& result, const Time& now);
 
   void handle(log::Outcome&& outcome, const Time& now);
 
@@ -133,7 +134,7 @@ class Home {
   bool merge(ShardId to, const CatchUpCommand& command, Channel& channel, std::vector<CatchUpItem>& items,
              const Time& now);
   void after_event(Handle handle, Channel& channel, const PendingEntry& pending, const Time& now);
-  void tell_absent(const Channel& channel, const kinds::Event& event);
+  bool tell_absent(Handle handle, Channel& channel, const kinds::Event& event, Folded::Telling&& telling);
   void revoke_readers(Channel& channel);
   void watch_run(Handle handle, Channel& channel);
   void check_runs(const Time& now);

@@ -317,41 +317,71 @@ void Home::handle(ShardId from, AckCommand&& command, const Time& now) {
 void Home::after_event(Handle handle, Channel& channel, const PendingEntry& pending, const Time& now) {
   if (channel.kind == Kind::inbox && !channel.durable && !channel.followers.empty())
     channel.folded->mark = channel.seq;
-  if (channel.kind == Kind::session) {
-    if (kinds::SessionChannel::is_message(pending.event)) tell_absent(channel, pending.event);
-    if (pending.event.name == "leave") revoke_readers(channel);
-  }
+  if (channel.kind == Kind::session && pending.event.name == "leave") revoke_readers(channel);
   if (channel.kind == Kind::upload || channel.kind == Kind::agent) {
     channel.folded->idle_from_ms = now.unix_ms;
     watch_run(handle, channel);
   }
 }
 
-// Members who have no connection here get the message in their inbox.
-void Home::tell_absent(const Channel& channel, const kinds::Event& event) {
+// Members who have no connection here get the message in their inbox, and only then its publisher is
+// answered: what was acknowledged reaches them whatever happens. A key makes telling it twice harmless.
+// False when there is nobody to tell.
+bool Home::tell_absent(Handle handle, Channel& channel, const kinds::Event& event,
+                       Folded::Telling&& telling) {
   const Namespace* ns = namespaces_.find(kInboxNamespace);
-  if (ns == nullptr || ns->kind != Kind::inbox) return;
-  std::string data;
-  for (const auto& member : static_cast<const kinds::SessionChannel&>(*channel.folded->fold).members()) {
+  if (ns == nullptr || ns->kind != Kind::inbox || !kinds::SessionChannel::is_message(event)) return false;
+  Folded& folded = *channel.folded;
+  const std::uint32_t slot = folded.next_telling++;
+  std::string data, key;
+  for (const auto& member : static_cast<const kinds::SessionChannel&>(*folded.fold).members()) {
     if (member.user_id == event.user_id) continue;
-    if (std::ranges::find(channel.folded->readers, member.user_id, &Folded::Reader::user_id) !=
-        channel.folded->readers.end())
+    if (std::ranges::find(folded.readers, member.user_id, &Folded::Reader::user_id) != folded.readers.end())
       continue;
     if (data.empty()) {
       protocol::MessageWriter writer;
       writer.text("channel", channel.key.name).number("seq", event.seq);
       if (!event.from_json.empty()) writer.json("from", event.from_json);
       data = writer.json("data", event.payload).finish();
+      key = fmt::format("{} {} {}", channel.key.name, channel.epoch, event.seq);
     }
     PublishCommand command;
     command.channel = {channel.key.tenant, std::string(kInboxNamespace) + ":" + member.user_id};
-    command.reply.kind = ReplyTo::Kind::nobody;
+    command.reply = {.kind = ReplyTo::Kind::home, .target = handle, .slot = slot};
     command.author = server_author();
     command.tail = tail_of("session_message", {}, data);
+    command.key = key;
     command.rights = {.server = true, .subscribe = true, .publish = true};
+    ++telling.outstanding;
     const ShardId home = home_of(command.channel, options_.hash_seed, options_.shards);
     post_(home, std::move(command));
   }
+  if (telling.outstanding == 0) return false;
+  folded.tellings.emplace(slot, std::move(telling));
+  return true;
+}
+
+void Home::handle(ShardId, PublishResult&& result, const Time&) {
+  Channel* channel = channels_.get(result.reply.target);
+  TIDEWIRE_CHECK(channel != nullptr);  // one with somebody to answer is not swept
+  auto& tellings = channel->folded->tellings;
+  const auto place = tellings.find(result.reply.slot);
+  if (!result.result) place->second.error = result.result.error();
+  if (--place->second.outstanding > 0) return;
+  const Folded::Telling told = std::move(place->second);
+  tellings.erase(place);
+  Published published{.epoch = channel->epoch, .seq = told.seq};
+  const auto answer_all = [&](const std::vector<PendingEntry::Asker>& askers) {
+    for (const PendingEntry::Asker& asker : askers) {
+      if (told.error)
+        answer(asker, *channel, std::unexpected(*told.error));
+      else
+        answer(asker, *channel, published);
+    }
+  };
+  answer_all(told.published);
+  published.duplicate = true;
+  answer_all(told.duplicate);
 }
 
 // A subscription ends with the membership that it rested on.

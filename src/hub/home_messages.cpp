@@ -80,9 +80,16 @@ void Home::handle(ShardId from, PublishCommand&& command, const Time& now) {
   if (!command.key.empty()) {
     pending.key = IdempotencyWindow::joined(command.author->scope, command.key);
     const auto seq = channel.keys ? channel.keys->find(pending.key, now.unix_ms) : std::nullopt;
-    if (seq)
+    if (seq) {
+      // A crash may have come between the message and the inboxes of those who are away.
+      if (channel.kind == Kind::session && channel.history.holds(*seq) &&
+          tell_absent(
+              handle, channel, kinds::event_of(channel.history.at(*seq).body, 0),
+              {.outstanding = 0, .seq = *seq, .error = {}, .published = {}, .duplicate = {pending.asker}}))
+        return;
       return answer(pending.asker, channel,
                     Published{.epoch = channel.epoch, .seq = *seq, .duplicate = true});
+    }
     if (channel.durable) {
       Ring<PendingEntry>& waiting = channel.durable->pending;
       for (std::size_t i = 0; i < waiting.size(); ++i)
@@ -154,7 +161,15 @@ void Home::commit(Handle handle, Channel& channel, PendingEntry&& pending, const
     channel.keys->add(std::move(pending.key), channel.seq, now.unix_ms + options_.idempotency_window_ms);
   }
   show(handle, channel, pending, now);
-  answer(pending, channel, nullptr);
+  if (channel.kind == Kind::session && tell_absent(handle, channel, pending.event,
+                                                   {.outstanding = 0,
+                                                    .seq = channel.seq,
+                                                    .error = {},
+                                                    .published = {pending.asker},
+                                                    .duplicate = pending.repeats}))
+    for (const auto& then : pending.held) then(nullptr);
+  else
+    answer(pending, channel, nullptr);
   if (channel.folded) after_event(handle, channel, pending, now);
 }
 

@@ -51,7 +51,7 @@ Result<void> SessionChannel::admit_join(const Event& event, const Asker& asker) 
   const auto action = session_action_of(event);
   if (action && action->user.id != asker.user_id)
     return refuse(asker, "only the owner adds another user to this session");
-  if (members_.empty() || options_.open_join || owned_by(asker.user_id)) return {};
+  if (!founded_ || options_.open_join || owned_by(asker.user_id)) return {};
   return refuse(asker, "the owner of this session adds its members");
 }
 
@@ -183,7 +183,7 @@ void SessionChannel::read_up_to(Member& member, std::uint64_t seq) {
 void SessionChannel::add_member(const NamedUser& user, std::uint64_t seq) {
   Person& person = people_[user.id];
   if (person.member) return;
-  person.member = true;
+  person.member = founded_ = true;
   members_.push_back(
       {.user_id = user.id, .user_json = user.json, .owner = members_.empty(), .read = seq, .unread = 0});
 }

@@ -92,6 +92,7 @@ class SessionChannel final : public Fold {
 
   SessionOptions options_;
   std::uint64_t last_seq_ = 0;
+  bool founded_ = false;  // it has had a member: after that nobody becomes the owner by joining itself
   std::vector<Member> members_;
   Messages messages_;  // by seq
   People people_;

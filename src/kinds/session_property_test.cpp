@@ -36,6 +36,7 @@ struct Model {
   std::vector<Member> members;
   std::vector<Message> messages;
   std::uint64_t last_seq = 0;
+  bool founded = false;
 
   const Member* member(const std::string& id) const {
     const auto found = std::ranges::find(members, id, &Member::id);
@@ -59,7 +60,7 @@ struct Model {
       if (step.user.empty()) return no;
       if (step.grant || owner(step.user)) return "ok";
       if (!self) return no;
-      return members.empty() || options.open_join || member(step.user) != nullptr ? "ok" : no;
+      return !founded || options.open_join || member(step.user) != nullptr ? "ok" : no;
     }
     if (!step.grant && member(step.user) == nullptr) return no;
     if (step.name == "leave" && !self && !owner(step.user)) return no;
@@ -94,6 +95,7 @@ struct Model {
   void fold(const Step& step, std::uint64_t seq) {
     const std::string who = step.about.empty() ? step.user : step.about;
     last_seq = seq;
+    if (step.name == "join") founded = true;
     if (step.name == "message") messages.push_back({seq, step.user});
     if (messages.size() > options.messages_max) messages.erase(messages.begin());
     if (step.name == "delete") std::erase_if(messages, [&](const Message& m) { return m.seq == step.seq; });

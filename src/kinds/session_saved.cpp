@@ -1,5 +1,5 @@
 // A session channel as the log keeps it:
-//   {"v":1,"last_seq":n,"members":[[id,read,unread],…],"authors":[id|null,…],"messages":[…]}
+//   {"v":1,"last_seq":n,"founded":b,"members":[[id,read,unread],…],"authors":[id|null,…],"messages":[…]}
 // Members stand in the order of joining. `messages` goes through the index by seq: a number of an author
 // is a message of the next seq, and -k says that the k seqs before the next one are none.
 #include <algorithm>
@@ -34,7 +34,8 @@ std::optional<std::uint64_t> count_in(JsonValue value, std::uint64_t max) {
 
 std::string SessionChannel::save() const {
   std::string out;
-  fmt::format_to(std::back_inserter(out), R"({{"v":{},"last_seq":{},"members":[)", kVersion, last_seq_);
+  fmt::format_to(std::back_inserter(out), R"({{"v":{},"last_seq":{},"founded":{},"members":[)", kVersion,
+                 last_seq_, founded_);
   for (const Member& member : members_) {
     if (out.back() == ']') out += ',';
     fmt::format_to(std::back_inserter(out), "[{},{},{}]", member.user_json, member.read, member.unread);
@@ -64,6 +65,7 @@ std::string SessionChannel::save() const {
 bool SessionChannel::restore(std::string_view saved) {
   const auto forget = [this] {
     last_seq_ = 0;
+    founded_ = false;
     members_.clear();
     messages_.clear();
     people_.clear();
@@ -85,6 +87,7 @@ bool SessionChannel::read_saved(std::string_view saved) {
   if (fields.integer("v", kVersion, kVersion) != kVersion || !last_seq) return false;
   if (!members || !authors || !messages) return false;
   last_seq_ = static_cast<std::uint64_t>(*last_seq);
+  founded_ = fields.boolean("founded", false);
 
   for (const JsonValue& item : *members) {
     const auto parts = elements_of(&item);

@@ -167,7 +167,7 @@ TEST(SessionChannel, TakesANumberAndItsTextForOneUser) {
   ASSERT_EQ(world.session.members().size(), 1u);
   EXPECT_THAT(world.shown(), HasSubstr(R"({"user":"1","role":"owner","read":1,"unread":0})"));
   EXPECT_EQ(world.publish({"1"}, "leave", R"({"user":1})"), "ok");
-  EXPECT_EQ(world.publish({"1"}, "join"), "ok");
+  EXPECT_EQ(world.publish(kServer, "join", R"({"user":1})"), "ok");
   EXPECT_THAT(world.shown(), HasSubstr(R"({"user":1,"role":"owner")"));
 }
 
@@ -235,7 +235,9 @@ TEST(SessionChannel, IsInheritedByTheLongestMember) {
   for (const char* user : {R"({"user":"bob"})", R"({"user":7})", R"({"user":"anna"})"})
     EXPECT_EQ(world.publish(kServer, "leave", user), "ok");
   EXPECT_THAT(world.shown(), HasSubstr(R"("members":[])"));
-  EXPECT_EQ(world.publish(kSeven, "join"), "ok");
+  // One that all have left does not open itself to strangers.
+  EXPECT_EQ(world.publish(kSeven, "join"), "forbidden");
+  EXPECT_EQ(world.publish(kServer, "join", R"({"user":7})"), "ok");
   EXPECT_TRUE(world.session.members()[0].owner);
 }
 
@@ -374,7 +376,7 @@ TEST(SessionChannel, SavesItsState) {
   world.publish(kBob, "message");
   world.publish(kSeven, "join");
   const std::string saved = world.session.save();
-  EXPECT_EQ(saved, R"({"v":1,"last_seq":6,"members":[["anna",1,3],["bob",2,1]],)"
+  EXPECT_EQ(saved, R"({"v":1,"last_seq":6,"founded":true,"members":[["anna",1,3],["bob",2,1]],)"
                    R"("authors":["bob",null],"messages":[-2,0,1,-1,0]})");
   SessionChannel other({});
   ASSERT_TRUE(other.restore(saved));
@@ -399,7 +401,7 @@ TEST(SessionChannel, IsAsNewWhenTheSavedStateCantBeRead) {
   WorldOfTwo world;
   const std::string good = world.session.save();
   const std::string empty = SessionChannel({}).save();
-  EXPECT_EQ(empty, R"({"v":1,"last_seq":0,"members":[],"authors":[],"messages":[]})");
+  EXPECT_EQ(empty, R"({"v":1,"last_seq":0,"founded":false,"members":[],"authors":[],"messages":[]})");
   for (const char* saved : {
            "",
            "null",

@@ -200,6 +200,14 @@ bool Upload::restore(std::string_view saved) {
 
 std::optional<std::vector<Run>> Upload::conflate(std::vector<Run>&& runs) const {
   if (runs.size() < 2) return std::move(runs);
+  // An end does not say how far the upload had come: the progress before it goes along.
+  if (!progress_in(event_of(runs.back().body, 0))) {
+    Run end = std::move(runs.back());
+    runs.pop_back();
+    auto progress = conflate(std::move(runs));
+    progress->push_back(std::move(end));
+    return progress;
+  }
   const Event last = event_of(runs.back().body, 0);
   std::string data(last.payload);
   if (const auto said = progress_in(last); said && !said->total) {

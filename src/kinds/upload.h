@@ -24,7 +24,8 @@ class Upload final : public OwnedRun {
   std::string save() const override;
   bool restore(std::string_view saved) override;
 
-  // All become the last one. A total that only an earlier one of them named is put into a `progress`.
+  // Progress becomes the last one, and an end event stays. A total that only an earlier progress named is
+  // put into the last.
   std::optional<std::vector<Run>> conflate(std::vector<Run>&& runs) const override;
 
  private:

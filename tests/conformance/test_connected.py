@@ -68,8 +68,9 @@ async def test_capabilities_differ_between_anonymous_and_authenticated(server):
     anonymous = (await Client.connect(server)).hello["capabilities"]
     known = (await Client.connect(server, mint())).hello["capabilities"]
     assert sorted(anonymous) == ["messaging", "presence"]
-    # Those of the other kinds come with the kinds.
-    assert set(known) >= {"messaging", "presence"}
+    assert sorted(known) == sorted(
+        ["messaging", "presence", "state", "notifications", "dashboard", "uploads", "agents"]
+    )
 
 
 @clause("2.user-type", "C2")
