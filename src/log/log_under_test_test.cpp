@@ -59,7 +59,11 @@ class RocksdbUnderTest final : public LogUnderTest {
     log_ = std::move(*opened);
     return true;
   }
-  void sweep(std::int64_t now_ms) override { log_->sweep(now_ms); }
+  void sweep(std::int64_t now_ms) override {
+    log_->sweep(now_ms);
+    run({Read{.channel = {.index = UINT32_MAX, .generation = UINT32_MAX}}}, now_ms,
+        0);  // its group, or after
+  }
 
  private:
   TestDirectory directory_;

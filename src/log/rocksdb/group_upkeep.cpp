@@ -126,9 +126,13 @@ Result<void> Groups::mend(OpenChannel& channel, const Open& open, std::int64_t n
   }
   std::uint64_t next = mended.first_seq;
   each->Seek(seq_key(old_id, mended.first_seq));
-  if (!old && each->Valid())
-    if (const auto first = seq_in(view(each->key()), old_id))
-      next = mended.first_seq = mended.cleared_to = *first;
+  const auto snapshot = read_snapshot(store_, old_id);
+  if (!old) {  // then the entries tell where it began, and where there are none the snapshot where it ended
+    const auto first = each->Valid() ? seq_in(view(each->key()), old_id) : std::nullopt;
+    if (first) next = mended.first_seq = mended.cleared_to = *first;
+    const bool none = !each->Valid() && each->status().ok();
+    if (none && snapshot) next = mended.first_seq = mended.cleared_to = snapshot->seq + 1;
+  }
   for (; each->Valid() && seq_in(view(each->key()), old_id) == next; each->Next(), ++next) {
     if (!decode_entry(next, view(each->value()))) break;
     copy.Put(store_.entries(), seq_key(id, next), each->value());
@@ -146,8 +150,7 @@ Result<void> Groups::mend(OpenChannel& channel, const Open& open, std::int64_t n
     if (!use || use->seq >= next) break;
     copy.Put(store_.keys(), use_key(id, *use), uses->value());
   }
-  if (const auto snapshot = read_snapshot(store_, old_id);
-      snapshot && snapshot->state && snapshot->seq < next) {
+  if (snapshot && snapshot->state && snapshot->seq < next) {
     mended.snapshot_seq = snapshot->seq;
     std::string value = channel_key(snapshot->seq);
     value += snapshot->state.view();

@@ -15,9 +15,6 @@ namespace {
 using Change = FaultyFileSystem::Change;
 using ::testing::HasSubstr;
 
-constexpr Handle kOne{.index = 1, .generation = 1};
-constexpr Handle kTwo{.index = 2, .generation = 1};
-
 bool is_write_ahead_log(const std::string& path) { return path.ends_with(".log"); }
 
 Result<void> save_revocation(RocksdbLog& log, Revocation revocation) {
@@ -78,6 +75,45 @@ TEST(StoreFaults, AFailedSyncTurnsTheStoreReadOnly) {
   EXPECT_EQ(as<Failed>(outcomes[3]).what, Failed::What::open);
   EXPECT_EQ(as<Failed>(outcomes[4]).what, Failed::What::append);
   expect_read_only_until_restart(rig, 1);
+}
+
+TEST(StoreFaults, WhatAFailedGroupWouldHaveFreedIsKept) {
+  const Retention two{.messages = 2, .folded = true};
+  StoreRig rig;
+  rig.open();
+  rig.open_channel(kOne, "t/a", "e1", two);
+  for (std::uint64_t seq = 1; seq <= 9; ++seq) rig.append(kOne, seq);
+  rig.run({SaveSnapshot{.channel = kOne, .seq = 3, .state = SharedBytes("three")},
+           SaveMark{.channel = kOne, .mark = 7}});
+  rig.append(kOne, 10);
+  rig.machine.files->set_judge([](Change change, const std::string& path) {
+    return change == Change::sync && is_write_ahead_log(path) ? rocksdb::IOStatus::IOError("sync failed")
+                                                              : rocksdb::IOStatus::OK();
+  });
+  Append append = append_one(kOne, 11);
+  append.mark = 11;
+  append.keep_from = 12;
+  for (const Outcome& outcome :
+       rig.run({std::move(append), SaveSnapshot{.channel = kOne, .seq = 11, .state = SharedBytes("11")},
+                SaveMark{.channel = kOne, .mark = 12}, append_one(kOne, 12)}))
+    EXPECT_TRUE(std::holds_alternative<Failed>(outcome));
+  rig.run({SaveSnapshot{.channel = kOne, .seq = 10, .state = SharedBytes("10")},
+           SaveMark{.channel = kOne, .mark = 13}});
+  rig.log->sweep(0);
+  for (int life = 0; life < 2; ++life) {
+    rig.run({Close{.channel = kOne}});
+    const Opened opened = rig.open_channel(kOne, "t/a", "e2", two);
+    EXPECT_EQ(opened.last_seq, 10u);
+    EXPECT_EQ(opened.first_seq, 4u);
+    EXPECT_EQ(opened.snapshot_seq, 3u);
+    EXPECT_EQ(opened.snapshot.view(), "three");
+    EXPECT_EQ(opened.mark, 7u);
+    Outcome outcome = rig.read(kOne, 0);
+    EXPECT_EQ(as<ReadDone>(outcome).entries.size(), 7u);
+    rig.log.reset();
+    rig.machine.files->lose_unsynced(0);
+    rig.open();
+  }
 }
 
 TEST(StoreFaults, AFullDiskTurnsTheStoreReadOnly) {
