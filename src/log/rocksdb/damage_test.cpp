@@ -116,7 +116,11 @@ TEST_F(DamagedStore, AChannelWhoseFirstEntryIsDamagedStartsAnew) {
   const Opened opened = rig_.open_channel(kOne, "t/a", "e2");
   EXPECT_EQ(opened.epoch, "e2");
   EXPECT_EQ(opened.last_seq, 0u);
-  Outcome outcome = rig_.append(kOne, 1);
+  rig_.run({Close{.channel = kOne}});
+  rig_.log->sweep(0);
+  Outcome outcome = rig_.read(kTwo, 0);                         // the sweep is through
+  EXPECT_EQ(rig_.open_channel(kOne, "t/a", "e3").epoch, "e3");  // like any that was never written to
+  outcome = rig_.append(kOne, 1);
   EXPECT_TRUE(std::holds_alternative<Committed>(outcome));
   expect_other_untouched();
 }

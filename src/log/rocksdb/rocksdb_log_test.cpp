@@ -156,30 +156,6 @@ TEST(RocksdbLog, OperationsOnAChannelThatIsNotOpenFail) {
   EXPECT_EQ(as<Failed>(outcome).what, Failed::What::read);
 }
 
-TEST(RocksdbLog, TheSweepDropsWhatIsTooOldInChannelsThatNobodyOpens) {
-  StoreRig rig;
-  rig.open();
-  for (std::uint32_t i = 1; i <= 300; ++i) {
-    rig.run({Open{.channel = handle(i),
-                  .name = "t/" + std::to_string(i),
-                  .epoch = "e",
-                  .retention = {.messages = 1000, .ttl_ms = 100}},
-             append_one(handle(i), 1), append_one(handle(i), 2), Close{.channel = handle(i)}});
-  }
-  for (int slice = 0; slice < 4; ++slice) {
-    rig.log->sweep(1000);
-    rig.read(handle(999), 0);  // sweeps that wait together are one
-  }
-  rig.log.reset();
-  rig.open();
-  // With no time limit any more, what is gone is gone by the sweep.
-  for (std::uint32_t i = 1; i <= 300; ++i) {
-    const Opened opened = rig.open_channel(handle(i), "t/" + std::to_string(i));
-    EXPECT_EQ(opened.first_seq, 3u);
-    EXPECT_EQ(opened.last_seq, 2u);
-  }
-}
-
 TEST(RocksdbLog, ShardsSubmitFromTheirOwnThreads) {
   StoreRig rig;
   rig.open();
