@@ -264,7 +264,7 @@ void FaultyFileSystem::scribble(const std::string& path, std::uint64_t from, std
   std::string bytes = contents(path);
   for (std::uint64_t begin = from; begin < bytes.size();) {
     const std::uint64_t end = std::min<std::uint64_t>((begin / kPage + 1) * kPage, bytes.size());
-    const std::uint32_t fate = random() % 4;
+    const auto fate = random() % 4;
     for (; begin < end; ++begin) {
       if (fate == 0) bytes[begin] = 0;
       if (fate == 1) bytes[begin] = static_cast<char>(random());

@@ -10,6 +10,8 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "log/rocksdb/torn_tail.h"
+
 namespace tidewire::log {
 
 namespace {
@@ -52,18 +54,44 @@ rocksdb::CompressionType entry_compression() {
                                                                                    : rocksdb::kNoCompression;
 }
 
+std::unexpected<Error> damaged(const std::string& path, std::string_view what) {
+  return fail(
+      ErrorCode::internal,
+      fmt::format("the store at {} is damaged: {}; restore it from a backup, or move it away to start empty",
+                  path, what));
+}
+
 std::unexpected<Error> cannot_open(const std::string& path, const rocksdb::Status& status) {
   const std::string said = status.ToString();
-  if (status.IsCorruption())
-    return fail(
-        ErrorCode::internal,
-        fmt::format(
-            "the store at {} is damaged: {}; restore it from a backup, or move it away to start empty", path,
-            said));
+  if (status.IsCorruption()) return damaged(path, said);
   if (said.find("lock ") != std::string::npos && said.find("LOCK") != std::string::npos)
     return fail(ErrorCode::unavailable,
                 fmt::format("the store at {} is in use, locked by another: {}", path, said));
   return fail(ErrorCode::unavailable, fmt::format("the store at {} cannot be opened: {}", path, said));
+}
+
+// Without its file CURRENT RocksDB takes a store for a new one, and removes what is there.
+bool lost_its_current(const std::string& path) {
+  std::error_code none;
+  if (std::filesystem::exists(path + "/CURRENT", none)) return false;
+  return std::ranges::any_of(std::filesystem::directory_iterator(path, none), [&](const auto& file) {
+    const std::string ending = file.path().extension();
+    return (ending == ".sst" || ending == ".log") && file.file_size(none) > 0;
+  });
+}
+
+// What has to be put right, or refused, before RocksDB sees the store.
+Result<void> prepare(const std::string& path, rocksdb::Env& env) {
+  rocksdb::FileLock* lock = nullptr;
+  if (const auto status = env.LockFile(path + "/LOCK", &lock); !status.ok()) return cannot_open(path, status);
+  const bool headless = lost_its_current(path);
+  const Result<void> cut = headless ? Result<void>() : cut_torn_tail(path);
+  env.UnlockFile(lock).PermitUncheckedError();
+  if (headless) return damaged(path, "its file CURRENT is missing");
+  if (cut) return {};
+  if (cut.error().code == ErrorCode::internal) return damaged(path, cut.error().message);
+  return fail(ErrorCode::unavailable,
+              fmt::format("the store at {} cannot be opened: {}", path, cut.error().message));
 }
 
 }  // namespace
@@ -109,6 +137,7 @@ Result<std::unique_ptr<Store>> Store::open(const RocksdbLog::Options& options) {
 
   rocksdb::DBOptions db;
   if (options.env) db.env = options.env;
+  if (auto ready = prepare(options.path, *db.env); !ready) return std::unexpected(std::move(ready.error()));
   db.create_if_missing = true;
   db.create_missing_column_families = true;
   db.paranoid_checks = true;
@@ -146,6 +175,7 @@ Result<std::unique_ptr<Store>> Store::open(const RocksdbLog::Options& options) {
   const rocksdb::Status status = rocksdb::DB::Open(db, options.path, families, &store->families_, &opened);
   if (!status.ok()) return cannot_open(options.path, status);
   store->db_.reset(opened);
+  store->synced_to_ = opened->GetLatestSequenceNumber();  // what was in the log is in tables now
   const auto header = store->read_header();
   if (!header)
     return fail(header.error().code,
@@ -183,7 +213,9 @@ Result<void> Store::write(rocksdb::WriteBatch& batch, Sync sync) {
   next_id_written_ = next_id_;
   rocksdb::WriteOptions options;
   options.sync = sync == Sync::yes;
+  batch.PutLogData(synced_note(synced_to_));
   const rocksdb::Status status = db_->Write(options, &batch);
+  if (status.ok() && options.sync) synced_to_ = db_->GetLatestSequenceNumber();
   if (status.ok()) return {};
   health_->fail(status.ToString());
   return std::unexpected(failure());
