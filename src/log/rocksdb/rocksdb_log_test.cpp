@@ -24,62 +24,6 @@ Open open_one(Handle channel, std::string name) {
 
 }  // namespace
 
-TEST(RocksdbLog, RefusesAStoreThatAnotherHasOpen) {
-  StoreRig rig;
-  rig.open();
-  const auto second = rig.try_open();
-  ASSERT_FALSE(second);
-  EXPECT_THAT(second.error().message, HasSubstr(rig.options.path));
-  EXPECT_THAT(second.error().message, HasSubstr("locked by another"));
-}
-
-TEST(RocksdbLog, RefusesAPathThatIsNoDirectory) {
-  StoreRig rig;
-  std::ofstream(rig.options.path) << "a file";
-  const auto opened = rig.try_open();
-  ASSERT_FALSE(opened);
-  EXPECT_THAT(opened.error().message, HasSubstr(rig.options.path));
-}
-
-TEST(RocksdbLog, RefusesAStoreOfAnotherVersion) {
-  StoreRig rig;
-  rocksdb::Options options;
-  options.create_if_missing = true;
-  rocksdb::DB* raw = nullptr;
-  ASSERT_TRUE(rocksdb::DB::Open(options, rig.options.path, &raw).ok());
-  ASSERT_TRUE(raw->Put({}, "format", "tidewire-log-99").ok());
-  delete raw;
-  const auto opened = rig.try_open();
-  ASSERT_FALSE(opened);
-  EXPECT_THAT(opened.error().message, HasSubstr("another version"));
-}
-
-TEST(RocksdbLog, RefusesAStoreWhoseManifestIsDamaged) {
-  StoreRig rig;
-  rig.open();
-  rig.log.reset();
-  for (const auto& file : std::filesystem::directory_iterator(rig.options.path))
-    if (file.path().filename().string().starts_with("MANIFEST")) flip_byte(file.path(), file.file_size() / 2);
-  const auto opened = rig.try_open();
-  ASSERT_FALSE(opened);
-  EXPECT_THAT(opened.error().message, HasSubstr("is damaged"));
-  EXPECT_THAT(opened.error().message, HasSubstr(rig.options.path));
-}
-
-TEST(RocksdbLog, RefusesAStoreWhoseWriteAheadLogIsDamaged) {
-  StoreRig rig;
-  rig.open();
-  rig.open_channel(kOne, "t/a");
-  for (std::uint64_t seq = 1; seq <= 50; ++seq) rig.append(kOne, seq, std::string(1000, 'x'));
-  rig.log.reset();
-  const auto logs = files_of(rig.options.path, ".log");
-  ASSERT_FALSE(logs.empty());
-  flip_byte(logs.back(), std::filesystem::file_size(logs.back()) / 2);
-  const auto opened = rig.try_open();
-  ASSERT_FALSE(opened);
-  EXPECT_THAT(opened.error().message, HasSubstr("is damaged"));
-}
-
 TEST(RocksdbLog, CommitsAllThatWaitsInOneGroup) {
   StoreRig rig;
   std::promise<void> first_is_out, go_on;

@@ -34,7 +34,10 @@ rocksdb::ColumnFamilyOptions family_options(const RocksdbLog::Options& options,
 
   rocksdb::ColumnFamilyOptions family;
   family.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
-  family.write_buffer_size = std::max<std::size_t>(options.write_buffer_bytes / 4, 64u << 10);
+  // Only the entries' buffer is flushed for its size, see open(); the others with the bounds on all buffers
+  // and on the write-ahead log.
+  family.write_buffer_size = 4 * options.write_buffer_bytes;
+  family.arena_block_size = std::clamp<std::size_t>(options.write_buffer_bytes / 64, 8u << 10, 1u << 20);
   family.max_write_buffer_number = 4;
   family.level_compaction_dynamic_level_bytes = true;
   family.compression = rocksdb::kNoCompression;
@@ -63,7 +66,7 @@ std::unexpected<Error> damaged(const std::string& path, std::string_view what) {
 
 std::unexpected<Error> cannot_open(const std::string& path, const rocksdb::Status& status) {
   const std::string said = status.ToString();
-  if (status.IsCorruption()) return damaged(path, said);
+  if (status.IsCorruption() || status.IsPathNotFound()) return damaged(path, said);
   if (said.find("lock ") != std::string::npos && said.find("LOCK") != std::string::npos)
     return fail(ErrorCode::unavailable,
                 fmt::format("the store at {} is in use, locked by another: {}", path, said));
@@ -74,9 +77,8 @@ std::unexpected<Error> cannot_open(const std::string& path, const rocksdb::Statu
 bool lost_its_current(const std::string& path) {
   std::error_code none;
   if (std::filesystem::exists(path + "/CURRENT", none)) return false;
-  return std::ranges::any_of(std::filesystem::directory_iterator(path, none), [&](const auto& file) {
-    const std::string ending = file.path().extension();
-    return (ending == ".sst" || ending == ".log") && file.file_size(none) > 0;
+  return std::ranges::any_of(std::filesystem::directory_iterator(path, none), [](const auto& file) {
+    return file.path().extension() == ".sst" || file.path().extension() == ".log";
   });
 }
 
@@ -165,6 +167,9 @@ Result<std::unique_ptr<Store>> Store::open(const RocksdbLog::Options& options) {
   const rocksdb::ColumnFamilyOptions small = family_options(options, cache, 4u << 10);
   rocksdb::ColumnFamilyOptions entries = family_options(options, cache, 16u << 10);
   entries.compression = entry_compression();
+  // Where several families are due at once and the next write-ahead log cannot be made, 7.8 keeps references
+  // to all but one of them, and aborts when it is closed. So only one ever is.
+  entries.write_buffer_size = std::max<std::size_t>(options.write_buffer_bytes / 4, 64u << 10);
   // Not memtable_insert_with_hint_prefix_extractor, tempting as it is for ascending keys: 7.8 shares the
   // hints between a memtable's entries and its range deletes, and aborts.
   std::vector<rocksdb::ColumnFamilyDescriptor> families;

@@ -39,14 +39,31 @@ std::uint64_t little_endian(std::string_view bytes) {
   return value;
 }
 
+std::uint32_t crc32c(std::string_view bytes) {
+#ifdef __SSE4_2__
+  // All of the log is summed up each time that the store is opened.
+  std::uint64_t sum = 0xFFFFFFFF;
+  for (; bytes.size() >= 8; bytes.remove_prefix(8)) {
+    std::uint64_t word = 0;
+    std::memcpy(&word, bytes.data(), 8);
+    sum = __builtin_ia32_crc32di(sum, word);
+  }
+  auto rest = static_cast<std::uint32_t>(sum);
+  for (const char byte : bytes) rest = __builtin_ia32_crc32qi(rest, static_cast<std::uint8_t>(byte));
+  return ~rest;
+#else
+  boost::crc_optimal<32, 0x1EDC6F41, 0xFFFFFFFF, 0xFFFFFFFF, true, true> sum;
+  sum.process_bytes(bytes.data(), bytes.size());
+  return sum.checksum();
+#endif
+}
+
 // The fragment that these bytes begin with, if they do and it is whole.
 std::optional<Fragment> fragment_at(std::string_view bytes) {
   const auto type = static_cast<std::uint8_t>(bytes[6]);
   const std::size_t size = little_endian(bytes.substr(4, 2));
   if (type < kFull || type > kLast || kHead + size > bytes.size()) return std::nullopt;
-  boost::crc_optimal<32, 0x1EDC6F41, 0xFFFFFFFF, 0xFFFFFFFF, true, true> crc32c;
-  crc32c.process_bytes(bytes.data() + 6, size + 1);
-  const std::uint32_t sum = crc32c.checksum();
+  const std::uint32_t sum = crc32c(bytes.substr(6, size + 1));
   const std::uint32_t masked = ((sum >> 15) | (sum << 17)) + 0xa282ead8u;
   if (little_endian(bytes.substr(0, 4)) != masked) return std::nullopt;
   return Fragment{.type = type, .bytes = bytes.substr(kHead, size)};
