@@ -180,7 +180,6 @@ Result<std::unique_ptr<Store>> Store::open(const RocksdbLog::Options& options) {
   const rocksdb::Status status = rocksdb::DB::Open(db, options.path, families, &store->families_, &opened);
   if (!status.ok()) return cannot_open(options.path, status);
   store->db_.reset(opened);
-  store->synced_to_ = opened->GetLatestSequenceNumber();  // what was in the log is in tables now
   const auto header = store->read_header();
   if (!header)
     return fail(header.error().code,

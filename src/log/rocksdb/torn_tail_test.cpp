@@ -138,6 +138,8 @@ TEST_F(TornTail, CutsOffAWriteThatIsNotThereAsAWhole) {
     const std::uint64_t at = log.write(2, 1, 1, size);
     for (std::uint64_t length = at; length < log.bytes.size(); length += 1 + size / 50)
       EXPECT_EQ(cut({log.bytes.substr(0, length)}), (std::vector{at}));
+    for (std::uint64_t length = kBlock; length < log.bytes.size(); length += kBlock)
+      EXPECT_EQ(cut({log.bytes.substr(0, length)}), (std::vector{at}));
     EXPECT_EQ(cut({log.bytes}), (std::vector<std::uint64_t>{log.bytes.size()}));
   }
 }
@@ -190,6 +192,20 @@ TEST_F(TornTail, AHoleBeforeWhatWasMadeWhenItHadBeenSyncedIsDamage) {
   EXPECT_EQ(cut({one.bytes, with_flip(two.bytes, 20)}), (std::vector<std::uint64_t>{one.bytes.size(), 0}));
 }
 
+TEST_F(TornTail, AHoleAtTheVeryBeginningIsJudgedByTheNextWrite) {
+  LogFile torn;
+  torn.write(10, 3, 9);
+  torn.write(13, 1, 9);
+  torn.write(14, 1, 9);
+  EXPECT_EQ(cut({with_flip(torn.bytes, 50)}), (std::vector<std::uint64_t>{0}));
+  LogFile lost;
+  lost.write(10, 3, 9);
+  lost.write(13, 1, 12);
+  expect_damaged({with_flip(lost.bytes, 50)}, "at byte 0");
+  torn.write(15, 1, 14);
+  expect_damaged({with_flip(torn.bytes, 50)}, "at byte 0");
+}
+
 TEST_F(TornTail, FindsTheNextWriteBehindAHoleWhereverItBegins) {
   LogFile log;
   log.write(1, 1, 0);
@@ -198,6 +214,17 @@ TEST_F(TornTail, FindsTheNextWriteBehindAHoleWhereverItBegins) {
   for (const std::uint64_t from : {torn, torn + 4, torn + 6, torn + 7})
     for (const std::uint64_t to : {next - 1, next, kBlock + 1, kBlock, kBlock - 1})
       expect_damaged({with_zeros(log.bytes, from, to)}, "at byte " + std::to_string(torn));
+}
+
+TEST_F(TornTail, AWriteWithoutItsBeginningOrItsEndIsAHole) {
+  LogFile log;
+  log.write(1, 1, 0);
+  const std::uint64_t at = log.write(2, 1, 1, 40'000);
+  const std::string end = log.bytes.substr(kBlock);
+  log.bytes.resize(kBlock);
+  log.write(3, 1, 1);
+  EXPECT_EQ(cut({log.bytes}), (std::vector{at}));
+  EXPECT_EQ(cut({end}), (std::vector<std::uint64_t>{0}));
 }
 
 TEST_F(TornTail, ANumberThatIsSkippedIsAHole) {
