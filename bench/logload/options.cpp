@@ -22,7 +22,7 @@ options
   --dialect tidewire|nats|redis   --host A --port N   --pid P[,P]  --core K (the server's)
   --token T | --lines FILE (one token a link)         --size B (payload)   --create (JetStream: make the stream first)
   --inflight N (connections being made at once)       --srcs N (source addresses, from 127.0.1.1 on)
-  --drain S (wait for answers at the end)             --limit S (gives up after that)
+  --drain S (without a sign, then it is lost)         --limit S (gives up after that)
 The last line of output is `JSON {...}`.)";
 
 std::vector<std::string> lines_of(const std::string& path) {

@@ -40,7 +40,10 @@ class Resume : public Mode {
     const Cpu cpu = cpu_now(options_);
     begun_ns_ = last_ns_ = cpu.at_ns;
     const std::uint64_t end = begun_ns_ + seconds(options_.limit_seconds);
-    while (done_ < links.size() && now_ns() < end) {
+    const auto stalled = [&](std::uint64_t now) {
+      return now > std::max(begun_ns_, loop.arrival_ns()) + seconds(options_.drain_seconds);
+    };
+    for (std::uint64_t now = begun_ns_; done_ < links.size() && now < end && !stalled(now); now = now_ns()) {
       loop.connect_some(links);
       loop.turn(1'000'000);
     }
