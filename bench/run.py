@@ -117,7 +117,8 @@ def main() -> int:
         session = Session(pace, machine.Calm(options.near_ns))
         now = datetime.datetime.now()
         head = {"date": now.strftime("%Y-%m-%d %H:%M"), "scenarios": names, "disk": str(disk)} | machine.describe(ROOT)
-        report = Report(session, plan, head, absent, {s.name: s.version() or s.about for s in present})
+        part = {e.server.name for scenario in plan for cell in scenario.cells for e in cell.entrants}
+        report = Report(session, plan, head, absent, {s.name: s.version() or s.about for s in present if s.name in part})
         try:
             session.carry_out(plan)
         except KeyboardInterrupt:

@@ -2,6 +2,7 @@
 // Says how fast the readers come forward, and whether publisher and witness feel it: their latencies count
 // from when a message was due, before the readers come (`calm_`) and while they catch up.
 #include <algorithm>
+#include <cstdio>
 
 #include "modes.h"
 
@@ -85,6 +86,8 @@ class CatchUp : public Mode {
     measuring_ = false;
     const std::uint64_t entries = entries_;
     const double wall = static_cast<double>((slow_ ? cpu_after.at_ns : last_live_ns_) - cpu.at_ns) * 1e-9;
+    if (!slow_ && live_ < options_.links)
+      std::fprintf(stderr, "logload: %u of %u readers were live in time\n", live_, options_.links);
     publish_until(now_ns() + seconds(kLiveSeconds), false);
     drain();
 

@@ -1,6 +1,8 @@
 // resume: many clients come back at once, each with an old position in one channel, and each is done when
 // it has had every message that it missed. Times count from the moment the first of them dials.
 
+#include <cstdio>
+
 #include "modes.h"
 
 namespace logload {
@@ -48,6 +50,8 @@ class Resume : public Mode {
       loop.turn(1'000'000);
     }
     const Cpu cpu_after = cpu_now(options_);
+    if (done_ < links.size())
+      std::fprintf(stderr, "logload: %lu of %zu clients have everything in time\n", done_, links.size());
     turn_until(loop, now_ns() + seconds(0.3));  // so that a repeated message would be seen
     const Memory full = memory_now(options_);
     loop.hang_up(links);

@@ -87,10 +87,10 @@ class Asleep(Server):
     """A server that does nothing but leave a file behind."""
 
     def command(self, mode: str, port: int, folder: Path, deflate: bool) -> tuple[list[str], dict[str, str]]:
-        return ["sh", "-c", "echo started >>starts; exec sleep 60"], {}
+        return ["sh", "-c", "echo x >>starts; echo up; exec sleep 60"], {}
 
     def answers(self, running: Running) -> bool:
-        return (running.folder / "starts").exists()
+        return (running.folder / "output").read_text() == "up\n"
 
 
 class ColdStart(unittest.TestCase):
