@@ -116,7 +116,8 @@ class Node(Server):
         return f"{self.package} {manifest['version']} on node {machine.version_of('node', '--version')}"
 
     def command(self, mode: str, port: int, folder: Path, deflate: bool) -> tuple[list[str], dict[str, str]]:
-        return ["node", str(PEERS / self.scripts[mode])], {"NODE_ENV": "production"}
+        tls = {"TLS_CERT": str(certificate(folder)), "TLS_KEY": str(folder / "key.pem")} if mode.endswith("-tls") else {}
+        return ["node", str(PEERS / self.scripts[mode])], {"NODE_ENV": "production"} | tls
 
 
 class Nchan(Server):
@@ -126,7 +127,7 @@ class Nchan(Server):
         nchan = ["--proto", "nchan"]
         sub = [*nchan, "--path", "/sub/ch"]
         super().__init__("nchan", "nginx with nchan; echo is a channel to oneself",
-                         {"echo": nchan, "fanout": nchan, "idle": sub, "idle-tls": [*sub, "--tls"], "churn": sub})
+                         {"echo": nchan, "fanout": nchan, "idle": sub, "churn": sub})
 
     def missing(self) -> str:
         if not shutil.which("nginx"):
@@ -139,8 +140,7 @@ class Nchan(Server):
 
     def command(self, mode: str, port: int, folder: Path, deflate: bool) -> tuple[list[str], dict[str, str]]:
         fill(PEERS / "nginx.conf.in", folder / "nginx.conf", PORT=port, TMP=folder, MODULES=NGINX_MODULES,
-             DESCRIPTORS=DESCRIPTORS, TLS="ssl" if mode.endswith("-tls") else "", CERT=certificate(folder), KEY=folder / "key.pem",
-             DEFLATE="nchan_deflate_message_for_websocket on;" if deflate else "")
+             DESCRIPTORS=DESCRIPTORS, DEFLATE="nchan_deflate_message_for_websocket on;" if deflate else "")
         return ["nginx", "-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", "stderr"], {}
 
     def pids(self, process: subprocess.Popen) -> list[int]:
@@ -291,7 +291,8 @@ def all_servers(tidewire: Path) -> list[Server]:
         Tidewire(tidewire),
         Raw(),
         Node("ws", "npm ws", {"echo": "ws_echo.mjs", "fanout": "ws_fanout.mjs", "idle": "ws_fanout.mjs",
-                              "churn": "ws_echo.mjs"}, plain_flags(), "ws"),
+                              "idle-tls": "ws_fanout.mjs", "churn": "ws_echo.mjs"},
+             plain_flags() | {"idle-tls": [*plain_flags()["idle"], "--tls"]}, "ws"),
         Node("socketio", "Socket.IO over WebSocket", dict.fromkeys(("echo", "fanout", "idle", "churn"), "socketio.mjs"), {
             "echo": ["--proto", "socketio", "--pub", '42["echo","{payload}"]'],
             "fanout": ["--proto", "socketio"],

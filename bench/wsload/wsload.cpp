@@ -434,7 +434,7 @@ static int run_churn() {  // each slot: connect, handshake, (one echo,) close; a
     poll_once(1000000);
   }
   Cpu b = cpu_now(); double w = double(b.t - a.t) * 1e-9; measuring = false;
-  for (auto& c : C) if (c.st != DEAD) { if (c.st == READY) frame(8, bye, 2), flush(c), n_ready--; c.st = CLOSING; }
+  for (auto& c : C) { if (c.st == READY) { frame(8, bye, 2); flush(c); n_ready--; c.st = CLOSING; } else if (c.st != CLOSING) conn_close(c, false); }
   wait_s(1.0); Mem m1 = mem_now(); jnum("rss0_kib", double(m0.rss)); jnum("rss_kib", double(m1.rss)); jnum("lives", double(done)); jnum("rss_per_life", done ? (double(m1.rss) - double(m0.rss)) * 1024 / double(done) : 0); printf("server RSS %llu -> %llu KiB\n", (unsigned long long)m0.rss, (unsigned long long)m1.rss);
   printf("churn %s: %u at a time, %.1f s%s\n", O.proto.c_str(), S, w, O.churn_echo ? ", one echo each" : ""); report_cpu(a, b, done, "connections"); printf("%.0f connections/s (connect, handshake, close handshake)  errors %llu; latency is connect to ready\n", double(done) / w, (unsigned long long)n_errors); jnum("churn_per_s", double(done) / w); report_lat(); jnum("errors", double(n_errors)); finish(); return n_errors != 0;
 }
