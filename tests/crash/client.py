@@ -20,6 +20,7 @@ class Client:
     grants: tuple[dict, ...] = ()
     manual = True
     narrow = False
+    dialed = 0.0  # when the present connection was begun, by the loop's clock
 
     def finished(self) -> bool:
         raise NotImplementedError
@@ -29,6 +30,7 @@ class Client:
 
     async def run(self, server: Server) -> None:
         while not self.finished():
+            self.dialed = asyncio.get_running_loop().time()
             with contextlib.suppress(*GONE):
                 async with server.connect(self.user, self.grants, self.manual, self.narrow) as ws:
                     if (hello := await receive(ws, 5))["type"] != "connected":

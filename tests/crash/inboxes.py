@@ -29,13 +29,18 @@ class Inbox:
     asked: set[int] = field(default_factory=set)  # an ack was sent, whether or not it was answered
     acked_at: dict[int, float] = field(default_factory=dict)  # ack answered, loop time
     kept: set[int] = field(default_factory=set)
+    acks: set[int] = field(default_factory=set)  # seqs that acks themselves have
 
     @property
     def channel(self) -> str:
         return f"user:{self.user}"
 
     def full(self) -> bool:
-        return len(self.noted.keys() | self.delivered.keys()) - len(self.asked) > OPEN_LIMIT
+        return max(len(self.noted), len(self.delivered)) - len(self.asked) > OPEN_LIMIT
+
+    def known_up_to(self, seq: int, here: set[int]) -> bool:
+        """Whether all up to `seq` are in `here`, or were asked to go before, or are acks."""
+        return all(s in here or s in self.asked or s in self.acks for s in range(1, seq + 1))
 
     def note(self, request: dict, reply: dict) -> None:
         if reply.get("dropped"):
@@ -49,7 +54,6 @@ class Inbox:
             raise Fault(f"{self.channel}: {seq} was {before}, and then {entry}")
 
     def check(self, pending: list[dict]) -> None:
-        """`pending` in the order in which it stands or came."""
         there = {entry["seq"]: entry for entry in pending}
         for seq, request in self.noted.items():
             if seq not in self.asked and seq not in there:
@@ -60,7 +64,9 @@ class Inbox:
             raise Fault(f"{self.channel}: {sorted(back)[:5]} were acknowledged by a device, and are pending again")
         if unknown := there.keys() - self.noted.keys():
             raise Fault(f"{self.channel}: {sorted(unknown)[:5]} are pending, and nobody was told")
-        order = [(PRIORITIES.index(entry.get("priority", "medium")), entry["seq"]) for entry in pending]
+
+    def check_order(self, backlog: list[dict]) -> None:
+        order = [(PRIORITIES.index(entry.get("priority", "medium")), entry["seq"]) for entry in backlog]
         if order != sorted(order):
             raise Fault(f"{self.channel}: its entries do not come by priority and then by age: {order[:20]} ...")
 
@@ -168,7 +174,6 @@ class Device(Client):
         return self.stopping
 
     async def talk(self, ws) -> None:
-        opened = asyncio.get_running_loop().time()  # `connected` has come; the backlog was looked up at or after that
         here: set[int] = set()
         to_ack: set[int] = set()
         waiting: dict[int, set[int]] = {}
@@ -177,22 +182,25 @@ class Device(Client):
             with contextlib.suppress(TimeoutError):
                 message = await receive(ws, 0.1)
             if message is not None:
-                self._on_message(message, opened, here, to_ack, waiting)
+                self._on_message(message, here, to_ack, waiting)
             if to_ack and (message is None or len(to_ack) >= self.chance.randint(1, 20)):
                 self.acks += 1
                 await self._ack(ws, here, to_ack, waiting)
 
-    def _on_message(self, message: dict, opened: float, here: set[int], to_ack: set[int], waiting: dict[int, set[int]]) -> None:
+    def _on_message(self, message: dict, here: set[int], to_ack: set[int], waiting: dict[int, set[int]]) -> None:
         if message.get("channel") != self.inbox.channel:
             raise Fault(f"{self.user}: unexpected message {message}")
         if message["type"] == "acked":
+            self.inbox.acks.add(message.get("seq", 0))
             for seq in waiting.pop(message["id"]):  # what it leaves out was not pending any more
                 self.inbox.acked_at.setdefault(seq, asyncio.get_running_loop().time())
-        elif message["type"] == "message" and message.get("event") != "ack":
+        elif message["type"] == "message" and message.get("event") == "ack":
+            self.inbox.acks.add(message["seq"])
+        elif message["type"] == "message":
             seq = message["seq"]
             if seq in here:
                 raise Fault(f"{self.user}: {seq} came twice on one connection")
-            if self.inbox.acked_at.get(seq, opened) < opened:
+            if self.inbox.acked_at.get(seq, self.dialed) < self.dialed:
                 raise Fault(f"{self.user}: {seq} was acknowledged, and came again on a later connection")
             here.add(seq)
             self.entries += 1
@@ -202,16 +210,16 @@ class Device(Client):
                     self.inbox.kept.add(seq)
                     return
             to_ack.add(seq)
-        elif message["type"] not in ("subscribed", "message"):
+        elif message["type"] != "subscribed":
             raise Fault(f"{self.user}: unexpected message {message}")
 
     async def _ack(self, ws, here: set[int], to_ack: set[int], waiting: dict[int, set[int]]) -> None:
         number = self.acks
         highest = max(to_ack)
-        # All up to a seq covers entries that this connection may not have seen yet, so only where there are none.
-        below = {seq for seq in self.inbox.noted.keys() | self.inbox.delivered.keys() if seq <= highest}
-        if self.chance.random() < 0.1 and not below & self.inbox.kept and below <= here | self.inbox.asked:
-            waiting[number] = below
+        # All up to a seq covers what this connection may not have seen, so only where there is nothing such.
+        kept = any(seq <= highest for seq in self.inbox.kept)
+        if not kept and self.chance.random() < 0.2 and self.inbox.known_up_to(highest, here):
+            waiting[number] = {seq for seq in here if seq <= highest}
             request = {"up_to": highest}
         else:
             waiting[number] = set(to_ack)
@@ -242,8 +250,8 @@ class Inboxes(Part):
         await asyncio.gather(*(n.repeat_all(server) for n in (*self.over_socket, *self.over_http)))
         for inbox in self.inboxes:
             snapshot, came = await backlog_of(server, inbox)
-            inbox.check(snapshot["pending"])
             inbox.check(came)
+            inbox.check_order(came)
             if {e["seq"] for e in came} != {e["seq"] for e in snapshot["pending"]}:
                 raise Fault(f"{inbox.channel}: its snapshot and its backlog differ")
             counts = {p: sum(1 for e in came if e.get("priority", "medium") == p) for p in PRIORITIES}

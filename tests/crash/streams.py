@@ -13,7 +13,7 @@ from server import Fault, Server
 CHANNELS = 4
 PUBLISHERS = 8
 SUBSCRIBERS = 4
-SLOW_SUBSCRIBERS = 2
+SLOW_PAUSES_S = (0.001, 0.005)
 
 
 def data_of(key: str) -> str:
@@ -45,7 +45,10 @@ class Subscriber(Reader):
 
 class SlowSubscriber(Subscriber):
     narrow = True
-    pause_s = 0.005
+
+    def __init__(self, user: str, channels: list[str], pause_s: float):
+        super().__init__(user, channels)
+        self.pause_s = pause_s
 
 
 class Streams(Part):
@@ -54,7 +57,7 @@ class Streams(Part):
         self.publishers = [Publisher(f"{prefix}-publisher-{i}", self.channels[i % CHANNELS], random.Random(chance.random()))
                            for i in range(PUBLISHERS)]
         self.subscribers = [Subscriber(f"{prefix}-subscriber-{i}", self.channels) for i in range(SUBSCRIBERS)]
-        self.subscribers += [SlowSubscriber(f"{prefix}-slow-{i}", self.channels) for i in range(SLOW_SUBSCRIBERS)]
+        self.subscribers += [SlowSubscriber(f"{prefix}-slow-{i}", self.channels, pause_s) for i, pause_s in enumerate(SLOW_PAUSES_S)]
         self.stored: dict[str, list[dict]] = {}
         self.behind = 0  # messages that the slowest reader lacked when the publishers had ended
 
