@@ -1,76 +1,33 @@
-// The floor under every fan-out figure: a TCP server on epoll with a bare send loop. A connection's
-// first byte says what it is: 'S' receives, 'P' publishes; every read of a publisher is sent to all
-// subscribers as it came, in the order in which they connected, one send for each.
+// The floor under every fan-out figure: a bare send loop. A connection's first byte says what it is: 'S'
+// receives, 'P' publishes; every read of a publisher is sent to all subscribers as it came, in the order
+// in which they connected, one send for each.
 //   raw_fanout PORT      (127.0.0.1, one thread, until it is ended)
-#include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/epoll.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
-#include <cstdint>
-#include <string>
-#include <string_view>
-#include <unordered_map>
 #include <vector>
 
+#include "raw_server.h"
+
 namespace {
-constexpr std::size_t kBufferSize = 512 * 1024;
-char buffer[kBufferSize];
+
 std::vector<int> subscribers;
-std::unordered_map<int, char> roles;          // of all connections that have spoken
-std::unordered_map<int, std::string> unsent;  // only of subscribers that were full
-
-int listen_on(int port) {
-  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  const int on = 1;
-  ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(static_cast<std::uint16_t>(port));
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  if (::bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0 || ::listen(fd, 4096) != 0) {
-    std::perror("raw_fanout: cannot listen");
-    std::exit(1);
-  }
-  return fd;
-}
-
-void watch(int epoll, int operation, int fd, std::uint32_t events) {
-  epoll_event event{.events = events, .data = {.fd = fd}};
-  ::epoll_ctl(epoll, operation, fd, &event);
-}
+std::unordered_map<int, char> roles;  // of all connections that have spoken
 
 // A broken subscriber is closed when epoll tells of it.
-void deliver(int epoll, int fd, std::string_view bytes) {
-  if (!unsent.empty())
-    if (const auto waiting = unsent.find(fd); waiting != unsent.end()) {
+void deliver(int fd, std::string_view bytes) {
+  if (!raw::unsent.empty())
+    if (const auto waiting = raw::unsent.find(fd); waiting != raw::unsent.end()) {
       waiting->second += bytes;
       return;
     }
-  const ssize_t sent = ::send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
-  if (sent < 0 && errno != EAGAIN) return;
-  const std::size_t done = sent < 0 ? 0 : static_cast<std::size_t>(sent);
-  if (done == bytes.size()) return;
-  unsent[fd].assign(bytes.substr(done));
-  watch(epoll, EPOLL_CTL_MOD, fd, EPOLLIN | EPOLLOUT);
+  (void)raw::send_or_keep(fd, bytes, EPOLLIN | EPOLLOUT);
 }
 
-bool serve(int epoll, int fd, std::uint32_t events) {
+bool serve(int fd, std::uint32_t events) {
   if ((events & EPOLLOUT) != 0) {
-    const std::string rest = std::move(unsent[fd]);
-    unsent.erase(fd);
-    watch(epoll, EPOLL_CTL_MOD, fd, EPOLLIN);
-    deliver(epoll, fd, rest);
+    (void)raw::send_rest(fd, EPOLLIN | EPOLLOUT);
     return true;
   }
-  const ssize_t count = ::recv(fd, buffer, kBufferSize, 0);
-  if (count <= 0) return count < 0 && errno == EAGAIN;
-  std::string_view bytes(buffer, static_cast<std::size_t>(count));
+  auto [bytes, open] = raw::receive(fd);
+  if (bytes.empty()) return open;
   char& role = roles[fd];
   if (role == 0) {
     role = bytes[0];
@@ -78,34 +35,15 @@ bool serve(int epoll, int fd, std::uint32_t events) {
     if (role == 'S') subscribers.push_back(fd);
   }
   if (role == 'P' && !bytes.empty())
-    for (const int subscriber : subscribers) deliver(epoll, subscriber, bytes);
+    for (const int subscriber : subscribers) deliver(subscriber, bytes);
   return true;
 }
+
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 2) {
-    std::fprintf(stderr, "usage: raw_fanout PORT\n");
-    return 2;
-  }
-  const int listening = listen_on(std::atoi(argv[1]));
-  const int epoll = ::epoll_create1(EPOLL_CLOEXEC);
-  watch(epoll, EPOLL_CTL_ADD, listening, EPOLLIN);
-  static epoll_event events[1024];
-  for (;;) {
-    const int count = ::epoll_wait(epoll, events, 1024, -1);
-    for (int i = 0; i < count; ++i) {
-      const int fd = events[i].data.fd;
-      if (fd == listening) {
-        for (int client;
-             (client = ::accept4(listening, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0;)
-          watch(epoll, EPOLL_CTL_ADD, client, EPOLLIN);
-      } else if (!serve(epoll, fd, events[i].events)) {
-        std::erase(subscribers, fd);
-        roles.erase(fd);
-        unsent.erase(fd);
-        ::close(fd);
-      }
-    }
-  }
+  return raw::run(argc, argv, serve, [](int fd) {
+    std::erase(subscribers, fd);
+    roles.erase(fd);
+  });
 }

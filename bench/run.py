@@ -15,13 +15,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from rig import machine, scenarios, servers  # noqa: E402
+from rig import machine, scenarios, server, servers  # noqa: E402
 from rig.report import Report  # noqa: E402
 from rig.server import Server  # noqa: E402
 from rig.session import Pace, Session  # noqa: E402
 
 BENCH = servers.BENCH
 ROOT = servers.ROOT
+NATS_SERVER = "github.com/nats-io/nats-server/v2@v2.10.29"
 
 
 def arguments() -> argparse.Namespace:
@@ -43,7 +44,8 @@ def arguments() -> argparse.Namespace:
     p.add_argument("--patience", type=float, default=pace.patience_seconds, help="seconds to wait for the near state before a run")
     p.add_argument("--near-ns", type=float, default=200, help="cores are near below this cache-line round trip")
     p.add_argument("--time-limit", type=float, default=pace.time_limit_minutes, metavar="MINUTES", help="ends the sitting, with what there is")
-    p.add_argument("--offline", action="store_true", help="do not install the npm peers when they are missing")
+    p.add_argument("--offline", action="store_true", help="install no peers when they are missing")
+    p.add_argument("--scratch", type=Path, default=ROOT / "build" / "bench", help="folder for the servers' files; on a real disk")
     p.add_argument("--out", type=Path, default=BENCH / "results", help="folder of the results")
     return p.parse_args()
 
@@ -55,12 +57,21 @@ def pair(text: str) -> tuple[str, str]:
     return name, value
 
 
-def prepare(offline: bool) -> None:
-    subprocess.run(["make", "-s", "-C", str(BENCH / "wsload")], check=True)
-    if not offline and not (servers.PEERS / "node_modules").is_dir() and shutil.which("npm"):
+def prepare(offline: bool, names: list[str]) -> None:
+    for program in ("wsload", "logload"):
+        subprocess.run(["make", "-s", "-C", str(BENCH / program)], check=True)
+    if offline:
+        return
+    if not (servers.PEERS / "node_modules").is_dir() and shutil.which("npm"):
         done = subprocess.run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"], cwd=servers.PEERS)
         if done.returncode:
             print("bench: npm ci failed; going on without its servers", file=sys.stderr)
+    wanted = {"durable", "resume", "catchup", "coldstart"} & set(names)
+    if wanted and not servers.JetStream.binary() and shutil.which("go"):
+        print("bench: building a nats-server that can sync each message", file=sys.stderr)
+        done = subprocess.run(["go", "install", NATS_SERVER], env=os.environ | {"GOBIN": str(servers.PEERS_BUILT), "GOTOOLCHAIN": "local"})
+        if done.returncode:
+            print("bench: go install failed; going on without JetStream", file=sys.stderr)
 
 
 def chosen_servers(options: argparse.Namespace) -> list[Server]:
@@ -82,7 +93,9 @@ def main() -> int:
     if (os.cpu_count() or 1) < 2 or not {machine.SERVER_CORE, machine.GENERATOR_CORE} <= os.sched_getaffinity(0):
         sys.exit("bench: needs cores 0 and 1, one for the server and one for the generator")
     if not options.list:
-        prepare(options.offline)
+        prepare(options.offline, names)
+    options.scratch.mkdir(parents=True, exist_ok=True)
+    server.SCRATCH = options.scratch
     every = chosen_servers(options)
     absent = {s.name: why for s in every if (why := s.missing())}
     present = [s for s in every if s.name not in absent]
@@ -97,11 +110,15 @@ def main() -> int:
             for name, why in absent.items():
                 print(f"without {name}: {why}")
             return 0
+        disk = machine.Disk.of(options.scratch)
+        if not disk.real and any(c.program == "logload" for s in plan for c in s.cells):
+            sys.exit(f"bench: {options.scratch} is on {disk.kind}, where nothing is durable; give --scratch a folder on a disk")
         pace = Pace(options.repeats, options.extra_rounds, options.seconds, options.warm, options.patience, options.time_limit)
         session = Session(pace, machine.Calm(options.near_ns))
         now = datetime.datetime.now()
-        head = {"date": now.strftime("%Y-%m-%d %H:%M"), "scenarios": names} | machine.describe(ROOT)
-        report = Report(session, plan, head, absent, {s.name: s.version() or s.about for s in present})
+        head = {"date": now.strftime("%Y-%m-%d %H:%M"), "scenarios": names, "disk": str(disk)} | machine.describe(ROOT)
+        part = {e.server.name for scenario in plan for cell in scenario.cells for e in cell.entrants}
+        report = Report(session, plan, head, absent, {s.name: s.version() or s.about for s in present if s.name in part})
         try:
             session.carry_out(plan)
         except KeyboardInterrupt:

@@ -1,13 +1,19 @@
 // npm `ws` as a broadcaster: what arrives on /pub goes to everybody on /sub.
-// PORT, DEFLATE (0 or 1) in the environment. No context takeover when deflating, as the
-// other servers of this bench answer, so that every copy can be read on its own.
+// PORT, DEFLATE (0 or 1), TLS_CERT and TLS_KEY (PEM files) in the environment. No context takeover when
+// deflating, as the other servers of this bench answer, so that every copy can be read on its own.
+import { readFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import { WebSocketServer } from 'ws';
 
+const { PORT, DEFLATE, TLS_CERT, TLS_KEY } = process.env;
+const listener = TLS_CERT
+  ? createTlsServer({ cert: readFileSync(TLS_CERT), key: readFileSync(TLS_KEY) })
+  : createServer();
 const subscribers = new Set();
 const server = new WebSocketServer({
-  host: '127.0.0.1',
-  port: Number(process.env.PORT),
-  perMessageDeflate: process.env.DEFLATE === '1'
+  server: listener,
+  perMessageDeflate: DEFLATE === '1'
     ? { threshold: 0, serverNoContextTakeover: true }
     : false,
 });
@@ -23,3 +29,4 @@ server.on('connection', (socket, request) => {
     for (const subscriber of subscribers) subscriber.send(data, { binary: isBinary });
   });
 });
+listener.listen(Number(PORT), '127.0.0.1');

@@ -12,7 +12,10 @@ import platform
 import random
 import re
 import socket
+import statistics
 import subprocess
+import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,6 +78,33 @@ def children_of(pid: int) -> list[int]:
         return [int(p) for p in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     except OSError:
         return []
+
+
+@dataclass(frozen=True)
+class Disk:
+    """What durable figures stand on: the file system, and how long it takes to make 4 KiB safe."""
+
+    kind: str
+    sync_us: float
+
+    @staticmethod
+    def of(folder: Path) -> "Disk":
+        kind = _output("stat", "-f", "-c", "%T", str(folder))
+        times = []
+        with tempfile.TemporaryFile(dir=folder) as file:
+            for i in range(100):
+                os.pwrite(file.fileno(), bytes(4096), i * 4096)
+                began = time.perf_counter()
+                os.fdatasync(file.fileno())
+                times.append(time.perf_counter() - began)
+        return Disk(kind, statistics.median(times) * 1e6)
+
+    @property
+    def real(self) -> bool:
+        return self.kind not in ("tmpfs", "ramfs")
+
+    def __str__(self) -> str:
+        return f"Files on {self.kind}, where a sync of 4 KiB takes {self.sync_us:.0f} µs"
 
 
 def _first(pattern: str, path: str) -> str:

@@ -6,13 +6,9 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from .scenarios import Budget, Cell, Scenario
+from .plan import Budget, Cell, Scenario
 from .session import Session, median
-
-RATE = {"echo": "msgs_per_s", "fanout": "deliveries_per_s", "idle": "connects_per_s", "churn": "churn_per_s"}
-UNIT = {"echo": "message", "fanout": "delivery", "idle": "connect and handshake", "churn": "whole life"}
-CPU = "cpu_s_per_M"
-
+from .tables import BUDGETS, CPU, Table, tables_of
 
 def number(value: float) -> str:
     """Three significant digits, and thousands apart."""
@@ -62,7 +58,7 @@ class Report:
     def _sentence(self) -> str:
         h = self.head
         return (f"{h['cpu']}, {h['cores']} cores, {h['memory_gib']} GiB, {h['system']}, Linux {h['kernel']}, TCP "
-                f"{h['congestion_control']}; commit {h['commit']}. Server on core 0, generator on core 1, loopback, no TLS. "
+                f"{h['congestion_control']}; commit {h['commit']}. {h['disk']}. Server on core 0, generator on core 1, loopback, no TLS unless it says so. "
                 f"Runs of {self.session.pace.seconds} s after {self.session.pace.warm_seconds} s of warm-up, the servers in turn.")
 
     def _dropped(self) -> str:
@@ -82,8 +78,7 @@ class Report:
         got = self.value(cell.name, budget.label, budget.metric)
         if got is None:
             return None
-        name = {CPU: f"CPU-µs per {UNIT[cell.mode]}", "rss_per_conn": "bytes per connection", "p99_us": "p99 µs",
-                "deliveries_per_s": "deliveries/s", "connects_per_s": "clients/s"}[budget.metric]
+        name = BUDGETS[budget.metric]
         sign = "≥" if budget.at_least else "≤"
         mark = self.mark(cell.name, budget.label) or (self.mark(*budget.against) if budget.against else "")
         if budget.against:
@@ -102,21 +97,10 @@ class Report:
         if not cells:
             return []
         labels = list(dict.fromkeys(e.label for c in cells for e in c.entrants if self.session.of(c.name, e.label)))
-        mode = cells[0].mode
         lines = ["", f"## {scenario.title}"]
-
-        def matrix(title: str, text) -> None:
-            rows = [[label, *(text(c, label) for c in cells)] for label in labels]
-            lines.extend(["", f"{title}:", "", *self._table(["", *(c.title for c in cells)], rows)])
-
-        if mode == "idle" and cells[0].door != "churn":
-            matrix("Bytes of the server's memory (RSS) per connection", lambda c, n: self._plain(c, n, "rss_per_conn"))
-            matrix("Server's CPU while they are idle, % of a core", lambda c, n: self._plain(c, n, "hold_cpu_pct"))
-        matrix(f"CPU-µs per {UNIT[mode]} (= CPU-seconds per million)", self._cost)
-        matrix({"echo": "Messages", "fanout": "Deliveries", "idle": "Connects", "churn": "Connections"}[mode] + " per second",
-               lambda c, n: self._marked(c, n, RATE[mode]))
-        if mode != "idle":
-            matrix("Latency in µs, p50 / p99 / p99.9", self._latency)
+        for table in tables_of(cells[0]):
+            rows = [[label, *(self._figure(c, label, table) for c in cells)] for label in labels]
+            lines += ["", f"{table.title}:", "", *self._table(["", *(c.title for c in cells)], rows)]
         notes = [f"{c.name}, {label}: {fault}" for c in cells for label in labels
                  for fault in sorted({r.fault for r in self.session.of(c.name, label) if r.fault})]
         if notes:
@@ -140,19 +124,19 @@ class Report:
             return f"far: {number(median(far))}"
         return "failed" if runs else "–"
 
-    def _plain(self, cell: Cell, label: str, metric: str) -> str:
-        """Figures that do not depend on where the cores are: every good run counts."""
+    def _figure(self, cell: Cell, label: str, table: Table) -> str:
+        if table.how == "cost":
+            return self._cost(cell, label)
+        values = [self._plain(cell, label, m) if table.how == "plain" else self.value(cell.name, label, m) for m in table.metrics]
+        known = [number(v * table.scale) for v in values if v is not None]
+        if not known:
+            return self._nothing(cell, label) if table.how == "plain" else "–"
+        return " / ".join(known) + ("" if table.how == "plain" else self.mark(cell.name, label))
+
+    def _plain(self, cell: Cell, label: str, metric: str) -> float | None:
+        """Of a figure that does not depend on where the cores are every good run counts."""
         values = [r.figures[metric] for r in self.session.of(cell.name, label) if not r.fault and metric in r.figures]
-        return number(median(values)) if values else self._nothing(cell, label)
-
-    def _marked(self, cell: Cell, label: str, metric: str) -> str:
-        got = self.value(cell.name, label, metric)
-        return "–" if got is None else f"{number(got)}{self.mark(cell.name, label)}"
-
-    def _latency(self, cell: Cell, label: str) -> str:
-        figures = [self.value(cell.name, label, m) for m in ("p50_us", "p99_us", "p999_us")]
-        known = [number(v) for v in figures if v is not None]
-        return " / ".join(known) + self.mark(cell.name, label) if known else "–"
+        return median(values) if values else None
 
     def record(self) -> dict[str, object]:
         calm = self.session.calm

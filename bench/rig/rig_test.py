@@ -8,13 +8,16 @@ import hmac
 import tempfile
 import unittest
 from pathlib import Path
+from unittest import mock
 
-from rig import scenarios, servers
-from rig.machine import Calm, Reading
+from rig import coldstart, scenarios, servers
+from rig.machine import Calm, Disk, Reading
+from rig.plan import Budget, Cell, Entrant, Scenario
 from rig.report import Report, number
-from rig.scenarios import Budget, Cell, Entrant, Scenario
-from rig.server import Server
+from rig.server import Running, Server
 from rig.session import Pace, Run, Session
+from rig.tables import tables_of
+from rig.tokens import DEVELOPMENT_SECRET, tokens
 
 NEAR = Reading(pingpong_ns=100, alu_ms=20, wake_ns=5000)
 FAR = Reading(pingpong_ns=400, alu_ms=20, wake_ns=12000)
@@ -50,7 +53,7 @@ class Page(unittest.TestCase):
     def page(self, budget: Budget, *runs: Run) -> str:
         part = [Entrant(label, Server(label, "")) for label in dict.fromkeys(r.label for r in runs)]
         plan = [Scenario("s", "Title", [Cell("cell", "c", "echo", [], part, budgets=[budget])])]
-        head = dict.fromkeys(("date", "cpu", "cores", "memory_gib", "system", "kernel", "congestion_control", "commit"), "x")
+        head = dict.fromkeys(("date", "cpu", "cores", "memory_gib", "system", "kernel", "congestion_control", "commit", "disk"), "x")
         return Report(session_of(*runs), plan, head, {"nats": "not installed"}, {}).page()
 
     def test_says_whether_a_budget_is_met_against_another_server(self) -> None:
@@ -68,6 +71,47 @@ class Page(unittest.TestCase):
         self.assertEqual([number(v) for v in (0.0, 0.08312, 1.7349, 123.4, 1234567.0)], ["0", "0.0831", "1.73", "123", "1,234,567"])
 
 
+    def test_shows_several_figures_of_a_cell_beside_each_other(self) -> None:
+        run = run_of(3)
+        run.figures |= {"storm_s": 0.8, "p50_us": 4e5, "p99_us": 7e5, "p999_us": 8e5, "rss0_kib": 10240, "peak_kib": 20480, "rss_left_kib": 15360}
+        part = [Entrant("tidewire", Server("tidewire", ""))]
+        plan = [Scenario("s", "Title", [Cell("cell", "c", "resume", [], part, program="logload", budgets=[Budget("storm_s", 5)])])]
+        head = dict.fromkeys(("date", "cpu", "cores", "memory_gib", "system", "kernel", "congestion_control", "commit", "disk"), "x")
+        page = Report(session_of(run), plan, head, {}, {}).page()
+        self.assertIn("| tidewire | 400 / 700 / 800 |", page)
+        self.assertIn("| tidewire | 10 / 20 / 15 |", page)
+        self.assertIn("| cell | tidewire: seconds until all have all | ≤ 5 | 0.8 | met |", page)
+
+
+class Asleep(Server):
+    """A server that does nothing but leave a file behind."""
+
+    def command(self, mode: str, port: int, folder: Path, deflate: bool) -> tuple[list[str], dict[str, str]]:
+        return ["sh", "-c", "echo x >>starts; echo up; exec sleep 60"], {}
+
+    def answers(self, running: Running) -> bool:
+        return (running.folder / "output").read_text() == "up\n"
+
+
+class ColdStart(unittest.TestCase):
+    @mock.patch.object(coldstart, "SETTLE_S", 0)
+    def test_fills_a_store_once_and_starts_on_it_each_time(self) -> None:
+        filled = []
+        stores = coldstart.Stores()
+        entrant = Entrant("asleep", Asleep("asleep", ""))
+        try:
+            for how in ("warm", "cold", "killed"):
+                cell = Cell(f"coldstart-{how}", "c", "coldstart", ["--stop", how], [entrant], program="logload")
+                figures, fault = stores.measure(cell, entrant, lambda c, e, running: filled.append(running.folder))
+                self.assertEqual(fault, "")
+                self.assertGreater(figures["rss_kib"], 0)
+            starts = (filled[0] / "starts").read_text().split()
+        finally:
+            stores.remove()
+        self.assertEqual((len(filled), len(starts)), (1, 5))
+        self.assertFalse(filled[0].exists())
+
+
 class Plan(unittest.TestCase):
     def test_every_scenario_can_be_built_and_cell_names_are_unique(self) -> None:
         with tempfile.TemporaryDirectory() as folder:
@@ -76,15 +120,19 @@ class Plan(unittest.TestCase):
         self.assertEqual(len(names), len(set(names)))
         for scenario in plan:
             for cell in scenario.cells:
+                self.assertTrue(tables_of(cell))
                 for entrant in cell.entrants:
                     self.assertIn(cell.door or cell.mode, entrant.server.flags)
 
+    def test_a_disk_in_memory_is_not_real(self) -> None:
+        self.assertEqual([Disk("tmpfs", 1).real, Disk("ext2/ext3", 400).real], [False, True])
+
     def test_tokens_are_signed_with_the_development_secret(self) -> None:
         with tempfile.TemporaryDirectory() as folder:
-            lines = scenarios.tokens(Path(folder), 3).read_text().split()
+            lines = tokens(Path(folder), 3).read_text().split()
         self.assertEqual(len(set(lines)), 3)
         body, _, mac = lines[0].rpartition(".")
-        expected = hmac.new(scenarios.DEVELOPMENT_SECRET, body.encode(), hashlib.sha256).digest()
+        expected = hmac.new(DEVELOPMENT_SECRET, body.encode(), hashlib.sha256).digest()
         self.assertEqual(base64.urlsafe_b64decode(mac + "="), expected)
 
 

@@ -1,73 +1,18 @@
-"""What is measured: each scenario is a list of cells, each cell a list of entrants that are run
-in turn. The budgets are those of ARCHITECTURE.md."""
+"""What is measured; the budgets are those of ARCHITECTURE.md. Durable channels are in logs.py, and
+what is about connections as such in connections.py."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
-import json
-import time
-from dataclasses import dataclass, field
 from pathlib import Path
 
+from . import connections, logs
+from .plan import Budget, Cell, Entrant, Scenario, entrants
 from .server import Server
-from .servers import CHANNEL, PUBLISH, SUBSCRIBE, Tidewire
+from .servers import Tidewire
+from .tokens import tokens
 
-DEVELOPMENT_SECRET = b"development-secret-not-for-production"
 EQUAL = "raw, equal frames"
 ECHO_BUDGETS = {(1, 20): 1.10, (1, 128): 1.10, (16, 128): 1.10, (16, 1024): 1.25, (16, 16384): 1.25}
-
-
-@dataclass(frozen=True)
-class Budget:
-    """`metric` of `label` in this cell must be at most (or, `at_least`, no less than) `limit`, which
-    counts in units of the same metric of `against` = (cell, label) when that is given."""
-
-    metric: str
-    limit: float
-    label: str = "tidewire"
-    against: tuple[str, str] | None = None
-    at_least: bool = False
-
-
-@dataclass
-class Entrant:
-    """A server's part in a cell: the flags here come after the server's own and win over them."""
-
-    label: str
-    server: Server
-    flags: list[str] = field(default_factory=list)
-
-
-@dataclass
-class Cell:
-    """One measurement, the same for every entrant. `mode` is the generator's; `door` chooses which
-    of the server's flags apply (its mode, as a rule)."""
-
-    name: str
-    title: str
-    mode: str
-    flags: list[str]
-    entrants: list[Entrant]
-    door: str = ""
-    deflate: bool = False
-    prepare: list[str] | None = None
-    capacity_window: int = 0  # not 0: open loop at a tenth of what this window reaches
-    equal_frames: int = 0  # not 0: the payload for whose delivery the raw server gets equal frames
-    budgets: list[Budget] = field(default_factory=list)
-
-
-@dataclass
-class Scenario:
-    name: str
-    title: str
-    cells: list[Cell]
-
-
-def entrants(servers: list[Server], door: str, own: bool = False) -> list[Entrant]:
-    """Everybody with that door; `own`: only Tidewire, for what no peer has."""
-    return [Entrant(s.name, s) for s in servers if door in s.flags and (isinstance(s, Tidewire) or not own)]
 
 
 def echo(servers: list[Server]) -> Scenario:
@@ -147,52 +92,14 @@ def latency(servers: list[Server]) -> Scenario:
     return Scenario("latency", "Delivery latency, open loop at a tenth of each server's own capacity", cells)
 
 
-def durable(servers: list[Server]) -> Scenario:
-    channel = "log:bench"
-    cell = Cell("durable-64", "64 publishers", "fanout",
-                ["--subs", "1", "--pubs", "64", "--window", "4096", "--size", "128",
-                 "--sub", SUBSCRIBE % channel, "--pub", PUBLISH % channel],
-                entrants(servers, "fanout", own=True), budgets=[Budget("deliveries_per_s", 100_000, at_least=True)])
-    return Scenario("durable", "Durable publish: 64 publishers, up to 4,096 messages under way, 1 subscriber", [cell])
-
-
-def resume(servers: list[Server]) -> Scenario:
-    replay = '{"type":"subscribe","channel":"%s","history":100}' % CHANNEL
-    cell = Cell("resume-10000", "10000 clients", "idle",
-                ["--conns", "10000", "--srcs", "16", "--hold", "0.5", "--sub", replay],
-                entrants(servers, "fanout", own=True), door="fanout",
-                prepare=["--subs", "1", "--window", "8", "--dur", "0.3", "--warm", "0.1", "--size", "128"],
-                budgets=[Budget("connects_per_s", 2000, at_least=True)])
-    return Scenario("resume", "Resume: 10,000 clients come back and each gets 100 messages", [cell])
-
-
-NAMES = ("echo", "fanout", "deflate", "idle", "connect", "churn", "latency", "durable", "resume")
+NAMES = ("echo", "fanout", "deflate", "idle", "connect", "churn", "latency", "memory", "connections",
+         "durable", "resume", "catchup", "coldstart")
 
 
 def build(names: list[str], servers: list[Server], folder: Path) -> list[Scenario]:
     makers = {"echo": echo, "fanout": fanout, "deflate": deflate, "idle": lambda s: idle(s, folder), "connect": connect,
-              "churn": churn, "latency": latency, "durable": durable, "resume": resume}
+              "churn": churn, "latency": latency, "memory": lambda s: connections.memory(s, folder),
+              "connections": lambda s: connections.connections(s, folder), "durable": logs.durable,
+              "resume": lambda s: logs.resume(s, folder), "catchup": lambda s: logs.catchup(s, folder),
+              "coldstart": lambda s: logs.coldstart(s, folder)}
     return [makers[name](servers) for name in names]
-
-
-def tokens(folder: Path, count: int) -> Path:
-    """A file with a token of its own for each connection, signed with the development secret
-    (what `tidewire token` prints, without starting it thousands of times)."""
-    target = folder / f"tokens-{count}"
-    if not target.exists():
-        head = _segment({"alg": "HS256", "typ": "JWT"})
-        issued = int(time.time())
-        with open(target, "w") as lines:
-            for i in range(count):
-                text = f"{head}.{_segment({'sub': f'u{i}', 'iat': issued, 'exp': issued + 86400})}"
-                mac = hmac.new(DEVELOPMENT_SECRET, text.encode(), hashlib.sha256).digest()
-                lines.write(f"{text}.{_text(mac)}\n")
-    return target
-
-
-def _segment(value: dict[str, object]) -> str:
-    return _text(json.dumps(value, separators=(",", ":")).encode())
-
-
-def _text(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()

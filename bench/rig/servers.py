@@ -6,7 +6,9 @@ import json
 import os
 import shlex
 import shutil
+import socket
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from .server import Running, Server, Unavailable
 BENCH = Path(__file__).resolve().parent.parent
 ROOT = BENCH.parent
 PEERS = BENCH / "peers"
+PEERS_BUILT = ROOT / "build" / "peers"  # what run.py has built of them
 NGINX_MODULES = Path("/usr/lib/nginx/modules")
 DESCRIPTORS = 20000
 
@@ -36,7 +39,9 @@ class Tidewire(Server):
             "echo": ["--proto", "raw", "--path", "/echo"],
             "fanout": publish,
             "idle": publish,
+            "idle-tls": [*publish, "--tls"],
             "churn": ["--proto", "raw", "--path", "/ws"],
+            "log": ["--dialect", "tidewire", "--token", self.token()],
         })
 
     def token(self) -> str:
@@ -54,6 +59,8 @@ class Tidewire(Server):
     def command(self, mode: str, port: int, folder: Path, deflate: bool) -> tuple[list[str], dict[str, str]]:
         return [str(self.binary), "serve", "--dev", "--echo", "--log-level", "warn",
                 "--listen", f"127.0.0.1:{port}", "--data", str(folder / "data")], {
+            **({"TIDEWIRE_SERVER_TLS_CERT": str(certificate(folder)), "TIDEWIRE_SERVER_TLS_KEY": str(folder / "key.pem")}
+               if mode.endswith("-tls") else {}),
             "TIDEWIRE_SERVER_SHARDS": "1",
             "TIDEWIRE_LIMITS_MESSAGES_PER_MINUTE": "100000000",
             "TIDEWIRE_LIMITS_BURST": "1000000",
@@ -62,6 +69,10 @@ class Tidewire(Server):
             "TIDEWIRE_COMPRESSION_MODE": "shared" if deflate else "off",
             "TIDEWIRE_COMPRESSION_MIN_BYTES": "1",
         }
+
+
+    def answers(self, running: Running) -> bool:
+        return b"tidewire ready" in (running.folder / "output").read_bytes()
 
 
 class Raw(Server):
@@ -105,7 +116,8 @@ class Node(Server):
         return f"{self.package} {manifest['version']} on node {machine.version_of('node', '--version')}"
 
     def command(self, mode: str, port: int, folder: Path, deflate: bool) -> tuple[list[str], dict[str, str]]:
-        return ["node", str(PEERS / self.scripts[mode])], {"NODE_ENV": "production"}
+        tls = {"TLS_CERT": str(certificate(folder)), "TLS_KEY": str(folder / "key.pem")} if mode.endswith("-tls") else {}
+        return ["node", str(PEERS / self.scripts[mode])], {"NODE_ENV": "production"} | tls
 
 
 class Nchan(Server):
@@ -146,7 +158,7 @@ class Nats(Server):
     def __init__(self) -> None:
         nats = ["--proto", "nats-ws"]
         super().__init__("nats", "nats-server's WebSocket listener; echo is a subject to oneself",
-                         {"echo": nats, "fanout": nats, "idle": nats, "churn": nats})
+                         {"echo": nats, "fanout": nats, "idle": nats, "idle-tls": [*nats, "--tls"], "churn": nats})
 
     def missing(self) -> str:
         return "" if shutil.which("nats-server") else "nats-server is not installed"
@@ -156,8 +168,67 @@ class Nats(Server):
 
     def command(self, mode: str, port: int, folder: Path, deflate: bool) -> tuple[list[str], dict[str, str]]:
         fill(PEERS / "nats.conf.in", folder / "nats.conf", PORT=port, CLIENT_PORT=machine.free_port(),
-             DEFLATE="true" if deflate else "false")
+             DEFLATE="true" if deflate else "false",
+             TLS=f'tls {{ cert_file: "{certificate(folder)}", key_file: "{folder / "key.pem"}" }}' if mode.endswith("-tls") else "no_tls: true")
         return ["nats-server", "-c", str(folder / "nats.conf")], {"GOMAXPROCS": "1"}
+
+
+class JetStream(Server):
+    """nats-server with a file store that is synced for each message. `sync_interval: always` is known to
+    nats-server from 2.10 on, which Debian 12 does not have; run.py has one built where Go is installed."""
+
+    def __init__(self) -> None:
+        super().__init__("jetstream", "NATS JetStream, file storage, `sync_interval: always`", {"log": ["--dialect", "nats"]}, deflates=False)
+
+    @staticmethod
+    def binary() -> str | None:
+        own = PEERS_BUILT / "nats-server"
+        for program in (str(own) if own.exists() else None, shutil.which("nats-server")):
+            if program and JetStream.takes_sync(program):
+                return program
+        return None
+
+    @staticmethod
+    def takes_sync(program: str) -> bool:
+        with tempfile.TemporaryDirectory() as folder:
+            fill(PEERS / "jetstream.conf.in", Path(folder) / "conf", PORT=4222, TMP=folder, SYNC="sync_interval: always")
+            return subprocess.run([program, "-t", "-c", f"{folder}/conf"], capture_output=True).returncode == 0
+
+    def missing(self) -> str:
+        return "" if self.binary() else "no nats-server that can sync each message (2.10 or later; is built where Go is installed)"
+
+    def version(self) -> str:
+        return machine.version_of(self.binary() or "", "--version")
+
+    def command(self, mode: str, port: int, folder: Path, deflate: bool) -> tuple[list[str], dict[str, str]]:
+        fill(PEERS / "jetstream.conf.in", folder / "nats.conf", PORT=port, TMP=folder, SYNC="" if mode == "fill" else "sync_interval: always")
+        return [self.binary() or "", "-c", str(folder / "nats.conf")], {"GOMAXPROCS": "1"}
+
+
+class Redis(Server):
+    """Redis Streams on an append-only file that is synced before anything is answered."""
+
+    def __init__(self) -> None:
+        super().__init__("redis", "Redis Streams, `appendonly yes`, `appendfsync always`", {"log": ["--dialect", "redis"]}, deflates=False)
+
+    def missing(self) -> str:
+        return "" if shutil.which("redis-server") else "redis-server is not installed"
+
+    def version(self) -> str:
+        return " ".join(machine.version_of("redis-server", "--version").split()[:3])
+
+    def command(self, mode: str, port: int, folder: Path, deflate: bool) -> tuple[list[str], dict[str, str]]:
+        # The generator's connections come from many loopback addresses, which the protected mode refuses.
+        return ["redis-server", "--bind", "127.0.0.1", "--port", str(port), "--dir", str(folder), "--protected-mode", "no", "--save", "",
+                "--appendonly", "yes", "--appendfsync", "no" if mode == "fill" else "always", "--maxclients", str(DESCRIPTORS - 100)], {}
+
+    def answers(self, running: Running) -> bool:
+        try:
+            with socket.create_connection((running.host, running.port), timeout=5) as connection:
+                connection.sendall(b"PING\r\n")
+                return connection.recv(64).startswith(b"+PONG")
+        except OSError:
+            return False
 
 
 def plain_flags() -> dict[str, list[str]]:
@@ -199,6 +270,15 @@ class Remote(Server):
         return Running(self.port, [self.pid] if self.pid else [], host=self.host)
 
 
+def certificate(folder: Path) -> Path:
+    """A self-signed certificate, with its key in key.pem beside it."""
+    target = folder / "certificate.pem"
+    if not target.exists():
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+                        "-subj", "/CN=localhost", "-keyout", str(folder / "key.pem"), "-out", str(target)], check=True, capture_output=True)
+    return target
+
+
 def fill(template: Path, target: Path, **values: object) -> None:
     text = template.read_text()
     for key, value in values.items():
@@ -211,7 +291,8 @@ def all_servers(tidewire: Path) -> list[Server]:
         Tidewire(tidewire),
         Raw(),
         Node("ws", "npm ws", {"echo": "ws_echo.mjs", "fanout": "ws_fanout.mjs", "idle": "ws_fanout.mjs",
-                              "churn": "ws_echo.mjs"}, plain_flags(), "ws"),
+                              "idle-tls": "ws_fanout.mjs", "churn": "ws_echo.mjs"},
+             plain_flags() | {"idle-tls": [*plain_flags()["idle"], "--tls"]}, "ws"),
         Node("socketio", "Socket.IO over WebSocket", dict.fromkeys(("echo", "fanout", "idle", "churn"), "socketio.mjs"), {
             "echo": ["--proto", "socketio", "--pub", '42["echo","{payload}"]'],
             "fanout": ["--proto", "socketio"],
@@ -220,4 +301,6 @@ def all_servers(tidewire: Path) -> list[Server]:
         }, "socket.io"),
         Nchan(),
         Nats(),
+        JetStream(),
+        Redis(),
     ]

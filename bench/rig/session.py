@@ -11,15 +11,17 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import machine
+from . import coldstart, machine
 from .machine import Calm, Reading
-from .scenarios import EQUAL, Cell, Entrant, Scenario
+from .plan import Cell, Entrant, Scenario
+from .scenarios import EQUAL
 from .server import Running, Unavailable
 from .servers import BENCH
 
-WSLOAD = BENCH / "wsload" / "wsload"
+PROGRAMS = {name: BENCH / name / name for name in ("wsload", "logload")}
 PROBE = BENCH / "wsload" / "probe"
 FOREIGN_LIMIT_PCT = 10.0
+GENERATOR_LIMIT_S = 700.0
 
 
 @dataclass
@@ -58,12 +60,16 @@ class Session:
         self.capacity: dict[tuple[str, str], float] = {}
         self.frames: dict[int, int] = {}
         self.cut_short = False
+        self.stores = coldstart.Stores()
         self.end = time.monotonic() + pace.time_limit_minutes * 60
 
     def carry_out(self, scenarios: list[Scenario]) -> None:
-        for scenario in scenarios:
-            for cell in scenario.cells:
-                self._cell(cell)
+        try:
+            for scenario in scenarios:
+                for cell in scenario.cells:
+                    self._cell(cell)
+        finally:
+            self.stores.remove()
 
     def of(self, cell: str, label: str) -> list[Run]:
         return [r for r in self.runs if r.cell == cell and r.label == label]
@@ -138,19 +144,35 @@ class Session:
         return self.frames[cell.equal_frames]
 
     def _run(self, cell: Cell, entrant: Entrant, own: list[str]) -> Run:
+        if cell.mode == "coldstart":
+            before = self._wait_for_near()
+            figures, fault = self.stores.measure(cell, entrant, self._prepare)
+            return Run(cell.name, entrant.label, before, self._reading(), figures, fault)
         door = cell.door or cell.mode
-        running = entrant.server.start(door, cell.deflate)
+        running = entrant.server.start("fill" if cell.restart else door, cell.deflate)
         try:
-            flags = entrant.server.flags[door]
             if cell.prepare:
-                self._generate(running, ["fanout", *flags, *cell.prepare])
+                self._prepare(cell, entrant, running)
+            if cell.restart:
+                running.pause()
+                running = entrant.server.start(door, cell.deflate, on=running)
             before = self._wait_for_near()
             pace = ["--dur", str(self.pace.seconds), "--warm", str(self.pace.warm_seconds), "--drain", "10"]
-            figures, fault = self._generate(running, [cell.mode, *flags, *pace, *cell.flags, *entrant.flags, *own])
+            flags = [*entrant.server.flags[door], *pace, *cell.flags, *entrant.flags, *own]
+            figures, fault = self._generate(cell.program, running, [cell.mode, *flags])
             after = self._reading()
         finally:
             running.stop()
         return Run(cell.name, entrant.label, before, after, figures, fault)
+
+    def _prepare(self, cell: Cell, entrant: Entrant, running: Running) -> None:
+        door = entrant.server.flags[cell.door or cell.mode]
+        if cell.program == "wsload":
+            self._generate("wsload", running, ["fanout", *door, *(cell.prepare or [])])
+            return
+        _, fault = self._generate("logload", running, ["fill", *door, "--create", *(cell.prepare or [])])
+        if fault:
+            raise Unavailable(f"not prepared: {fault}")
 
     def _reading(self) -> Reading:
         reading = Reading.take(PROBE)
@@ -165,13 +187,13 @@ class Session:
                 return reading
             time.sleep(0.5)
 
-    def _generate(self, running: Running, words: list[str]) -> tuple[dict[str, float], str]:
-        command = ["taskset", "-c", str(machine.GENERATOR_CORE), str(WSLOAD), words[0], "--host", running.host,
+    def _generate(self, program: str, running: Running, words: list[str]) -> tuple[dict[str, float], str]:
+        command = ["taskset", "-c", str(machine.GENERATOR_CORE), str(PROGRAMS[program]), words[0], "--host", running.host,
                    "--port", str(running.port), "--core", str(machine.SERVER_CORE), *words[1:]]
         if running.pids:
             command += ["--pid", ",".join(map(str, running.pids))]
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=self.pace.seconds + 100)
+            done = subprocess.run(command, capture_output=True, text=True, timeout=self.pace.seconds + GENERATOR_LIMIT_S)
         except subprocess.TimeoutExpired:
             return {}, "the generator was not done in time"
         complaint = (done.stderr.strip().splitlines() or [""])[0][:160]

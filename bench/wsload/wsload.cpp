@@ -1,11 +1,12 @@
 // wsload - a neutral, cheap, single-threaded epoll load generator for WebSocket servers.
-// Build: make (or: g++ -std=c++20 -O3 -march=native -Wall -Wextra -o wsload wsload.cpp -lz)
-// Needs nothing but libc, zlib and Linux. Run `wsload --help` for the options; see README.md here.
+// Build: make (or: g++ -std=c++20 -O3 -march=native -Wall -Wextra -o wsload wsload.cpp -lz -lssl -lcrypto)
+// Needs nothing but libc, zlib, OpenSSL and Linux. Run `wsload --help` for the options; see README.md here.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <openssl/ssl.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -83,8 +84,8 @@ struct Opt {
   string mode = "echo", host = "127.0.0.1", proto = "raw", path = "/", sub_path, pub_path, host_hdr, subproto, pub = "{payload}", match, ready, headers, json, channel = "ch";
   vector<string> lines;
   vector<string> hello, sub, pub_hello; int port = 9001;
-  u32 conns = 64, depth = 1, subs = 100, pubs = 1, window = 1, srcs = 0, inflight = 256, inflate_every = 64; u32 size = 128; double dur = 5, warm = 1, rate = 0, hold = 2, drain = 2;
-  bool text = false, deflate = false, slow_verify = true, rst = false, quiet = false, pub_echo_ok = false, churn_echo = false; string src_base = "127.0.1.0";
+  u32 conns = 64, depth = 1, subs = 100, pubs = 1, window = 1, srcs = 0, inflight = 256, inflate_every = 64; u32 size = 128, lives = 0; double dur = 5, warm = 1, rate = 0, hold = 2, drain = 2;
+  bool text = false, deflate = false, slow_verify = true, rst = false, quiet = false, pub_echo_ok = false, churn_echo = false, tls = false; string src_base = "127.0.1.0";
 } O;
 static Proto PR = P_RAW; static bool WS = true;  // WS: WebSocket framing is in use
 
@@ -97,7 +98,7 @@ struct Conn {
   u8* out = nullptr; u32 out_len = 0, out_cap = 0;       // unsent bytes
   u64* ts = nullptr; u32 seq_out = 0, seq_in = 0;         // echo: ring of send times; next sequence to send / expect
   u32* last = nullptr;                                     // fanout: last sequence seen per publisher
-  u64 t0 = 0;
+  u64 t0 = 0; SSL* ssl = nullptr;
   z_stream* z = nullptr; bool takeover = true, cut_compressed = false;  // --deflate: inflater (only while it is needed), the server keeps its context, a fragmented message began compressed
 };
 static vector<Conn> C; static int EP = -1; static u32 n_ready = 0, n_dead = 0; static u64 n_errors = 0;
@@ -109,16 +110,25 @@ static void keep(u8*& b, u32& len, u32& cap, const u8* p, u32 n) { if (n > cap) 
 static bool measuring = false, sending = true; static u64 m_msgs = 0, m_bytes = 0, tot_deliv = 0, tot_pub = 0, m_pub = 0, dups = 0, ooo = 0, gaps = 0, bad = 0, rsv1 = 0, n_wire_deflated = 0, n_recv = 0, n_send = 0; static Hist H;
 static u64 rx_time = 0; static u32 n_granted = 0;
 
+// ---------------------------------------------------------------- the socket, or TLS on it (a TLS that waits looks like a full or empty socket)
+static SSL_CTX* TLS = nullptr;
+static ssize_t tls_result(Conn& c, int r) { if (r > 0) return r; int e = SSL_get_error(c.ssl, r); if (e == SSL_ERROR_ZERO_RETURN) return 0; errno = e == SSL_ERROR_WANT_READ || e == SSL_ERROR_WANT_WRITE ? EAGAIN : ECONNRESET; return -1; }
+static ssize_t tx(Conn& c, const u8* p, u32 n) { return c.ssl ? tls_result(c, SSL_write(c.ssl, p, int(n))) : send(c.fd, p, n, MSG_NOSIGNAL); }
+static ssize_t rx(Conn& c, u8* p, u32 n) { return c.ssl ? tls_result(c, SSL_read(c.ssl, p, int(n))) : recv(c.fd, p, n, 0); }
+static void tls_start(Conn& c) { c.ssl = SSL_new(TLS); SSL_set_fd(c.ssl, c.fd); SSL_set_connect_state(c.ssl); }
+static void tls_end(Conn& c) { if (!c.ssl) return; if (!O.rst && SSL_is_init_finished(c.ssl)) SSL_shutdown(c.ssl); SSL_free(c.ssl); c.ssl = nullptr; }
+static void tls_setup() { TLS = SSL_CTX_new(TLS_client_method()); SSL_CTX_set_mode(TLS, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS); SSL_CTX_set_verify(TLS, SSL_VERIFY_NONE, nullptr); SSL_CTX_set_session_cache_mode(TLS, SSL_SESS_CACHE_OFF); }
+
 // ---------------------------------------------------------------- outgoing
+static bool flush_pending(Conn& c) {
+  while (c.out_len) { n_send++; ssize_t r = tx(c, c.out, c.out_len); if (r < 0) return errno == EAGAIN; memmove(c.out, c.out + r, c.out_len - size_t(r)); c.out_len -= u32(r); }
+  return true;
+}
 static bool flush(Conn& c) {  // sends obuf on c; whatever does not fit is kept in c.out
   const u8* p = obuf; u32 n = obuf_len; obuf_len = 0; if (!n) return true;
   if (c.out_len) { if (c.out_len + n > c.out_cap) { c.out_cap = (c.out_len + n) * 2; c.out = (u8*)realloc(c.out, c.out_cap); } memcpy(c.out + c.out_len, p, n); c.out_len += n; return true; }
-  n_send++; ssize_t r = send(c.fd, p, n, MSG_NOSIGNAL); if (r < 0) { if (errno != EAGAIN) return false; r = 0; }
-  if (u32(r) < n) { u32 l = n - u32(r); if (l > c.out_cap) { c.out_cap = l * 2; free(c.out); c.out = (u8*)malloc(c.out_cap); } memcpy(c.out, p + r, l); c.out_len = l; }
-  return true;
-}
-static bool flush_pending(Conn& c) {
-  while (c.out_len) { n_send++; ssize_t r = send(c.fd, c.out, c.out_len, MSG_NOSIGNAL); if (r < 0) return errno == EAGAIN; memmove(c.out, c.out + r, c.out_len - size_t(r)); c.out_len -= u32(r); }
+  n_send++; ssize_t r = tx(c, p, n); if (r < 0) { if (errno != EAGAIN) return false; r = 0; }
+  if (u32(r) < n) { u32 l = n - u32(r); if (l > c.out_cap) { c.out_cap = l * 2; free(c.out); c.out = (u8*)malloc(c.out_cap); } memcpy(c.out, p + r, l); c.out_len = l; if (c.ssl && r) return flush_pending(c); }  // TLS takes one record at a time
   return true;
 }
 static void xor_copy(u8* d, const u8* s, u32 n, u32 key) {
@@ -178,12 +188,13 @@ static void start_connect(Conn& c) {
   if (connect(c.fd, (sockaddr*)&dst, sizeof dst) && errno != EINPROGRESS) die("connect: %s", strerror(errno));
   ep_add(c);
 }
-static void conn_close(Conn& c, bool error) { if (c.st == DEAD) return; if (c.st == READY) n_ready--; if (error) n_errors++; if (O.rst) { linger l{1, 0}; setsockopt(c.fd, SOL_SOCKET, SO_LINGER, &l, sizeof l); } close(c.fd); c.fd = -1; c.st = DEAD; n_dead++; }
+static void conn_close(Conn& c, bool error) { if (c.st == DEAD) return; if (c.st == READY) n_ready--; if (error) n_errors++; tls_end(c); if (O.rst) { linger l{1, 0}; setsockopt(c.fd, SOL_SOCKET, SO_LINGER, &l, sizeof l); } close(c.fd); c.fd = -1; c.st = DEAD; n_dead++; }
 static void send_text(Conn& c, const string& s) { frame(1, (const u8*)s.data(), u32(s.size())); flush(c); }
 static void send_bin(Conn& c, const string& s) { frame(2, (const u8*)s.data(), u32(s.size())); flush(c); }
 static void on_ready(Conn& c);
+static size_t next_line = 0;
 static void http_request(Conn& c) {
-  string path = c.is_pub && !O.pub_path.empty() ? O.pub_path : !c.is_pub && !O.sub_path.empty() ? O.sub_path : O.path; path = subst(path, "{i}", std::to_string(c.id)); if (!O.lines.empty()) path = subst(path, "{line}", O.lines[size_t(c.id) % O.lines.size()]);
+  string path = c.is_pub && !O.pub_path.empty() ? O.pub_path : !c.is_pub && !O.sub_path.empty() ? O.sub_path : O.path; path = subst(path, "{i}", std::to_string(c.id)); if (!O.lines.empty()) path = subst(path, "{line}", O.lines[next_line++ % O.lines.size()]);
   string r = "GET " + path + " HTTP/1.1\r\nHost: " + (O.host_hdr.empty() ? O.host + ":" + std::to_string(O.port) : O.host_hdr) + "\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n";
   if (!O.subproto.empty()) r += "Sec-WebSocket-Protocol: " + O.subproto + "\r\n";
   if (O.deflate) r += "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits; server_no_context_takeover\r\n";
@@ -309,13 +320,13 @@ static u32 wire(Conn& c, u8* p, u32 n) {
 static void readable(Conn& c, bool to_eof) {
   for (;;) {
     u32 have = c.in_len; if (have) memcpy(rbuf, c.in, have);
-    u32 room = have + RB; n_recv++; ssize_t r = recv(c.fd, rbuf + have, RB, 0);
+    u32 room = have + RB; n_recv++; ssize_t r = rx(c, rbuf + have, RB); if (c.ssl && c.out_len && SSL_is_init_finished(c.ssl) && !flush_pending(c)) { conn_close(c, true); return; }
     if (r < 0) { if (errno == EAGAIN) return; if (O.mode == "churn" && c.st == CLOSING) { conn_close(c, false); return; } conn_close(c, true); return; }
     if (r == 0) { conn_close(c, c.st != CLOSING); return; }
     rx_time = now_ns(); u32 n = have + u32(r); c.in_len = 0; u32 k = wire(c, rbuf, n); if (c.st == DEAD) return;
     if (k < n) { if (n - k > (64u << 20)) die("frame too large"); keep(c.in, c.in_len, c.in_cap, rbuf + k, n - k); }
     if (O.mode == "echo" && echo_credit) { u32 e = echo_credit; echo_credit = 0; if (sending) { echo_send(c, e, rx_time); if (!flush(c)) { conn_close(c, true); return; } } }
-    if (!to_eof && have + u32(r) < room) return;  // short read: the socket is drained (edge-triggered epoll tells of more)
+    if (!to_eof && !c.ssl && have + u32(r) < room) return;  // short read: the socket is drained (edge-triggered epoll tells of more)
   }
 }
 static void event(Conn& c, u32 ev) {
@@ -323,7 +334,7 @@ static void event(Conn& c, u32 ev) {
   if (c.st == CONNECTING) {
     if (ev & (EPOLLERR | EPOLLHUP)) { if (n_errors < 3) { int e = 0; socklen_t l = sizeof e; getsockopt(c.fd, SOL_SOCKET, SO_ERROR, &e, &l); fprintf(stderr, "connect failed: %s\n", strerror(e)); } conn_close(c, true); return; }
     if (!(ev & EPOLLOUT)) return;
-    if (WS) { c.st = HTTP; http_request(c); } else { c.st = HELLO; if (O.mode == "fanout") { put(c.is_pub ? "P" : "S", 1); flush(c); } on_ready(c); }
+    if (WS) { c.st = HTTP; if (O.tls) tls_start(c); http_request(c); } else { c.st = HELLO; if (O.mode == "fanout") { put(c.is_pub ? "P" : "S", 1); flush(c); } on_ready(c); }
     ev &= ~u32(EPOLLOUT);
   }
   if (c.out_len && (ev & EPOLLOUT)) if (!flush_pending(c)) { conn_close(c, true); return; }
@@ -410,10 +421,10 @@ static int run_idle() {
   jnum("conns", n); jnum("connects_per_s", n / tc); jnum("rss_per_conn", per(m0.rss, m2.rss)); jnum("pss_per_conn", per(m0.pss, m2.pss)); jnum("rss0_kib", double(m0.rss)); jnum("rss_kib", double(m2.rss)); jnum("slab_per_conn", per(m0.slab, m2.slab)); jnum("avail_per_conn", per(m2.avail, m0.avail)); jnum("sock_pages", double(m2.tcp_pages) - double(m0.tcp_pages)); jnum("hold_cpu_pct", (h1.proc - h0.proc) / (double(h1.t - h0.t) * 1e-9) * 100); jnum("errors", double(n_errors)); finish(); return n_errors != 0;
 }
 static int run_churn() {  // each slot: connect, handshake, (one echo,) close; again
-  u32 S = O.conns; C.resize(S); for (u32 i = 0; i < S; i++) { C[i].id = i; C[i].ts = new u64[O.depth](); C[i].st = DEAD; } message_for(0); u64 done = 0; Cpu a; u64 t0 = now_ns(), tm = t0 + u64(O.warm * 1e9), te = tm + u64(O.dur * 1e9);
+  u32 S = O.conns; C.resize(S); for (u32 i = 0; i < S; i++) { C[i].id = i; C[i].ts = new u64[O.depth](); C[i].st = DEAD; } message_for(0); u64 done = 0; Cpu a; Mem m0; u64 t0 = now_ns(), tm = t0 + u64(O.warm * 1e9), te = tm + u64(O.dur * 1e9);
   vector<u8> phase(S, 0); static const u8 bye[2] = {0x03, 0xE8};
   for (;;) {
-    u64 t = now_ns(); if (!measuring && t >= tm) { measuring = true; done = 0; H.clear(); a = cpu_now(); te = a.t + u64(O.dur * 1e9); } if (measuring && t >= te) break; if (n_errors > 100) die("too many errors");
+    u64 t = now_ns(); if (!measuring && t >= tm) { measuring = true; done = 0; H.clear(); m0 = mem_now(); a = cpu_now(); te = a.t + u64(O.dur * 1e9); } if (measuring && (O.lives ? done >= O.lives : t >= te)) break; if (n_errors > 100) die("too many errors");
     for (u32 i = 0; i < S; i++) { Conn& c = C[i];
       if (c.st == DEAD) { c.seq_in = c.seq_out = 0; phase[i] = 0; start_connect(c); }
       else if (c.st == READY && phase[i] == 0) { if (O.churn_echo && WS) { echo_send(c, 1, now_ns()); flush(c); phase[i] = 1; } else phase[i] = 2; }
@@ -423,11 +434,13 @@ static int run_churn() {  // each slot: connect, handshake, (one echo,) close; a
     poll_once(1000000);
   }
   Cpu b = cpu_now(); double w = double(b.t - a.t) * 1e-9; measuring = false;
+  for (auto& c : C) { if (c.st == READY) { frame(8, bye, 2); flush(c); n_ready--; c.st = CLOSING; } else if (c.st != CLOSING) conn_close(c, false); }
+  wait_s(1.0); Mem m1 = mem_now(); jnum("rss0_kib", double(m0.rss)); jnum("rss_kib", double(m1.rss)); jnum("lives", double(done)); jnum("rss_per_life", done ? (double(m1.rss) - double(m0.rss)) * 1024 / double(done) : 0); printf("server RSS %llu -> %llu KiB\n", (unsigned long long)m0.rss, (unsigned long long)m1.rss);
   printf("churn %s: %u at a time, %.1f s%s\n", O.proto.c_str(), S, w, O.churn_echo ? ", one echo each" : ""); report_cpu(a, b, done, "connections"); printf("%.0f connections/s (connect, handshake, close handshake)  errors %llu; latency is connect to ready\n", double(done) / w, (unsigned long long)n_errors); jnum("churn_per_s", double(done) / w); report_lat(); jnum("errors", double(n_errors)); finish(); return n_errors != 0;
 }
 static const char* HELP = R"(wsload MODE [options]      MODE: echo | fanout | idle | churn
  --host A --port N          server (127.0.0.1:9001)      --path P  --sub-path P --pub-path P  ({i} = connection number,
-                            {line} = line of --lines FILE for this connection: a token of its own, say)
+                            {line} = the next line of --lines FILE, around and around: a token for each connection, say)
  --proto P                  raw | tcp (no WebSocket; fixed-size messages) | tmpl | socketio | nats-ws | nchan | mqtt
  --size B --dur S --warm S  payload bytes, measured seconds, seconds before measuring    --text  text frames
  --pid P[,P] --core K       server processes / core whose CPU time is charged
@@ -435,10 +448,10 @@ static const char* HELP = R"(wsload MODE [options]      MODE: echo | fanout | id
  echo:   --conns N --depth D
  fanout: --subs N --pubs K (--window W | --rate R) --channel C
  idle:   --conns N --hold S --inflight N   --srcs N  (use N source addresses from 127.0.1.1 on)
- churn:  --conns N (slots)  --churn-echo   --rst (reset rather than close handshake)
+ churn:  --conns N (slots)  --churn-echo   --rst (reset rather than close handshake)  --lives N (as many rather than --dur)
  templates (raw, tmpl, socketio): --hello T (sent after connecting), --sub T (subscribers), --pub-hello T (publishers), all repeatable;
    --ready S (subscriber is ready when a message contains S), --pub T (must contain {payload}), --match S (counts only messages containing S)
- --subproto S  --header 'K: V'  --deflate (offer permessage-deflate) --inflate-every N (inflates and checks the messages of
+ --tls (certificates are not checked)  --subproto S  --header 'K: V'  --deflate (offer permessage-deflate) --inflate-every N (inflates and checks the messages of
    every Nth connection only, 64 by default, and counts the others by their frames: on those loss shows, order and latency do not; 0 = none))";
 int main(int ac, char** av) {
   if (ac < 2 || !strcmp(av[1], "--help")) { puts(HELP); return ac < 2; }
@@ -448,7 +461,7 @@ int main(int ac, char** av) {
     if (k == "--host") O.host = v(); else if (k == "--port") O.port = int(n()); else if (k == "--path") O.path = v(); else if (k == "--sub-path") O.sub_path = v(); else if (k == "--pub-path") O.pub_path = v(); else if (k == "--lines") { FILE* f = fopen(v().c_str(), "r"); if (!f) die("--lines: no such file"); static char b[16384]; while (fgets(b, sizeof b, f)) { string l = b; while (!l.empty() && (l.back() == '\n' || l.back() == '\r')) l.pop_back(); O.lines.push_back(l); } fclose(f); } else if (k == "--proto") O.proto = v();
     else if (k == "--size") O.size = n(); else if (k == "--dur") O.dur = d(); else if (k == "--warm") O.warm = d(); else if (k == "--text") O.text = true; else if (k == "--pid") for (auto& s : split(v(), ',')) g_pids.push_back(atoi(s.c_str())); else if (k == "--core") g_core = int(n());
     else if (k == "--json") O.json = v(); else if (k == "--conns") O.conns = n(); else if (k == "--depth") O.depth = n(); else if (k == "--subs") O.subs = n(); else if (k == "--pubs") O.pubs = n(); else if (k == "--window") O.window = n(); else if (k == "--rate") O.rate = d(); else if (k == "--channel") O.channel = v();
-    else if (k == "--hold") O.hold = d(); else if (k == "--drain") O.drain = d(); else if (k == "--inflight") O.inflight = n(); else if (k == "--srcs") O.srcs = n(); else if (k == "--src-base") O.src_base = v(); else if (k == "--churn-echo") O.churn_echo = true; else if (k == "--rst") O.rst = true;
+    else if (k == "--hold") O.hold = d(); else if (k == "--drain") O.drain = d(); else if (k == "--inflight") O.inflight = n(); else if (k == "--srcs") O.srcs = n(); else if (k == "--src-base") O.src_base = v(); else if (k == "--churn-echo") O.churn_echo = true; else if (k == "--lives") O.lives = n(); else if (k == "--tls") O.tls = true; else if (k == "--rst") O.rst = true;
     else if (k == "--hello") O.hello.push_back(v()); else if (k == "--sub") O.sub.push_back(v()); else if (k == "--pub-hello") O.pub_hello.push_back(v()); else if (k == "--ready") O.ready = v(); else if (k == "--pub") O.pub = v(); else if (k == "--match") O.match = v(); else if (k == "--subproto") O.subproto = v(); else if (k == "--header") O.headers += v() + "\r\n"; else if (k == "--deflate") O.deflate = true; else if (k == "--inflate-every") O.inflate_every = n();
     else die("unknown option %s", k.c_str());
   }
@@ -460,7 +473,7 @@ int main(int ac, char** av) {
   rlimit rl; getrlimit(RLIMIT_NOFILE, &rl); rl.rlim_cur = rl.rlim_max; setrlimit(RLIMIT_NOFILE, &rl); u32 need = (O.mode == "fanout" ? O.subs + O.pubs : O.conns) + 16; if (need > rl.rlim_cur) die("needs %u descriptors, the limit is %llu", need, (unsigned long long)rl.rlim_cur);
   if (!O.srcs && (O.mode == "churn" || need > 25000)) O.srcs = O.mode == "churn" ? 64 : 16;
   dst.sin_family = AF_INET; dst.sin_port = htons(u16(O.port)); if (inet_pton(AF_INET, O.host.c_str(), &dst.sin_addr) != 1) die("--host must be an IPv4 address");
-  rbuf = (u8*)aligned_alloc(4096, RB + (66u << 20)); sbuf = (u8*)aligned_alloc(4096, sbuf_cap); obuf = (u8*)aligned_alloc(4096, obuf_cap); EP = epoll_create1(EPOLL_CLOEXEC); build_payload();
+  rbuf = (u8*)aligned_alloc(4096, RB + (66u << 20)); sbuf = (u8*)aligned_alloc(4096, sbuf_cap); obuf = (u8*)aligned_alloc(4096, obuf_cap); EP = epoll_create1(EPOLL_CLOEXEC); build_payload(); if (O.tls) tls_setup();
   jstr("mode", O.mode); jstr("proto", O.proto); jnum("size", O.size); if (O.mode == "fanout") { jnum("subs", O.subs); jnum("window", O.window); jnum("rate", O.rate); } else { jnum("conns", O.conns); jnum("depth", O.depth); }
   return O.mode == "echo" ? run_echo() : O.mode == "fanout" ? run_fanout() : O.mode == "idle" ? run_idle() : O.mode == "churn" ? run_churn() : (die("unknown mode %s", O.mode.c_str()), 2);
 }

@@ -16,6 +16,8 @@ class Env;
 namespace tidewire::log {
 
 inline constexpr std::uint16_t kTestShards = 2;
+inline constexpr Handle kOne{.index = 1, .generation = 1};
+inline constexpr Handle kTwo{.index = 2, .generation = 1};
 
 class LogUnderTest {
  public:
@@ -26,6 +28,7 @@ class LogUnderTest {
                                    std::uint16_t shard = 0) = 0;
   // Closes the log and opens it anew; false where nothing outlives it.
   virtual bool reopen() = 0;
+  // One slice of the pass over all channels; it is through when this returns.
   virtual void sweep(std::int64_t now_ms) = 0;
 };
 

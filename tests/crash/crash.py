@@ -2,260 +2,144 @@
 """Kills the server with SIGKILL at random moments under load and checks that nothing acknowledged or
 seen is lost, repeated or renumbered (requirement M6, protocol §5 guarantees 1 to 3).
 
-    crash.py [--rounds 5] [--seed N] [--json FILE]
+    crash.py [--rounds 5] [--seed N] [--json FILE] [--with inbox,documents | --without inbox,documents]
 
 Publishers send messages with idempotency keys from many connections, several in flight, and after each
-crash repeat what was not answered. Subscribers resume from their positions. At the end the whole history
-is compared with every answer and every delivery that any client has seen.
+crash repeat what was not answered, and some of what was. Subscribers, slow ones among them, resume several
+channels in one request. Users are notified over HTTP and WebSocket, and their devices acknowledge; documents
+are merged and patched: both as soon as the server says that it has them (`capabilities`). Every ten rounds
+all is brought to an end, killed once more, and compared with every answer and every delivery that any client
+has seen; then it goes on with new channels.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import json
-import os
 import pathlib
+import platform
 import random
+import shutil
 import signal
-import socket
-import subprocess
+import statistics
 import sys
 import tempfile
 import time
 
-import websockets
+from client import Part, receive
+from documents import Documents
+from inboxes import Inboxes
+from server import Fault, Server
+from streams import Streams
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-BINARY = pathlib.Path(os.environ.get("TIDEWIRE_BINARY", ROOT / "build" / "release" / "tidewire"))
-CHANNELS = [f"log:crash-{i}" for i in range(4)]
-PUBLISHERS = 8
-SUBSCRIBERS = 4
-IN_FLIGHT = 16
-GONE = (OSError, websockets.WebSocketException, asyncio.TimeoutError)
-WIDE = {
-    "TIDEWIRE_LIMITS_MESSAGES_PER_MINUTE": "100000000",
-    "TIDEWIRE_LIMITS_BURST": "1000000",
-    "TIDEWIRE_LIMITS_FRAMES_PER_SECOND": "0",
-    "TIDEWIRE_SERVER_SHARDS": os.environ.get("TIDEWIRE_TEST_SHARDS", "2"),
-}
+GENERATION_ROUNDS = 10
+FINISH_S = 90
+OPTIONAL = {"inbox": ("notifications", Inboxes), "documents": ("state", Documents)}
 
 
-class Fault(Exception):
-    pass
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-class Server:
-    def __init__(self, folder: str):
-        self.folder = folder
-        self.port = free_port()
-        self.process: subprocess.Popen | None = None
-
-    def start(self) -> float:
-        """Seconds until it was ready."""
-        began = time.monotonic()
-        self.process = subprocess.Popen(
-            [BINARY, "serve", "--dev", "--listen", f"127.0.0.1:{self.port}", "--data", self.folder,
-             "--log-level", "error"],
-            stdout=subprocess.PIPE, env=os.environ | WIDE, text=True)
-        line = self.process.stdout.readline()
-        if not line.startswith("tidewire ready"):
-            raise Fault(f"the server did not start again (exit {self.process.wait()})")
-        return time.monotonic() - began
-
-    def end(self, how: signal.Signals) -> int:
-        self.process.send_signal(how)
-        code = self.process.wait()
-        self.process.stdout.close()
-        return code
-
-    def connect(self, user: str):
-        token = subprocess.run([BINARY, "token", "--user", user], capture_output=True, text=True, check=True).stdout.strip()
-        return websockets.connect(f"ws://127.0.0.1:{self.port}/ws", max_size=None, open_timeout=5,
-                                  additional_headers={"Authorization": f"Bearer {token}"})
-
-
-class Publisher:
-    """Sends key after key to one channel, and repeats a key until it is answered."""
-
-    def __init__(self, number: int):
-        self.channel = CHANNELS[number % len(CHANNELS)]
-        self.user = f"publisher-{number}"
-        self.next = 0
-        self.waiting: dict[str, bool] = {}
-        self.answered: dict[str, int] = {}  # key -> seq
-
-    async def run(self, server: Server, stopping: asyncio.Event) -> None:
-        while not (stopping.is_set() and not self.waiting):
-            with contextlib.suppress(*GONE):
-                async with server.connect(self.user) as ws:
-                    await self.talk(ws, stopping)
-            await asyncio.sleep(0.05)
-
-    async def talk(self, ws, stopping: asyncio.Event) -> None:
-        await asyncio.wait_for(ws.recv(), 5)
-        for key in list(self.waiting):
-            await self.send(ws, key)
-        while self.waiting or not stopping.is_set():
-            while len(self.waiting) < IN_FLIGHT and not stopping.is_set():
-                key = f"{self.user}-{self.next}"
-                self.next += 1
-                self.waiting[key] = True
-                await self.send(ws, key)
-            self.on_reply(json.loads(await asyncio.wait_for(ws.recv(), 10)))
-
-    async def send(self, ws, key: str) -> None:
-        await ws.send(json.dumps({"type": "publish", "id": key, "channel": self.channel, "key": key, "data": key}))
-
-    def on_reply(self, reply: dict) -> None:
-        if reply["type"] != "published":
-            raise Fault(f"unexpected answer {reply}")
-        key, seq = reply["id"], reply["seq"]
-        if self.answered.setdefault(key, seq) != seq:
-            raise Fault(f"{key} was answered with {self.answered[key]} and then with {seq}")
-        self.waiting.pop(key, None)
-
-
-class Subscriber:
-    """Follows every channel, and resumes where it was."""
-
-    def __init__(self, number: int):
-        self.user = f"subscriber-{number}"
-        self.positions: dict[str, dict] = {}
-        self.seen: dict[str, dict[int, str]] = {channel: {} for channel in CHANNELS}
-
-    async def run(self, server: Server, stopping: asyncio.Event) -> None:
-        while not stopping.is_set():
-            with contextlib.suppress(*GONE):
-                async with server.connect(self.user) as ws:
-                    await self.talk(ws, stopping)
-            await asyncio.sleep(0.05)
-
-    async def talk(self, ws, stopping: asyncio.Event) -> None:
-        await asyncio.wait_for(ws.recv(), 5)
-        wanted = [{"channel": channel} | ({"since": self.positions[channel]} if channel in self.positions else {"history": 1000000})
-                  for channel in CHANNELS]
-        await ws.send(json.dumps({"type": "subscribe", "channels": wanted}))
-        while not stopping.is_set():
-            with contextlib.suppress(asyncio.TimeoutError):
-                self.on_message(json.loads(await asyncio.wait_for(ws.recv(), 0.2)))
-
-    def on_message(self, message: dict) -> None:
-        channel = message.get("channel")
-        if message["type"] == "subscribed":
-            before = self.positions.get(channel)
-            if before and not message.get("recovered"):
-                raise Fault(f"{channel} was not recovered from {before}: {message.get('reason')}")
-            self.positions.setdefault(channel, {"epoch": message["epoch"], "seq": 0})
-            for entry in message["messages"]:
-                self.on_delivery(channel, entry)
-        elif message["type"] == "message":
-            self.on_delivery(channel, message)
-        else:
-            raise Fault(f"unexpected message {message}")
-
-    def on_delivery(self, channel: str, entry: dict) -> None:
-        position = self.positions[channel]
-        if entry["seq"] != position["seq"] + 1:
-            raise Fault(f"{self.user} in {channel}: {entry['seq']} after {position['seq']}")
-        position["seq"] = entry["seq"]
-        self.seen[channel][entry["seq"]] = entry["data"]
-
-
-async def whole_history(server: Server, channel: str) -> list[dict]:
-    entries: list[dict] = []
+async def chosen_parts(server: Server, wanted: set[str], unwanted: set[str]) -> dict[str, type[Part]]:
     async with server.connect("auditor") as ws:
-        await ws.recv()
-        while True:
-            await ws.send(json.dumps({"type": "history", "channel": channel, "limit": 1000,
-                                      "after": entries[-1]["seq"] if entries else 0}))
-            page = json.loads(await ws.recv())["messages"]
-            if not page:
-                return entries
-            entries += page
+        capabilities = (await receive(ws))["capabilities"]
+    found = {name for name, (capability, _) in OPTIONAL.items() if capability in capabilities}
+    return {"streams": Streams} | {name: part for name, (_, part) in OPTIONAL.items() if name in (found | wanted) - unwanted}
 
 
-def compare(channel: str, entries: list[dict], publishers: list[Publisher], subscribers: list[Subscriber]) -> None:
-    if [entry["seq"] for entry in entries] != list(range(1, len(entries) + 1)):
-        raise Fault(f"{channel}: the seqs of its history are not 1, 2, 3 ...")
-    stored = {entry["seq"]: entry["data"] for entry in entries}
-    if len(set(stored.values())) != len(stored):
-        raise Fault(f"{channel}: a key was stored twice")
-    for publisher in publishers:
-        if publisher.channel != channel:
-            continue
-        for key, seq in publisher.answered.items():
-            if stored.get(seq) != key:
-                raise Fault(f"{channel}: {key} was acknowledged as {seq}, which holds {stored.get(seq)}")
-        order = [data for data in stored.values() if data.startswith(publisher.user + "-")]
-        if len(order) != len(publisher.answered):
-            raise Fault(f"{channel}: {publisher.user} has {len(order)} messages and {len(publisher.answered)} answers")
-    for subscriber in subscribers:
-        for seq, data in subscriber.seen[channel].items():
-            if stored.get(seq) != data:
-                raise Fault(f"{channel}: {subscriber.user} saw {data} as {seq}, which holds {stored.get(seq)}")
+async def watch(tasks: list[asyncio.Task], seconds: float) -> None:
+    """Waits, and raises what any client has found wrong meanwhile."""
+    await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_EXCEPTION)
+    for task in tasks:
+        if task.done():
+            task.result()
 
 
-async def run(rounds: int, chance: random.Random) -> dict:
-    with tempfile.TemporaryDirectory(prefix="tidewire-crash-") as folder:
-        server = Server(folder)
-        server.start()
-        publishers = [Publisher(i) for i in range(PUBLISHERS)]
-        subscribers = [Subscriber(i) for i in range(SUBSCRIBERS)]
-        stopping = asyncio.Event()
-        tasks = [asyncio.create_task(client.run(server, stopping)) for client in (*publishers, *subscribers)]
-        starts = []
-        try:
-            for _ in range(rounds):
-                _, _ = await asyncio.wait(tasks, timeout=chance.uniform(0.4, 1.6), return_when=asyncio.FIRST_EXCEPTION)
-                for task in tasks:
-                    if task.done():
-                        task.result()
-                server.end(signal.SIGKILL)
-                starts.append(server.start())
-            await asyncio.sleep(0.5)
-            stopping.set()
-            await asyncio.wait_for(asyncio.gather(*tasks), 30)
-            total = 0
-            for channel in CHANNELS:
-                entries = await whole_history(server, channel)
-                compare(channel, entries, publishers, subscribers)
-                total += len(entries)
-            code = server.end(signal.SIGTERM)
-            if code != 0:
-                raise Fault(f"the server ended with {code}")
-        finally:
-            for task in tasks:
-                task.cancel()
-            if server.process.poll() is None:
-                server.end(signal.SIGKILL)
-        return {"rounds": rounds, "messages": total,
-                "deliveries": sum(len(seen) for s in subscribers for seen in s.seen.values()),
-                "restart_s_max": round(max(starts), 3)}
+async def finish(tasks: list[asyncio.Task], what: str) -> None:
+    _, late = await asyncio.wait(tasks, timeout=FINISH_S, return_when=asyncio.FIRST_EXCEPTION)
+    for task in tasks:
+        if task.done():
+            task.result()
+    if late:
+        raise Fault(f"{len(late)} {what} are not done after {FINISH_S} s: {sorted(task.get_name() for task in late)}")
+
+
+async def generation(server: Server, parts: list[Part], rounds: int, chance: random.Random) -> None:
+    speaking = [asyncio.create_task(c.run(server), name=c.__class__.__name__) for part in parts for c in part.speakers()]
+    reading = [asyncio.create_task(c.run(server), name=c.__class__.__name__) for part in parts for c in part.readers()]
+    try:
+        for _ in range(rounds):
+            await watch(speaking + reading, chance.uniform(0.3, 1.5))
+            server.crash(chance)
+        await watch(speaking + reading, 0.3)
+        for part in parts:
+            part.stop_speaking()
+        await finish(speaking, "speakers")
+        for part in parts:
+            await part.set_goals(server)
+        await finish(reading, "readers")
+        server.crash(chance)
+        for part in parts:
+            await part.audit(server)
+    finally:
+        for task in speaking + reading:
+            task.cancel()
+        await asyncio.gather(*speaking, *reading, return_exceptions=True)
+
+
+async def run(arguments: argparse.Namespace, folder: str) -> dict:
+    chance = random.Random(arguments.seed)
+    server = Server(folder)
+    server.start()
+    began = time.monotonic()
+    figures: dict[str, float] = {"rounds": 0}
+    try:
+        kinds = await chosen_parts(server, arguments.wanted, arguments.unwanted)
+        print(f"with {', '.join(kinds)}", flush=True)
+        while figures["rounds"] < arguments.rounds:
+            rounds = min(GENERATION_ROUNDS, arguments.rounds - int(figures["rounds"]))
+            parts = [part(f"g{int(figures['rounds'])}", chance) for part in kinds.values()]
+            await generation(server, parts, rounds, chance)
+            figures["rounds"] += rounds
+            for part in parts:
+                for name, value in part.figures().items():
+                    figures[name] = figures.get(name, 0) + value
+            print(f"{time.monotonic() - began:6.1f} s  {figures | {'kills': server.kills}}", flush=True)
+        code = server.end(signal.SIGTERM)
+        if code != 0:
+            raise Fault(f"the server ended with {code}")
+    finally:
+        if server.process.poll() is None:
+            server.end(signal.SIGKILL)
+    return figures | {"kills": server.kills, "lost": 0, "repeated": 0, "checked": sorted(kinds), "seconds": round(time.monotonic() - began, 1),
+                      "recovery_s_median": round(statistics.median(server.starts_s[1:]), 3), "recovery_s_max": round(max(server.starts_s[1:]), 3)}
+
+
+def names(text: str) -> set[str]:
+    chosen = {name for name in text.split(",") if name}
+    if unknown := chosen - OPTIONAL.keys():
+        raise argparse.ArgumentTypeError(f"unknown: {', '.join(sorted(unknown))}; known: {', '.join(OPTIONAL)}")
+    return chosen
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
-    parser.add_argument("--json", help="append the result to this file")
+    parser.add_argument("--json", type=pathlib.Path, help="write the result to this file")
+    parser.add_argument("--with", dest="wanted", type=names, default=set(), help="also these, whatever `capabilities` says")
+    parser.add_argument("--without", dest="unwanted", type=names, default=set(), help="not these")
     arguments = parser.parse_args()
     print(f"crash test, seed {arguments.seed}, {arguments.rounds} rounds", flush=True)
+    folder = tempfile.mkdtemp(prefix="tidewire-crash-")
     try:
-        result = asyncio.run(run(arguments.rounds, random.Random(arguments.seed)))
+        result = asyncio.run(run(arguments, folder))
     except Fault as fault:
-        sys.exit(f"FAILED: {fault}")
-    print(f"nothing lost, nothing repeated: {result}")
+        sys.exit(f"FAILED: {fault}\nseed {arguments.seed}; the server's data is kept in {folder}")
+    shutil.rmtree(folder)
+    result |= {"seed": arguments.seed, "date": time.strftime("%Y-%m-%d"), "kernel": platform.release()}
+    print(json.dumps(result))
     if arguments.json:
-        with open(arguments.json, "a") as out:
-            out.write(json.dumps(result | {"seed": arguments.seed}) + "\n")
+        arguments.json.write_text(json.dumps(result, indent=1) + "\n")
 
 
-main()
+if __name__ == "__main__":
+    main()

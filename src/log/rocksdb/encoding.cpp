@@ -37,6 +37,8 @@ std::string channel_key(std::uint64_t id) {
   return key;
 }
 
+std::string name_key(std::uint64_t id) { return channel_key(id) + 'n'; }
+
 std::string seq_key(std::uint64_t id, std::uint64_t seq) {
   std::string key;
   key.reserve(2 * kU64);

@@ -3,6 +3,7 @@
 //
 //   names        channel name                      -> channel id
 //   channels     channel id                        -> ChannelRecord
+//                channel id, 'n'                   -> channel name
 //   entries      channel id, seq                   -> timestamp, expiry, body
 //   keys         channel id, seq, key's name       -> until
 //   snapshots    channel id                        -> seq, state
@@ -48,6 +49,7 @@ void append_u64(std::string& to, std::uint64_t value);
 std::uint64_t take_u64(std::string_view& from);
 
 std::string channel_key(std::uint64_t id);
+std::string name_key(std::uint64_t id);
 std::string seq_key(std::uint64_t id, std::uint64_t seq);
 // The seq within an entry's or idempotency key's key; nothing if that belongs to another channel.
 std::optional<std::uint64_t> seq_in(std::string_view key, std::uint64_t id);

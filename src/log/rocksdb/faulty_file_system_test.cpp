@@ -1,10 +1,13 @@
 #include "log/rocksdb/faulty_file_system.h"
 
 #include <gtest/gtest.h>
+#include <rocksdb/system_clock.h>
 
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <set>
+#include <thread>
 
 #include "log/log_under_test.h"
 
@@ -13,6 +16,13 @@ namespace tidewire::log {
 namespace {
 
 using Change = FaultyFileSystem::Change;
+
+constexpr std::uint64_t kPage = 4096;
+
+std::string contents(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
 
 class FaultyFile final : public rocksdb::FSWritableFileOwnerWrapper {
  public:
@@ -33,11 +43,11 @@ class FaultyFile final : public rocksdb::FSWritableFileOwnerWrapper {
                              rocksdb::IODebugContext* debug) override {
     return changed(Change::append, [&] { return FSWritableFileWrapper::Truncate(size, options, debug); });
   }
-  rocksdb::IOStatus Sync(const rocksdb::IOOptions& options, rocksdb::IODebugContext* debug) override {
-    return sync([&] { return FSWritableFileWrapper::Sync(options, debug); });
-  }
-  rocksdb::IOStatus Fsync(const rocksdb::IOOptions& options, rocksdb::IODebugContext* debug) override {
-    return sync([&] { return FSWritableFileWrapper::Fsync(options, debug); });
+  rocksdb::IOStatus Sync(const rocksdb::IOOptions&, rocksdb::IODebugContext*) override { return sync(); }
+  rocksdb::IOStatus Fsync(const rocksdb::IOOptions&, rocksdb::IODebugContext*) override { return sync(); }
+  rocksdb::IOStatus RangeSync(std::uint64_t, std::uint64_t, const rocksdb::IOOptions&,
+                              rocksdb::IODebugContext*) override {
+    return rocksdb::IOStatus::OK();
   }
   rocksdb::IOStatus Close(const rocksdb::IOOptions& options, rocksdb::IODebugContext* debug) override {
     rocksdb::IOStatus closed = FSWritableFileWrapper::Close(options, debug);
@@ -53,30 +63,73 @@ class FaultyFile final : public rocksdb::FSWritableFileOwnerWrapper {
     files_.wrote(path_, GetFileSize(rocksdb::IOOptions(), nullptr));
     return made;
   }
-  template <class Make>
-  rocksdb::IOStatus sync(Make make) {
+  rocksdb::IOStatus sync() {
     if (auto judged = files_.judge(Change::sync, path_); !judged.ok()) return judged;
-    rocksdb::IOStatus made = make();
-    if (made.ok()) files_.synced(path_);
-    return made;
+    files_.synced(path_);
+    return rocksdb::IOStatus::OK();
   }
 
   FaultyFileSystem& files_;
   std::string path_;
 };
 
+class FaultyDirectory final : public rocksdb::FSDirectoryWrapper {
+ public:
+  FaultyDirectory(FaultyFileSystem& files, std::string path,
+                  std::unique_ptr<rocksdb::FSDirectory>&& directory)
+      : FSDirectoryWrapper(std::move(directory)), files_(files), path_(std::move(path)) {}
+
+  rocksdb::IOStatus Fsync(const rocksdb::IOOptions&, rocksdb::IODebugContext*) override { return sync(); }
+  rocksdb::IOStatus FsyncWithDirOptions(const rocksdb::IOOptions&, rocksdb::IODebugContext*,
+                                        const rocksdb::DirFsyncOptions&) override {
+    return sync();
+  }
+
+ private:
+  rocksdb::IOStatus sync() {
+    if (auto judged = files_.judge(Change::sync, path_); !judged.ok()) return judged;
+    files_.names_synced(path_);
+    return rocksdb::IOStatus::OK();
+  }
+
+  FaultyFileSystem& files_;
+  std::string path_;
+};
+
+class SleeplessClock final : public rocksdb::SystemClockWrapper {
+ public:
+  SleeplessClock() : SystemClockWrapper(rocksdb::SystemClock::Default()) {}
+  const char* Name() const override { return "SleeplessClock"; }
+  void SleepForMicroseconds(int) override { std::this_thread::yield(); }
+};
+
+class FaultyEnv final : public rocksdb::EnvWrapper {
+ public:
+  explicit FaultyEnv(const std::shared_ptr<FaultyFileSystem>& files)
+      : EnvWrapper(rocksdb::NewCompositeEnv(files)) {
+    file_system_ = files;
+    system_clock_ = std::make_shared<SleeplessClock>();
+  }
+  const char* Name() const override { return "FaultyEnv"; }
+};
+
 }  // namespace
+
+FaultyMachine::FaultyMachine() : env(std::make_unique<FaultyEnv>(files)) {}
 
 rocksdb::IOStatus FaultyFileSystem::NewWritableFile(const std::string& path,
                                                     const rocksdb::FileOptions& options,
                                                     std::unique_ptr<rocksdb::FSWritableFile>* file,
                                                     rocksdb::IODebugContext* debug) {
   if (auto judged = judge(Change::name, path); !judged.ok()) return judged;
+  std::optional<Gone> before = take_away(path);
   rocksdb::IOStatus made = FileSystemWrapper::NewWritableFile(path, options, file, debug);
   if (!made.ok()) return made;
   {
     const std::lock_guard lock(mutex_);
     files_[path] = {};
+    unsafe_names_.push_back(
+        {.what = NameChange::What::made, .path = path, .to = {}, .before = std::move(before)});
   }
   *file = std::make_unique<FaultyFile>(*this, path, std::move(*file));
   return made;
@@ -95,26 +148,83 @@ rocksdb::IOStatus FaultyFileSystem::ReuseWritableFile(const std::string& path, c
   return rocksdb::IOStatus::NotSupported("using again " + path);
 }
 
+rocksdb::IOStatus FaultyFileSystem::NewDirectory(const std::string& path, const rocksdb::IOOptions& options,
+                                                 std::unique_ptr<rocksdb::FSDirectory>* directory,
+                                                 rocksdb::IODebugContext* debug) {
+  rocksdb::IOStatus opened = FileSystemWrapper::NewDirectory(path, options, directory, debug);
+  if (opened.ok()) *directory = std::make_unique<FaultyDirectory>(*this, path, std::move(*directory));
+  return opened;
+}
+
 rocksdb::IOStatus FaultyFileSystem::RenameFile(const std::string& from, const std::string& to,
                                                const rocksdb::IOOptions& options,
                                                rocksdb::IODebugContext* debug) {
   if (auto judged = judge(Change::name, from); !judged.ok()) return judged;
+  std::optional<Gone> before = take_away(to);
   rocksdb::IOStatus made = FileSystemWrapper::RenameFile(from, to, options, debug);
+  if (!made.ok()) return made;
   const std::lock_guard lock(mutex_);
-  if (auto moved = files_.extract(from); made.ok() && !moved.empty()) {
-    files_.erase(to);
+  if (auto moved = files_.extract(from); !moved.empty()) {
     moved.key() = to;
     files_.insert(std::move(moved));
   }
+  unsafe_names_.push_back(
+      {.what = NameChange::What::renamed, .path = from, .to = to, .before = std::move(before)});
   return made;
 }
 
 rocksdb::IOStatus FaultyFileSystem::DeleteFile(const std::string& path, const rocksdb::IOOptions& options,
                                                rocksdb::IODebugContext* debug) {
   if (auto judged = judge(Change::name, path); !judged.ok()) return judged;
+  std::optional<Gone> before = take_away(path);
+  rocksdb::IOStatus made = FileSystemWrapper::DeleteFile(path, options, debug);
   const std::lock_guard lock(mutex_);
-  files_.erase(path);
-  return FileSystemWrapper::DeleteFile(path, options, debug);
+  if (made.ok())
+    unsafe_names_.push_back(
+        {.what = NameChange::What::removed, .path = path, .to = {}, .before = std::move(before)});
+  return made;
+}
+
+std::optional<FaultyFileSystem::Gone> FaultyFileSystem::take_away(const std::string& path) {
+  if (!std::filesystem::is_regular_file(path)) return std::nullopt;
+  Gone gone{.bytes = contents(path), .file = {}};
+  const std::lock_guard lock(mutex_);
+  if (auto file = files_.extract(path); !file.empty()) gone.file = file.mapped();
+  return gone;
+}
+
+void FaultyFileSystem::bring_back(const std::string& path, const Gone& gone) {
+  std::ofstream(path, std::ios::binary) << gone.bytes;
+  if (gone.file) files_[path] = *gone.file;
+}
+
+void FaultyFileSystem::names_synced(const std::string& directory) {
+  const std::lock_guard lock(mutex_);
+  std::erase_if(unsafe_names_, [&](const NameChange& change) {
+    return std::filesystem::path(change.path).parent_path() == std::filesystem::path(directory);
+  });
+}
+
+void FaultyFileSystem::undo(const NameChange& change) {
+  std::error_code ignored;
+  if (change.what == NameChange::What::made) {
+    std::filesystem::remove(change.path, ignored);
+    files_.erase(change.path);
+  } else if (change.what == NameChange::What::renamed) {
+    std::filesystem::rename(change.to, change.path, ignored);
+    if (auto moved = files_.extract(change.to); !moved.empty()) {
+      moved.key() = change.path;
+      files_.insert(std::move(moved));
+    }
+  }
+  const std::string& had = change.what == NameChange::What::renamed ? change.to : change.path;
+  if (change.before) bring_back(had, *change.before);
+}
+
+std::uint64_t FaultyFileSystem::synced_bytes(const std::string& path) {
+  const std::lock_guard lock(mutex_);
+  const auto found = files_.find(path);
+  return found == files_.end() ? std::filesystem::file_size(path) : found->second.synced;
 }
 
 void FaultyFileSystem::lose_unsynced(std::uint64_t torn) {
@@ -128,29 +238,126 @@ void FaultyFileSystem::lose_unsynced(std::uint64_t torn) {
       std::filesystem::resize_file(path, kept, ignored);
   }
   files_.clear();
+  unsafe_names_.clear();
   judge_ = nullptr;
 }
 
-TEST(FaultyFileSystem, LosesWhatWasNotSynced) {
-  const TestDirectory directory;
-  FaultyMachine machine;
-  const std::string path = directory.path() + "/file", other = directory.path() + "/other";
-  std::unique_ptr<rocksdb::FSWritableFile> file;
-  ASSERT_TRUE(machine.files->NewWritableFile(path, {}, &file, nullptr).ok());
-  ASSERT_TRUE(file->Append("safe", {}, nullptr).ok());
-  ASSERT_TRUE(file->Sync({}, nullptr).ok());
-  ASSERT_TRUE(file->Append("lost", {}, nullptr).ok());
-  std::unique_ptr<rocksdb::FSWritableFile> never;
-  ASSERT_TRUE(machine.files->NewWritableFile(other, {}, &never, nullptr).ok());
-  ASSERT_TRUE(never->Append("lost", {}, nullptr).ok());
-  machine.files->cut_power();
+void FaultyFileSystem::lose_power(std::mt19937& random) {
+  const std::lock_guard lock(mutex_);
+  for (std::size_t lost = random() % (unsafe_names_.size() + 1); lost > 0; --lost) {
+    undo(unsafe_names_.back());
+    unsafe_names_.pop_back();
+  }
+  for (const auto& [path, file] : files_) {
+    if (file.synced == file.size || !std::filesystem::exists(path)) continue;
+    std::uint64_t kept = file.size;
+    if (random() % 4 != 0) kept = file.synced + random() % (file.size - file.synced + 1);
+    std::filesystem::resize_file(path, kept);
+    if (path.ends_with(".log") && random() % 2 == 0) scribble(path, file.synced, random);
+  }
+  files_.clear();
+  unsafe_names_.clear();
+  judge_ = nullptr;
+}
+
+void FaultyFileSystem::scribble(const std::string& path, std::uint64_t from, std::mt19937& random) {
+  std::string bytes = contents(path);
+  for (std::uint64_t begin = from; begin < bytes.size();) {
+    const std::uint64_t end = std::min<std::uint64_t>((begin / kPage + 1) * kPage, bytes.size());
+    const auto fate = random() % 4;
+    for (; begin < end; ++begin) {
+      if (fate == 0) bytes[begin] = 0;
+      if (fate == 1) bytes[begin] = static_cast<char>(random());
+    }
+  }
+  std::ofstream(path, std::ios::binary) << bytes;
+}
+
+namespace {
+
+class FaultyFileSystemTest : public ::testing::Test {
+ protected:
+  std::unique_ptr<rocksdb::FSWritableFile> make(const std::string& name, std::string_view safe,
+                                                std::string_view unsafe = "") {
+    std::unique_ptr<rocksdb::FSWritableFile> file;
+    EXPECT_TRUE(files().NewWritableFile(path(name), {}, &file, nullptr).ok());
+    if (!safe.empty()) {
+      EXPECT_TRUE(file->Append(rocksdb::Slice(safe), {}, nullptr).ok());
+      EXPECT_TRUE(file->Sync({}, nullptr).ok());
+    }
+    if (!unsafe.empty()) {
+      EXPECT_TRUE(file->Append(rocksdb::Slice(unsafe), {}, nullptr).ok());
+    }
+    return file;
+  }
+  void sync_names() {
+    std::unique_ptr<rocksdb::FSDirectory> directory;
+    ASSERT_TRUE(files().NewDirectory(directory_.path(), {}, &directory, nullptr).ok());
+    ASSERT_TRUE(directory->Fsync({}, nullptr).ok());
+  }
+  FaultyFileSystem& files() { return *machine_.files; }
+  std::string path(const std::string& name) const { return directory_.path() + "/" + name; }
+
+  TestDirectory directory_;
+  FaultyMachine machine_;
+};
+
+}  // namespace
+
+TEST_F(FaultyFileSystemTest, LosesWhatWasNotSynced) {
+  auto file = make("file", "safe", "lost");
+  auto never = make("other", "", "lost");
+  files().cut_power();
   EXPECT_FALSE(file->Append("too late", {}, nullptr).ok());
   EXPECT_FALSE(file->Sync({}, nullptr).ok());
   file.reset();
   never.reset();
-  machine.files->lose_unsynced(0);
-  EXPECT_EQ(std::filesystem::file_size(path), 4u);
-  EXPECT_FALSE(std::filesystem::exists(other));
+  files().lose_unsynced(0);
+  EXPECT_EQ(contents(path("file")), "safe");
+  EXPECT_FALSE(std::filesystem::exists(path("other")));
+}
+
+TEST_F(FaultyFileSystemTest, KeepsWhatWasSyncedWhateverElseIsLost) {
+  for (std::uint32_t seed = 1; seed <= 30; ++seed) {
+    const std::string name = std::to_string(seed) + ".log";
+    make(name, std::string(5000, 's'), std::string(20'000, 'u'));
+    sync_names();
+    std::mt19937 random(seed);
+    files().lose_power(random);
+    const std::string left = contents(path(name));
+    EXPECT_EQ(left.substr(0, 5000), std::string(5000, 's'));
+    EXPECT_LE(left.size(), 25'000u);
+  }
+}
+
+TEST_F(FaultyFileSystemTest, NamesAreLostFromTheLatestBackToWhereTheyWereSynced) {
+  make("old", "old");
+  make("gone", "gone");
+  sync_names();
+  make("new", "new");
+  ASSERT_TRUE(files().RenameFile(path("new"), path("old"), {}, nullptr).ok());
+  ASSERT_TRUE(files().DeleteFile(path("gone"), {}, nullptr).ok());
+  EXPECT_EQ(contents(path("old")), "new");
+  std::set<std::string> seen;
+  const auto state = [&] {
+    std::string all;
+    for (const char* name : {"old", "gone", "new"}) all += contents(path(name)) + ",";
+    return all;
+  };
+  const std::set<std::string> allowed{"new,,,", "new,gone,,", "old,gone,new,", "old,gone,,"};
+  for (std::uint32_t seed = 1; seed <= 40; ++seed) {
+    std::mt19937 random(seed);
+    files().lose_power(random);
+    EXPECT_TRUE(allowed.contains(state())) << state();
+    seen.insert(state());
+    make("old", "old");
+    make("gone", "gone");
+    sync_names();
+    make("new", "new");
+    ASSERT_TRUE(files().RenameFile(path("new"), path("old"), {}, nullptr).ok());
+    ASSERT_TRUE(files().DeleteFile(path("gone"), {}, nullptr).ok());
+  }
+  EXPECT_EQ(seen, allowed);
 }
 
 }  // namespace tidewire::log

@@ -103,6 +103,8 @@ class Groups {
   enum class Clear : bool { when_worth_it, all };
   void trim(OpenChannel& channel, std::int64_t now_ms, Clear clear);
   void trim_keys(OpenChannel& channel, std::int64_t now_ms);
+  bool nobody_misses(const OpenChannel& channel, std::int64_t now_ms);
+  void forget(std::uint64_t id);
   void found_damage(OpenChannel& channel, const rocksdb::Status& status);
 
   void commit();

@@ -80,6 +80,7 @@ Groups::Staged Groups::stage(std::uint16_t shard, Open& open, std::int64_t now_m
 void Groups::create(OpenChannel& channel, const Open& open) {
   channel.id = store_.take_id();
   batch_.Put(store_.names(), slice(open.name), channel_key(channel.id));
+  batch_.Put(store_.channels(), name_key(channel.id), slice(open.name));
   channel.staged.epoch = open.epoch;
   channel.staged.retention = open.retention;
   channel.goes_ms = channel.keys_check_ms = kNever;

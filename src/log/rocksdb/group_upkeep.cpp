@@ -1,4 +1,4 @@
-// Trimming by count and age, the slow pass over all channels, and the mending of damaged ones.
+// Trimming by count and age, and the mending of damaged channels.
 #include <fmt/format.h>
 
 #include "log/rocksdb/group.h"
@@ -9,7 +9,6 @@ namespace {
 constexpr std::uint64_t kClearMin = 64;
 constexpr std::size_t kKeysScanMax = 512;
 constexpr std::int64_t kKeysPauseMs = 10'000;
-constexpr int kSweepChannels = 128;
 constexpr std::size_t kMendBytes = 1u << 20;
 }  // namespace
 
@@ -64,32 +63,6 @@ void Groups::trim_keys(OpenChannel& channel, std::int64_t now_ms) {
   touch(channel);
 }
 
-void Groups::stage(const Sweep& sweep) {
-  if (store_.failed()) return;
-  const std::unique_ptr<rocksdb::Iterator> each(store_.db().NewIterator({}, store_.channels()));
-  each->Seek(sweep_from_);
-  for (int count = 0; count < kSweepChannels && each->Valid(); ++count, each->Next()) {
-    std::string_view key = view(each->key());
-    if (key.size() != 8) continue;
-    const std::uint64_t id = take_u64(key);
-    if (const auto open = by_id_.find(id); open != by_id_.end()) {
-      trim(*open->second, sweep.now_ms, Clear::all);
-      if (open->second->staged.first_seq != open->second->stored.first_seq) touch(*open->second);
-      continue;
-    }
-    const auto record = decode_record(view(each->value()));
-    if (!record || record->damaged) continue;
-    OpenChannel channel{.id = id, .name = {}, .stored = *record, .staged = *record};
-    channel.touched = true;  // so that it does not end up among those that outlive this function
-    trim(channel, sweep.now_ms, Clear::all);
-    const ChannelRecord& staged = channel.staged;
-    if (staged.first_seq != record->first_seq || staged.cleared_to != record->cleared_to ||
-        staged.keys_from != record->keys_from || staged.damaged != record->damaged)
-      batch_.Put(store_.channels(), channel_key(id), encode_record(staged));
-  }
-  sweep_from_ = each->Valid() ? each->key().ToString() : std::string();
-}
-
 void Groups::found_damage(OpenChannel& channel, const rocksdb::Status& status) {
   const std::string name = channel.name.empty() ? fmt::format("channel {}", channel.id) : channel.name;
   store_.note_damage(fmt::format("{}: {}", name, status.ToString()));
@@ -126,9 +99,13 @@ Result<void> Groups::mend(OpenChannel& channel, const Open& open, std::int64_t n
   }
   std::uint64_t next = mended.first_seq;
   each->Seek(seq_key(old_id, mended.first_seq));
-  if (!old && each->Valid())
-    if (const auto first = seq_in(view(each->key()), old_id))
-      next = mended.first_seq = mended.cleared_to = *first;
+  const auto snapshot = read_snapshot(store_, old_id);
+  if (!old) {  // then the entries tell where it began, and where there are none the snapshot where it ended
+    const auto first = each->Valid() ? seq_in(view(each->key()), old_id) : std::nullopt;
+    if (first) next = mended.first_seq = mended.cleared_to = *first;
+    const bool none = !each->Valid() && each->status().ok();
+    if (none && snapshot) next = mended.first_seq = mended.cleared_to = snapshot->seq + 1;
+  }
   for (; each->Valid() && seq_in(view(each->key()), old_id) == next; each->Next(), ++next) {
     if (!decode_entry(next, view(each->value()))) break;
     copy.Put(store_.entries(), seq_key(id, next), each->value());
@@ -146,8 +123,7 @@ Result<void> Groups::mend(OpenChannel& channel, const Open& open, std::int64_t n
     if (!use || use->seq >= next) break;
     copy.Put(store_.keys(), use_key(id, *use), uses->value());
   }
-  if (const auto snapshot = read_snapshot(store_, old_id);
-      snapshot && snapshot->state && snapshot->seq < next) {
+  if (snapshot && snapshot->state && snapshot->seq < next) {
     mended.snapshot_seq = snapshot->seq;
     std::string value = channel_key(snapshot->seq);
     value += snapshot->state.view();
@@ -155,7 +131,9 @@ Result<void> Groups::mend(OpenChannel& channel, const Open& open, std::int64_t n
   }
   copy.Put(store_.names(), slice(open.name), channel_key(id));
   copy.Put(store_.channels(), channel_key(id), encode_record(mended));
+  copy.Put(store_.channels(), name_key(id), slice(open.name));
   copy.Delete(store_.channels(), channel_key(old_id));
+  copy.Delete(store_.channels(), name_key(old_id));
   copy.Delete(store_.snapshots(), channel_key(old_id));
   copy.DeleteRange(store_.entries(), channel_key(old_id), channel_key(old_id + 1));
   copy.DeleteRange(store_.keys(), channel_key(old_id), channel_key(old_id + 1));

@@ -130,6 +130,13 @@ Stored<std::vector<KeyUse>> read_keys(Store& store, std::uint64_t id, std::uint6
   return keys;
 }
 
+Stored<bool> has_keys(Store& store, std::uint64_t id, std::uint64_t from) {
+  Range range(store, store.keys(), seq_key(id, from), channel_key(id + 1));
+  range->SeekToFirst();
+  if (!range->status().ok()) return std::unexpected(range->status());
+  return range->Valid();
+}
+
 std::int64_t goes_at(const Entry& entry, const Retention& retention) {
   const std::int64_t by_age = retention.ttl_ms == 0 ? kNever : entry.timestamp_ms + retention.ttl_ms;
   return std::min(by_age, entry.expires_ms == 0 ? kNever : entry.expires_ms);

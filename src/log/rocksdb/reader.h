@@ -38,6 +38,9 @@ Stored<std::vector<Entry>> read_tail(Store& store, std::uint64_t id, const Chann
 Stored<std::vector<KeyUse>> read_keys(Store& store, std::uint64_t id, std::uint64_t from,
                                       std::int64_t now_ms);
 
+// Whether any stand for this seq or a later one, in use or not.
+Stored<bool> has_keys(Store& store, std::uint64_t id, std::uint64_t from);
+
 // The first seq from `first` to `last` + 1 whose entry is not too old, and when that one will be (kNever:
 // never; 0: not known). Takes timestamps as ascending, so it costs the logarithm of what goes.
 struct Kept {

@@ -18,92 +18,11 @@ namespace {
 
 using ::testing::HasSubstr;
 
-constexpr Handle kOne{.index = 1, .generation = 1};
-constexpr Handle kTwo{.index = 2, .generation = 1};
-
-Handle handle(std::uint32_t index) { return {.index = index, .generation = 1}; }
-
-Append append_one(Handle channel, std::uint64_t seq, std::string_view body = "m") {
-  return {.channel = channel, .number = seq, .entries = {entry(seq, body)}, .keys = {}};
-}
-
 Open open_one(Handle channel, std::string name) {
   return {.channel = channel, .name = std::move(name), .epoch = "e", .retention = {.messages = 1'000'000}};
 }
 
-std::vector<std::filesystem::path> files_of(const std::string& path, const std::string& ending) {
-  std::vector<std::filesystem::path> found;
-  for (const auto& file : std::filesystem::directory_iterator(path))
-    if (file.path().extension() == ending && file.file_size() > 0) found.push_back(file.path());
-  std::ranges::sort(found);
-  return found;
-}
-
-void flip_byte(const std::filesystem::path& path, std::uint64_t at) {
-  std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
-  file.seekg(static_cast<std::streamoff>(at));
-  const char flipped = static_cast<char>(file.get() ^ 0x55);
-  file.seekp(static_cast<std::streamoff>(at));
-  file.put(flipped);
-}
-
 }  // namespace
-
-TEST(RocksdbLog, RefusesAStoreThatAnotherHasOpen) {
-  StoreRig rig;
-  rig.open();
-  const auto second = rig.try_open();
-  ASSERT_FALSE(second);
-  EXPECT_THAT(second.error().message, HasSubstr(rig.options.path));
-  EXPECT_THAT(second.error().message, HasSubstr("locked by another"));
-}
-
-TEST(RocksdbLog, RefusesAPathThatIsNoDirectory) {
-  StoreRig rig;
-  std::ofstream(rig.options.path) << "a file";
-  const auto opened = rig.try_open();
-  ASSERT_FALSE(opened);
-  EXPECT_THAT(opened.error().message, HasSubstr(rig.options.path));
-}
-
-TEST(RocksdbLog, RefusesAStoreOfAnotherVersion) {
-  StoreRig rig;
-  rocksdb::Options options;
-  options.create_if_missing = true;
-  rocksdb::DB* raw = nullptr;
-  ASSERT_TRUE(rocksdb::DB::Open(options, rig.options.path, &raw).ok());
-  ASSERT_TRUE(raw->Put({}, "format", "tidewire-log-99").ok());
-  delete raw;
-  const auto opened = rig.try_open();
-  ASSERT_FALSE(opened);
-  EXPECT_THAT(opened.error().message, HasSubstr("another version"));
-}
-
-TEST(RocksdbLog, RefusesAStoreWhoseManifestIsDamaged) {
-  StoreRig rig;
-  rig.open();
-  rig.log.reset();
-  for (const auto& file : std::filesystem::directory_iterator(rig.options.path))
-    if (file.path().filename().string().starts_with("MANIFEST")) flip_byte(file.path(), file.file_size() / 2);
-  const auto opened = rig.try_open();
-  ASSERT_FALSE(opened);
-  EXPECT_THAT(opened.error().message, HasSubstr("is damaged"));
-  EXPECT_THAT(opened.error().message, HasSubstr(rig.options.path));
-}
-
-TEST(RocksdbLog, RefusesAStoreWhoseWriteAheadLogIsDamaged) {
-  StoreRig rig;
-  rig.open();
-  rig.open_channel(kOne, "t/a");
-  for (std::uint64_t seq = 1; seq <= 50; ++seq) rig.append(kOne, seq, std::string(1000, 'x'));
-  rig.log.reset();
-  const auto logs = files_of(rig.options.path, ".log");
-  ASSERT_FALSE(logs.empty());
-  flip_byte(logs.back(), std::filesystem::file_size(logs.back()) / 2);
-  const auto opened = rig.try_open();
-  ASSERT_FALSE(opened);
-  EXPECT_THAT(opened.error().message, HasSubstr("is damaged"));
-}
 
 TEST(RocksdbLog, CommitsAllThatWaitsInOneGroup) {
   StoreRig rig;
@@ -181,30 +100,6 @@ TEST(RocksdbLog, OperationsOnAChannelThatIsNotOpenFail) {
   EXPECT_EQ(as<Failed>(outcome).what, Failed::What::read);
 }
 
-TEST(RocksdbLog, TheSweepDropsWhatIsTooOldInChannelsThatNobodyOpens) {
-  StoreRig rig;
-  rig.open();
-  for (std::uint32_t i = 1; i <= 300; ++i) {
-    rig.run({Open{.channel = handle(i),
-                  .name = "t/" + std::to_string(i),
-                  .epoch = "e",
-                  .retention = {.messages = 1000, .ttl_ms = 100}},
-             append_one(handle(i), 1), append_one(handle(i), 2), Close{.channel = handle(i)}});
-  }
-  for (int slice = 0; slice < 4; ++slice) {
-    rig.log->sweep(1000);
-    rig.read(handle(999), 0);  // sweeps that wait together are one
-  }
-  rig.log.reset();
-  rig.open();
-  // With no time limit any more, what is gone is gone by the sweep.
-  for (std::uint32_t i = 1; i <= 300; ++i) {
-    const Opened opened = rig.open_channel(handle(i), "t/" + std::to_string(i));
-    EXPECT_EQ(opened.first_seq, 3u);
-    EXPECT_EQ(opened.last_seq, 2u);
-  }
-}
-
 TEST(RocksdbLog, ShardsSubmitFromTheirOwnThreads) {
   StoreRig rig;
   rig.open();
@@ -251,134 +146,6 @@ TEST(RocksdbLog, ShardsSubmitFromTheirOwnThreads) {
       ASSERT_EQ(done.entries.size(), kEntries);
       for (const Entry& each : done.entries) EXPECT_EQ(each.body.view(), std::to_string(shard * 1000 + i));
     }
-  }
-}
-
-// ---- damage (protocol §6, store trouble) ----
-
-namespace {
-
-// Fills channels whose entries end up in a table file, and spoils the block that holds one entry of the
-// first. The one in the middle keeps the last from sharing a block with it.
-class DamagedStore : public ::testing::Test {
- protected:
-  static constexpr std::uint64_t kEntries = 600;
-
-  static std::string body(std::uint64_t seq) {
-    std::string text;
-    std::uint64_t state = seq * 0x9e3779b97f4a7c15u + 1;
-    while (text.size() < 400) {
-      state = state * 6364136223846793005u + 1442695040888963407u;
-      text += static_cast<char>(state >> 56);
-    }
-    return text;
-  }
-  void damage(std::uint64_t seq) {
-    rig_.open();
-    for (const auto& [channel, name] :
-         {std::pair{kOne, "t/a"}, std::pair{handle(3), "t/middle"}, std::pair{kTwo, "t/b"}}) {
-      rig_.open_channel(channel, name);
-      std::vector<Operation> operations;
-      for (std::uint64_t each = 1; each <= kEntries; ++each)
-        operations.push_back(
-            append_one(channel, each, body(each + (channel == kOne ? 0 : 10'000 * channel.index))));
-      rig_.run(std::move(operations));
-    }
-    rig_.open();  // what was in the write-ahead log goes to a table
-    rig_.log.reset();
-    const std::string marker = body(seq).substr(100, 50);
-    bool found = false;
-    for (const auto& path : files_of(rig_.options.path, ".sst")) {
-      std::ifstream file(path, std::ios::binary);
-      const std::string bytes(std::istreambuf_iterator<char>(file), {});
-      const std::size_t at = bytes.find(marker);
-      if (at == std::string::npos) continue;
-      flip_byte(path, at);
-      found = true;
-    }
-    ASSERT_TRUE(found);
-    rig_.open();
-  }
-  void expect_mended(std::uint64_t seq) {
-    const Opened opened = rig_.open_channel(kOne, "t/a", "e2");
-    EXPECT_EQ(opened.epoch, "e2");
-    EXPECT_EQ(opened.first_seq, 1u);
-    EXPECT_LT(opened.last_seq, seq);
-    EXPECT_GT(opened.last_seq, seq - 100);  // up to the block that is damaged
-    Outcome outcome = rig_.append(kOne, opened.last_seq + 1, "new");
-    EXPECT_EQ(as<Committed>(outcome).last_seq, opened.last_seq + 1);
-    for (int round = 0; round < 2; ++round) {
-      outcome = rig_.read(kOne, 0);
-      const auto& entries = as<ReadDone>(outcome).entries;
-      ASSERT_EQ(entries.size(), opened.last_seq + 1);
-      for (std::uint64_t each = 1; each <= opened.last_seq; ++each)
-        ASSERT_EQ(entries[each - 1].body.view(), body(each));
-      rig_.open();
-      EXPECT_EQ(rig_.open_channel(kOne, "t/a", "e3").epoch, "e2");
-    }
-  }
-  void expect_other_untouched() {
-    EXPECT_EQ(rig_.open_channel(kTwo, "t/b", "e2").epoch, "e1");
-    Outcome outcome = rig_.read(kTwo, 0);
-    EXPECT_EQ(as<ReadDone>(outcome).entries.size(), kEntries);
-    outcome = rig_.append(kTwo, kEntries + 1);
-    EXPECT_TRUE(std::holds_alternative<Committed>(outcome));
-  }
-
-  StoreRig rig_;
-};
-
-}  // namespace
-
-TEST_F(DamagedStore, AChannelWithADamagedTailGetsANewEpochBehindWhatStandsBeforeIt) {
-  damage(kEntries - 1);
-  expect_other_untouched();
-  expect_mended(kEntries - 1);
-}
-
-TEST_F(DamagedStore, AChannelThatAReadFindsDamagedIsMendedWhenItIsOpenedAgain) {
-  damage(300);
-  EXPECT_EQ(rig_.open_channel(kOne, "t/a", "e2").epoch, "e1");
-  Outcome outcome = rig_.read(kOne, 0);
-  EXPECT_EQ(as<Failed>(outcome).what, Failed::What::read);
-  EXPECT_EQ(rig_.log->health().damaged_channels, 1u);
-  EXPECT_THAT(rig_.log->health().damage, HasSubstr("t/a"));
-  EXPECT_TRUE(rig_.log->health().writable);
-  rig_.run({Close{.channel = kOne}});
-  expect_other_untouched();
-  expect_mended(300);
-}
-
-TEST_F(DamagedStore, AChannelWhoseFirstEntryIsDamagedStartsAnew) {
-  damage(1);
-  const Opened opened = rig_.open_channel(kOne, "t/a", "e2");
-  EXPECT_EQ(opened.epoch, "e2");
-  EXPECT_EQ(opened.last_seq, 0u);
-  Outcome outcome = rig_.append(kOne, 1);
-  EXPECT_TRUE(std::holds_alternative<Committed>(outcome));
-  expect_other_untouched();
-}
-
-TEST_F(DamagedStore, ACompactionThatMeetsTheDamageDoesNotStopTheOthers) {
-  rig_.options.write_buffer_bytes = 256u << 10;
-  damage(300);
-  rig_.open_channel(kOne, "t/a");
-  rig_.open_channel(kTwo, "t/b");
-  // Both at the ends of the key range, so that every table overlaps the damaged one.
-  std::uint64_t one = kEntries, two = kEntries;
-  for (int round = 0; round < 400 && rig_.log->health().damage.empty(); ++round) {
-    std::vector<Operation> operations;
-    for (int count = 0; count < 10; ++count) {
-      operations.push_back(append_one(kOne, ++one, body(7)));
-      operations.push_back(append_one(kTwo, ++two, body(7)));
-    }
-    rig_.run(std::move(operations));
-  }
-  EXPECT_NE(rig_.log->health().damage, "");
-  EXPECT_TRUE(rig_.log->health().writable);
-  for (int count = 0; count < 500; ++count) {
-    Outcome outcome = rig_.append(kTwo, ++two, body(7));
-    ASSERT_TRUE(std::holds_alternative<Committed>(outcome));
   }
 }
 

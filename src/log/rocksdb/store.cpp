@@ -10,6 +10,8 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "log/rocksdb/torn_tail.h"
+
 namespace tidewire::log {
 
 namespace {
@@ -32,7 +34,10 @@ rocksdb::ColumnFamilyOptions family_options(const RocksdbLog::Options& options,
 
   rocksdb::ColumnFamilyOptions family;
   family.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
-  family.write_buffer_size = std::max<std::size_t>(options.write_buffer_bytes / 4, 64u << 10);
+  // Only the entries' buffer is flushed for its size, see open(); the others with the bounds on all buffers
+  // and on the write-ahead log.
+  family.write_buffer_size = 4 * options.write_buffer_bytes;
+  family.arena_block_size = std::clamp<std::size_t>(options.write_buffer_bytes / 64, 8u << 10, 1u << 20);
   family.max_write_buffer_number = 4;
   family.level_compaction_dynamic_level_bytes = true;
   family.compression = rocksdb::kNoCompression;
@@ -52,18 +57,43 @@ rocksdb::CompressionType entry_compression() {
                                                                                    : rocksdb::kNoCompression;
 }
 
+std::unexpected<Error> damaged(const std::string& path, std::string_view what) {
+  return fail(
+      ErrorCode::internal,
+      fmt::format("the store at {} is damaged: {}; restore it from a backup, or move it away to start empty",
+                  path, what));
+}
+
 std::unexpected<Error> cannot_open(const std::string& path, const rocksdb::Status& status) {
   const std::string said = status.ToString();
-  if (status.IsCorruption())
-    return fail(
-        ErrorCode::internal,
-        fmt::format(
-            "the store at {} is damaged: {}; restore it from a backup, or move it away to start empty", path,
-            said));
+  if (status.IsCorruption() || status.IsPathNotFound()) return damaged(path, said);
   if (said.find("lock ") != std::string::npos && said.find("LOCK") != std::string::npos)
     return fail(ErrorCode::unavailable,
                 fmt::format("the store at {} is in use, locked by another: {}", path, said));
   return fail(ErrorCode::unavailable, fmt::format("the store at {} cannot be opened: {}", path, said));
+}
+
+// Without its file CURRENT RocksDB takes a store for a new one, and removes what is there.
+bool lost_its_current(const std::string& path) {
+  std::error_code none;
+  if (std::filesystem::exists(path + "/CURRENT", none)) return false;
+  return std::ranges::any_of(std::filesystem::directory_iterator(path, none), [](const auto& file) {
+    return file.path().extension() == ".sst" || file.path().extension() == ".log";
+  });
+}
+
+// What has to be put right, or refused, before RocksDB sees the store.
+Result<void> prepare(const std::string& path, rocksdb::Env& env) {
+  rocksdb::FileLock* lock = nullptr;
+  if (const auto status = env.LockFile(path + "/LOCK", &lock); !status.ok()) return cannot_open(path, status);
+  const bool headless = lost_its_current(path);
+  const Result<void> cut = headless ? Result<void>() : cut_torn_tail(path);
+  env.UnlockFile(lock).PermitUncheckedError();
+  if (headless) return damaged(path, "its file CURRENT is missing");
+  if (cut) return {};
+  if (cut.error().code == ErrorCode::internal) return damaged(path, cut.error().message);
+  return fail(ErrorCode::unavailable,
+              fmt::format("the store at {} cannot be opened: {}", path, cut.error().message));
 }
 
 }  // namespace
@@ -109,6 +139,7 @@ Result<std::unique_ptr<Store>> Store::open(const RocksdbLog::Options& options) {
 
   rocksdb::DBOptions db;
   if (options.env) db.env = options.env;
+  if (auto ready = prepare(options.path, *db.env); !ready) return std::unexpected(std::move(ready.error()));
   db.create_if_missing = true;
   db.create_missing_column_families = true;
   db.paranoid_checks = true;
@@ -136,6 +167,9 @@ Result<std::unique_ptr<Store>> Store::open(const RocksdbLog::Options& options) {
   const rocksdb::ColumnFamilyOptions small = family_options(options, cache, 4u << 10);
   rocksdb::ColumnFamilyOptions entries = family_options(options, cache, 16u << 10);
   entries.compression = entry_compression();
+  // Where several families are due at once and the next write-ahead log cannot be made, 7.8 keeps references
+  // to all but one of them, and aborts when it is closed. So only one ever is.
+  entries.write_buffer_size = std::max<std::size_t>(options.write_buffer_bytes / 4, 64u << 10);
   // Not memtable_insert_with_hint_prefix_extractor, tempting as it is for ascending keys: 7.8 shares the
   // hints between a memtable's entries and its range deletes, and aborts.
   std::vector<rocksdb::ColumnFamilyDescriptor> families;
@@ -183,7 +217,9 @@ Result<void> Store::write(rocksdb::WriteBatch& batch, Sync sync) {
   next_id_written_ = next_id_;
   rocksdb::WriteOptions options;
   options.sync = sync == Sync::yes;
+  batch.PutLogData(synced_note(synced_to_));
   const rocksdb::Status status = db_->Write(options, &batch);
+  if (status.ok() && options.sync) synced_to_ = db_->GetLatestSequenceNumber();
   if (status.ok()) return {};
   health_->fail(status.ToString());
   return std::unexpected(failure());

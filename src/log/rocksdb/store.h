@@ -66,6 +66,7 @@ class Store {
   std::vector<rocksdb::ColumnFamilyHandle*> families_;
   std::uint64_t next_id_ = 1;
   std::uint64_t next_id_written_ = 1;
+  std::uint64_t synced_to_ = 0;  // since opening; see torn_tail.h
 };
 
 inline rocksdb::Slice slice(std::string_view text) { return {text.data(), text.size()}; }
