@@ -39,7 +39,31 @@ inline std::vector<Namespace> test_namespaces() {
   high.priority = Priority::critical;
   Namespace stored = named("log");
   stored.durability = Durability::disk;
-  return {named("default"), room, open, server, secret, tiny, high, stored};
+  const auto of_kind = [](std::string name, Kind kind, Durability durability) {
+    return Namespace{.name = std::move(name), .kind = kind, .durability = durability};
+  };
+  Namespace board = of_kind("board", Kind::document, Durability::disk);
+  board.conflate_ms = 100;
+  Namespace inbox = of_kind(std::string(kInboxNamespace), Kind::inbox, Durability::disk);
+  inbox.subscribe = Access::user;
+  inbox.publish = Access::authenticated;
+  Namespace session = of_kind("session", Kind::session, Durability::disk);
+  session.subscribe = session.publish = Access::owner;
+  Namespace agent = of_kind("agent", Kind::agent, Durability::memory);
+  agent.subscribe = agent.publish = Access::owner;
+  return {named("default"),
+          room,
+          open,
+          server,
+          secret,
+          tiny,
+          high,
+          stored,
+          of_kind("doc", Kind::document, Durability::disk),
+          board,
+          inbox,
+          session,
+          agent};
 }
 
 // A connection's end as a test sees it.
@@ -122,12 +146,17 @@ class TestShards {
     ShardId shard;
     Handle handle;
   };
-  // Opens a connection; what it was sent so far is forgotten.
-  Peer open(std::shared_ptr<const auth::Identity> identity = user("u"), ShardId shard = 0) {
+  // Opens a connection, which follows its inbox itself if at all; what it was sent so far is forgotten.
+  Peer open(std::shared_ptr<const auth::Identity> identity = user("u"), ShardId shard = 0,
+            bool manual_inbox = true) {
     const Peer peer{shard, {static_cast<std::uint32_t>(next_handle_++), 1}};
-    sessions(shard).open(
-        peer.handle,
-        {.tenant = 0, .connection_id = next_handle_, .identity = std::move(identity), .address = {}}, now);
+    sessions(shard).open(peer.handle,
+                         {.tenant = 0,
+                          .connection_id = next_handle_,
+                          .identity = std::move(identity),
+                          .address = {},
+                          .manual_inbox = manual_inbox},
+                         now);
     hello = take(peer);
     return peer;
   }

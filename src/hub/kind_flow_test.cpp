@@ -1,0 +1,261 @@
+// Channels that fold, from request to delivery: what is said of a state that is ahead of the log, windows,
+// backlogs, owners. The rules of each kind are tested beside it, in src/kinds.
+#include "hub/test_shards.h"
+
+namespace tidewire::hub {
+namespace {
+
+using testing::AllOf;
+using testing::Contains;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
+using testing::SizeIs;
+
+std::string publish(const std::string& channel, const std::string& rest) {
+  return R"({"type":"publish","channel":")" + channel + "\"," + rest + "}";
+}
+std::string subscribe(const std::string& channel, const std::string& rest = {}) {
+  return R"({"type":"subscribe","channel":")" + channel + "\"" + rest + "}";
+}
+log::Outcome failed(const log::Operation& operation) {
+  const auto& append = std::get<log::Append>(operation);
+  return log::Failed{.channel = append.channel,
+                     .what = log::Failed::What::append,
+                     .number = append.number,
+                     .error = fail(ErrorCode::unavailable).error()};
+}
+
+TEST(KindFlow, ChecksAnEventAgainstThoseThatAreStillOnTheirWay) {
+  TestShards shards;
+  const auto a = shards.open();
+  shards.ask(a, publish("doc:1", R"("data":{"n":1})"));
+  shards.log_held = true;
+  shards.ask(a, publish("doc:1", R"("merge":{"n":2},"if_seq":1)"));
+  EXPECT_THAT(shards.ask(a, publish("doc:1", R"("merge":{"n":3},"if_seq":2)")), IsEmpty());
+  shards.log_held = false;
+  shards.run();
+  EXPECT_THAT(shards.take(a), ElementsAre(HasSubstr("\"seq\":2"), HasSubstr("\"seq\":3")));
+}
+
+TEST(KindFlow, SaysNothingOfAStateThatIsNotSafeYet) {
+  TestShards shards;
+  const auto a = shards.open(), b = shards.open(TestShards::user("b"));
+  shards.ask(a, publish("doc:1", R"("data":1)"));
+  shards.log_held = true;
+  shards.ask(a, publish("doc:1", R"("data":2)"));
+  EXPECT_THAT(shards.ask(b, subscribe("doc:1")), IsEmpty());
+  EXPECT_THAT(shards.ask(b, publish("doc:1", R"("data":3,"if_seq":1)")), IsEmpty());
+  shards.log_held = false;
+  shards.run();
+  EXPECT_THAT(shards.take(b), ElementsAre(HasSubstr(R"("snapshot":{"seq":2,"data":2})"),
+                                          AllOf(HasSubstr("conflict"), HasSubstr("\"seq\":2"))));
+}
+
+TEST(KindFlow, BuildsTheStateAnewWhenAnAppendFails) {
+  TestShards shards;
+  const auto a = shards.open(), b = shards.open(TestShards::user("b"));
+  shards.ask(a, publish("doc:1", R"("data":{"kept":1})"));
+  shards.log_held = true;
+  shards.ask(a, publish("doc:1", R"("merge":{"lost":1})"));
+  shards.ask(b, subscribe("doc:1"));
+  auto operations = std::exchange(shards.operations(), {});
+  ASSERT_EQ(operations.size(), 1u);
+  shards.home().handle(failed(operations[0]), shards.now);
+  shards.log_held = false;
+  shards.run();
+  EXPECT_THAT(shards.take(a), ElementsAre(HasSubstr("unavailable")));
+  EXPECT_THAT(shards.take(b), ElementsAre(HasSubstr("unavailable")));
+  EXPECT_THAT(shards.ask(b, subscribe("doc:1")),
+              ElementsAre(HasSubstr(R"("snapshot":{"seq":1,"data":{"kept":1}})")));
+  EXPECT_THAT(shards.ask(a, publish("doc:1", R"("merge":{"n":2},"if_seq":1)")),
+              ElementsAre(HasSubstr("\"seq\":2")));
+}
+
+TEST(KindFlow, KeepsTheStateWhileNobodyUsesTheChannel) {
+  TestShards shards;
+  const auto a = shards.open();
+  for (int i = 0; i < 600; ++i)
+    shards.ask(a,
+               publish("doc:1", R"("merge":{"k)" + std::to_string(i % 7) + "\":" + std::to_string(i) + "}"));
+  const auto before = shards.ask(a, subscribe("doc:1"));
+  shards.ask(a, R"({"type":"unsubscribe","channel":"doc:1"})");
+  shards.pass(Home::kIdleMs + 1);
+  shards.tick();
+  EXPECT_EQ(shards.home().size(), 0u);
+  EXPECT_EQ(shards.ask(a, subscribe("doc:1")), before);
+}
+
+TEST(KindFlow, MergesWhatAWindowHeldBack) {
+  TestShards shards;
+  const auto a = shards.open(), b = shards.open(TestShards::user("b"));
+  shards.ask(b, subscribe("board:1"));
+  shards.ask(a, publish("board:1", R"("merge":{"n":1})"));
+  EXPECT_THAT(shards.take(b), ElementsAre(HasSubstr("\"seq\":1")));
+  shards.ask(a, publish("board:1", R"("merge":{"n":2})"));
+  shards.ask(a, publish("board:1", R"("merge":{"m":3})"));
+  EXPECT_THAT(shards.take(b), IsEmpty());
+  shards.pass(100);
+  shards.tick();
+  EXPECT_THAT(shards.take(b), ElementsAre(AllOf(HasSubstr("\"seq\":3,\"first_seq\":2"),
+                                                HasSubstr(R"("merge":{"m":3,"n":2})"))));
+}
+
+TEST(KindFlow, TellsTheWholeDocumentWhereNoMergeCan) {
+  TestShards shards;
+  const auto a = shards.open(), b = shards.open(TestShards::user("b"));
+  shards.ask(b, subscribe("board:1"));
+  shards.ask(a, publish("board:1", R"("data":{"n":1})"));
+  shards.ask(a, publish("board:1", R"("merge":{"m":2})"));
+  shards.ask(a, publish("board:1", R"("patch":[{"op":"remove","path":"/n"}])"));
+  shards.take(b);
+  shards.log_held = true;
+  shards.ask(a, publish("board:1", R"("merge":{"o":4})"));
+  shards.pass(100);
+  shards.tick();
+  EXPECT_THAT(shards.take(b), IsEmpty());  // the state is that of an entry which is not safe
+  shards.log_held = false;
+  shards.run();
+  EXPECT_THAT(shards.take(b), ElementsAre(AllOf(HasSubstr("\"seq\":4,\"first_seq\":2"),
+                                                HasSubstr(R"("data":{"m":2,"o":4})"))));
+}
+
+TEST(KindFlow, GivesANewcomerInTheMiddleOfAWindowWhatItLacks) {
+  TestShards shards;
+  const auto a = shards.open(), b = shards.open(TestShards::user("b")),
+             c = shards.open(TestShards::user("c"));
+  shards.ask(b, subscribe("board:1"));
+  shards.ask(a, publish("board:1", R"("merge":{"n":1})"));
+  shards.ask(a, publish("board:1", R"("merge":{"n":2})"));
+  shards.take(b);
+  EXPECT_THAT(shards.ask(c, subscribe("board:1")), ElementsAre(HasSubstr(R"("snapshot":{"seq":2,)")));
+  const auto d = shards.open(TestShards::user("d"));
+  shards.ask(a, publish("board:1", R"("merge":{"n":3})"));
+  shards.ask(d, subscribe("board:1"));
+  shards.pass(100);
+  shards.tick();
+  EXPECT_THAT(shards.take(b), ElementsAre(HasSubstr("\"seq\":3,\"first_seq\":2")));
+  EXPECT_THAT(shards.take(d), IsEmpty());  // it has everything
+  shards.drained(c);
+  EXPECT_THAT(shards.take(c), ElementsAre(AllOf(HasSubstr("\"seq\":3,"), Not(HasSubstr("first_seq")))));
+  shards.pass(100);
+  shards.ask(a, publish("board:1", R"("merge":{"n":4})"));
+  for (const auto& peer : {b, c, d}) EXPECT_THAT(shards.take(peer), ElementsAre(HasSubstr("\"seq\":4,")));
+}
+
+TEST(KindFlow, MergesTheDeltasOfARunForASlowReader) {
+  TestShards shards;
+  const auto a = shards.open();
+  const auto reader = shards.open(TestShards::user("u"));
+  const auto delta = [](const std::string& text) {
+    return publish("agent:1", R"("event":"delta","data":{"text":")" + text + "\"}");
+  };
+  shards.ask(a, delta("a"));
+  shards.ask(reader, subscribe("agent:1"));
+  shards.at(reader).full = true;
+  for (const char* text : {"b", "c", "d"}) shards.ask(a, delta(text));
+  shards.drained(reader);
+  EXPECT_THAT(shards.take(reader),
+              ElementsAre(AllOf(HasSubstr("\"seq\":4,\"first_seq\":2"), HasSubstr(R"("text":"bcd")"))));
+}
+
+TEST(KindFlow, FollowsTheInboxOfAnAuthenticatedConnection) {
+  TestShards shards;
+  const auto server = shards.open(TestShards::user("s"));
+  for (const char* priority : {"low", "critical", "medium"})
+    shards.ask(server, publish("user:u", R"("priority":")" + std::string(priority) + "\""));
+  const auto u = shards.open(TestShards::user("u"), 0, false);
+  shards.run();
+  const auto got = shards.take(u);
+  ASSERT_THAT(got, SizeIs(4));
+  EXPECT_THAT(got[0], AllOf(HasSubstr("\"subscribed\""), HasSubstr("\"seq\":3"), Not(HasSubstr("snapshot"))));
+  EXPECT_THAT(got[1], HasSubstr("\"seq\":2,"));
+  EXPECT_THAT(got[2], HasSubstr("\"seq\":3,"));
+  EXPECT_THAT(got[3], AllOf(HasSubstr("\"seq\":1,"), Not(HasSubstr("redelivered"))));
+
+  const auto other = shards.open(TestShards::user("u"), 0, false);
+  shards.run();
+  EXPECT_THAT(shards.take(other), Contains(HasSubstr("\"redelivered\":true,\"seq\":2")));
+  for (const auto& device : {u, other}) shards.drained(device);
+  EXPECT_THAT(shards.ask(u, R"({"type":"ack","id":5,"channel":"user:u","seqs":[2,9]})"),
+              ElementsAre(R"({"type":"acked","id":5,"channel":"user:u","seq":4,"seqs":[2],"pending":2})"));
+  EXPECT_THAT(shards.take(other), ElementsAre(AllOf(HasSubstr(R"("event":"ack")"), HasSubstr("[2]"))));
+}
+
+TEST(KindFlow, SendsALargeBacklogAtTheReadersPace) {
+  TestShards shards;
+  const auto server = shards.open(TestShards::user("s"));
+  const std::string text(100'000, 'x');
+  for (int i = 0; i < 10; ++i) shards.ask(server, publish("user:u", R"("data":")" + text + "\""));
+  const auto u = shards.open(TestShards::user("u"));
+  shards.at(u).full = true;
+  shards.ask(u, subscribe("user:u", R"(,"snapshot":false)"));
+  shards.take(u);
+  shards.ask(server, publish("user:u", R"("data":"live")"));
+  std::vector<std::string> got;
+  for (int i = 0; i < 10; ++i) {
+    shards.drained(u);
+    const auto more = shards.take(u);
+    EXPECT_LE(more.size(), 4u);
+    got.insert(got.end(), more.begin(), more.end());
+  }
+  ASSERT_EQ(got.size(), 11u);
+  for (std::size_t i = 0; i < got.size(); ++i)
+    EXPECT_THAT(got[i], HasSubstr("\"seq\":" + std::to_string(i + 1) + ","));
+}
+
+TEST(KindFlow, AnswersASessionsMessageOnceThoseWhoAreAwayHaveIt) {
+  TestShards shards;
+  const auto a = shards.open(TestShards::user("a")), b = shards.open(TestShards::user("b"), 0, false);
+  shards.run();
+  shards.ask(a, publish("session:1", R"("event":"join")"));
+  shards.ask(a, publish("session:1", R"("event":"join","data":{"user":"b"})"));
+  shards.take(b);
+  EXPECT_THAT(shards.ask(a, publish("session:1", R"("data":"x","key":"k")")),
+              ElementsAre(HasSubstr("\"seq\":3")));
+  EXPECT_THAT(shards.take(b), ElementsAre(HasSubstr("session_message")));
+  // A repeat is told again, and is one entry all the same.
+  EXPECT_THAT(shards.ask(a, publish("session:1", R"("data":"x","key":"k")")),
+              ElementsAre(AllOf(HasSubstr("\"seq\":3"), HasSubstr("duplicate"))));
+  EXPECT_THAT(shards.take(b), IsEmpty());
+
+  shards.ask(b, subscribe("session:1"));
+  shards.ask(a, publish("session:1", R"("data":"y")"));
+  EXPECT_THAT(shards.take(b), ElementsAre(AllOf(HasSubstr("session:1"), Not(HasSubstr("session_message")))));
+  shards.ask(a, publish("session:1", R"("event":"leave","data":{"user":"b"})"));
+  EXPECT_THAT(shards.take(b), Contains(R"({"type":"unsubscribed","channel":"session:1","code":"revoked"})"));
+  EXPECT_EQ(shards.code_of(b, subscribe("session:1")), "forbidden");
+}
+
+TEST(KindFlow, EndsARunWhoseCreatorIsGone) {
+  TestShards shards(2);
+  const auto creator = shards.open(TestShards::user("c"), 1), reader = shards.open(TestShards::user("c"), 0);
+  shards.ask(creator, publish("agent:1", R"("event":"start")"));
+  shards.ask(reader, subscribe("agent:1"));
+  shards.pass(61'000);
+  shards.tick();
+  EXPECT_THAT(shards.take(reader), IsEmpty());  // it has connections
+  shards.close(creator);
+  shards.close(reader);
+  shards.pass(61'000);
+  shards.tick();
+  const auto late = shards.open(TestShards::user("c"), 0);
+  EXPECT_THAT(shards.ask(late, subscribe("agent:1")),
+              ElementsAre(AllOf(HasSubstr("\"seq\":2"), HasSubstr(R"("status":"failed")"))));
+}
+
+TEST(KindFlow, TellsAStrangerNothing) {
+  TestShards shards;
+  const auto owner = shards.open(TestShards::user("a")), stranger = shards.open(TestShards::user("b"));
+  shards.ask(owner, publish("session:1", R"("event":"join")"));
+  EXPECT_EQ(shards.code_of(stranger, subscribe("session:1")), "forbidden");
+  EXPECT_EQ(shards.code_of(stranger, R"({"type":"history","channel":"session:1"})"), "forbidden");
+  EXPECT_EQ(shards.code_of(stranger, publish("session:1", R"("data":1)")), "forbidden");
+  EXPECT_EQ(shards.code_of(stranger, R"({"type":"ack","channel":"user:a","up_to":1})"), "forbidden");
+  EXPECT_EQ(shards.code_of(stranger, R"({"type":"ack","channel":"room:a","up_to":1})"), "invalid_message");
+  EXPECT_EQ(shards.code_of(shards.open(nullptr), subscribe("session:1")), "unauthorized");
+}
+
+}  // namespace
+}  // namespace tidewire::hub
