@@ -14,6 +14,7 @@ namespace tidewire::gateway {
 
 namespace {
 constexpr std::size_t kBufferBytes = 512 * 1024;
+constexpr std::int64_t kComeBackMs = 1000;     // after a drain
 constexpr std::size_t kCopiedDelivery = 4096;  // up to here a copy is cheaper than a reference
 constexpr std::size_t kBrotliAbove = 4096;     // protocol §5, `?accept=br`
 
@@ -270,7 +271,7 @@ void Gateway::drain(std::int64_t within_ms) {
       // A browser gives a stream up for good when it is answered 503, so none comes back before the drain
       // is over, and they come spread as they were closed.
       std::string retry;
-      wire::append_sse_retry(retry, within_ms);
+      wire::append_sse_retry(retry, within_ms + kComeBackMs);
       send_lines(connection, retry);
       connection.close_by_ms = now_ms() + after_ms;
       reschedule(connection);

@@ -4,6 +4,7 @@
 // to once (architecture §1.3). Owned by the shard's thread.
 #pragma once
 
+#include <expected>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -75,6 +76,13 @@ class Gateway final : public hub::Outbound {
   void set_options(GatewayOptions options);
 
   const GatewayCounts& counts() const { return counts_; }
+
+  // Why a stream is refused.
+  struct StreamRefusal {
+    wire::HttpProblem problem;
+    std::int64_t retry_after_s = 0;
+  };
+
   // hub::Outbound
   void send(Handle connection, std::string_view json) override;
   bool push(Handle connection, protocol::DeliveryBatch& batch, std::size_t first, std::size_t last,
@@ -116,11 +124,19 @@ class Gateway final : public hub::Outbound {
                                          const guard::Limits& limits);
   IpAddress client_of(const Connection& connection, const wire::HttpRequest& request) const;
 
-  // sse.cpp: from a request to an event stream, and what a stream does otherwise than a WebSocket
+  // sse_open.cpp: from a request to an event stream
   void open_stream(Connection& connection, const wire::HttpRequest& request, bool keys_awaited);
+  std::expected<std::optional<hub::Opening>, StreamRefusal> judge_stream(Connection& connection,
+                                                                         const wire::HttpRequest& request,
+                                                                         bool keys_awaited);
+  std::optional<StreamRefusal> count_stream(Connection& connection, const hub::Opening& opening);
+  void start_stream(Connection& connection, hub::Opening&& opening, std::unique_ptr<SseStream> stream);
+
+  // sse_output.cpp: what a stream does otherwise than a WebSocket
   void follow_more(Connection& connection);
   void send_event(Connection& connection, std::string_view json);
   void send_lines(Connection& connection, std::string_view lines);
+  void send_rendered(Connection& connection);
   bool push_events(Connection& connection, protocol::DeliveryBatch& batch, std::size_t first,
                    std::size_t last, Lane lane);
   net::IoStatus flush_stream(Connection& connection, std::size_t& written);

@@ -25,6 +25,12 @@ void SseStream::begin(std::string& out) {
   out += std::exchange(head_, {});
 }
 
+protocol::SubscribeItem SseStream::take_next() {
+  protocol::SubscribeItem item = std::move(channels_[next_++]);
+  if (!has_next()) std::exchange(channels_, {});
+  return item;
+}
+
 bool SseStream::note(std::string_view json, std::optional<std::uint64_t> start) {
   const protocol::DeliveryHead head = protocol::read_delivery_head(json);
   const bool is_subscribed = head.type == "subscribed";

@@ -35,7 +35,7 @@ class SseStream {
 
   // The channels that were not asked of the hub yet, in their order.
   bool has_next() const { return next_ < channels_.size(); }
-  protocol::SubscribeItem take_next() { return std::move(channels_[next_++]); }
+  protocol::SubscribeItem take_next();
   // All channels are answered: deliveries may go out.
   void open() { open_ = true; }
   bool is_open() const { return open_; }

@@ -413,7 +413,7 @@ async def test_a_stream_over_tls(start, tmp_path):
     assert [(await message())["data"] for _ in sent] == sent
     server.terminate()
     assert [(await message())["type"]] == ["reconnect"]
-    assert await reader.readuntil(b"\n\n") == b"retry: 300\n\n"
+    assert await reader.readuntil(b"\n\n") == b"retry: 1300\n\n"
     assert await reader.read() == b""
     writer.close()
 
@@ -887,6 +887,6 @@ async def test_a_drain_says_when_to_come_back_and_ends(start):
         rest = await stream.rest()
         assert [b.names for b in rest] == [["retry"]], rest
         # A browser that is answered 503 never comes again, so not before the drain is over.
-        assert rest[0].retry_ms >= 2000
+        assert 2000 < rest[0].retry_ms <= 5000
     sleeper.close()
     assert server.wait() == 0
