@@ -47,6 +47,12 @@ TEST(JsonText, RemovesLineBreaksBetweenTokens) {
   std::string out;
   append_json_without_line_breaks(out, "{\r\n \"a\":1\n}");
   EXPECT_EQ(out, "{ \"a\":1}");
+  for (const auto& [text, flat] : std::vector<std::pair<std::string, std::string>>{
+           {"", ""}, {"\n", ""}, {"1\r", "1"}, {"\r1\n\n\r2\n3", "123"}, {"[1]", "[1]"}}) {
+    std::string one;
+    append_json_without_line_breaks(one, text);
+    EXPECT_EQ(one, flat);
+  }
 }
 
 TEST(ErrorCode, HasTheNamesAndStatusesOfTheSpec) {

@@ -1,5 +1,7 @@
 #include "base/json_text.h"
 
+#include <algorithm>
+
 namespace tidewire {
 
 void append_json_string(std::string& out, std::string_view text) {
@@ -41,11 +43,13 @@ void append_json_string(std::string& out, std::string_view text) {
 }
 
 void append_json_without_line_breaks(std::string& out, std::string_view text) {
-  while (!text.empty()) {
-    const std::size_t end = text.find_first_of("\r\n");
-    out.append(text.substr(0, end));
-    if (end == std::string_view::npos) return;
-    text.remove_prefix(end + 1);
+  std::size_t feed = text.find('\n'), carriage_return = text.find('\r');
+  for (std::size_t start = 0;;) {
+    const std::size_t end = std::min({feed, carriage_return, text.size()});
+    out.append(text.substr(start, end - start));
+    if (end == text.size()) return;
+    start = end + 1;
+    (end == feed ? feed : carriage_return) = text.find(text[end], start);
   }
 }
 

@@ -33,7 +33,7 @@ void Connection::on_timer() {
 void Connection::update_interest() {
   std::uint32_t wanted = 0;
   if (!holding && !peer_closed) wanted |= EPOLLIN;
-  if ((outbox && outbox->stalled()) || stream.wants_write()) wanted |= EPOLLOUT;
+  if (stalled() || stream.wants_write()) wanted |= EPOLLOUT;
   if (wanted == interest) return;
   interest = wanted;
   gateway.loop_.modify(stream.fd(), interest, this);

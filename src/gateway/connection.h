@@ -1,7 +1,7 @@
 // One connection: bytes in, frames out. It moves bytes and nothing else; who it is and what it is
 // subscribed to is its session's business (hub/session.h).
 //
-// Life: http (requests, until an upgrade) → websocket or echo → closing (a close frame or a last
+// Life: http (requests, until an upgrade) → websocket, sse or echo → closing (a close frame or a last
 // response is on its way; what still comes is thrown away) → gone. An idle WebSocket keeps no buffer.
 // Owned by its shard's thread; named by a handle everywhere else.
 #pragma once
@@ -13,6 +13,7 @@
 #include "base/ip_address.h"
 #include "base/slab.h"
 #include "gateway/outbox.h"
+#include "gateway/sse_stream.h"
 #include "guard/frame_pacer.h"
 #include "net/loop.h"
 #include "net/stream.h"
@@ -42,13 +43,17 @@ struct DedicatedDeflate {
 
 class Connection final : public net::Watcher, public net::LoopTimer {
  public:
-  enum class State : std::uint8_t { http, websocket, echo, closing, gone };
+  enum class State : std::uint8_t { http, websocket, sse, echo, closing, gone };
   enum class Deflate : std::uint8_t { none, shared, dedicated };
 
   Connection(Gateway& gateway, Handle handle, net::Stream stream, const IpAddress& peer, std::int64_t now_ms);
 
   void on_events(std::uint32_t events) override;
   void on_timer() override;
+
+  // Bytes that wait for the socket.
+  std::size_t queued() const { return (outbox ? outbox->queued() : 0) + (sse ? sse->queued() : 0); }
+  bool stalled() const { return outbox && outbox->stalled(); }
 
   // Interest in the socket follows from the state; called whenever it may have changed.
   void update_interest();
@@ -71,6 +76,7 @@ class Connection final : public net::Watcher, public net::LoopTimer {
 
   wire::MessageReader reader;
   std::unique_ptr<HttpStage> http;
+  std::unique_ptr<SseStream> sse;
   std::unique_ptr<DedicatedDeflate> dedicated;
   std::unique_ptr<std::string> held;  // bytes that were read and not looked at yet
   guard::FramePacer pacer;

@@ -26,7 +26,9 @@ void Gateway::on_readable(Connection& connection) {
     const std::span<char> room(buffer_.get(), is_echo ? kEchoReadBytes : kReadBytes);
     const net::IoResult result = connection.stream.read(room);
     if (result.status == net::IoStatus::would_block) break;
-    if (result.status == net::IoStatus::closed && has_more_to_say(connection)) {
+    // An event stream has no end but that of its client, and no other sign of it.
+    if (result.status == net::IoStatus::closed && connection.state != Connection::State::sse &&
+        has_more_to_say(connection)) {
       // The client has ended its side only; it still reads.
       connection.peer_closed = true;
       connection.update_interest();
@@ -56,6 +58,9 @@ void Gateway::on_bytes(Connection& connection, std::span<char> bytes) {
   }
   if (connection.state == Connection::State::websocket) take_messages(connection, bytes);
   if (connection.state == Connection::State::echo) take_echo(connection, bytes);
+  // Nothing is to come behind the request of a stream.
+  if (connection.state == Connection::State::sse && !connection.sse->tolerates(bytes.size()))
+    return lose(connection);
   if (connection.state == Connection::State::closing && connection.close_sent && !connection.peer_closed) {
     // Only the peer's close frame still matters.
     using Type = wire::MessageReader::Event::Type;
@@ -99,13 +104,22 @@ Gateway::Progress Gateway::take_http(Connection& connection, std::span<char>& ch
   const wire::HttpRequest& request = stage.reader.request();
   stage.keep_alive = request.keep_alive;
   stage.head_only = request.method == "HEAD";
-  if (request.path == "/ws" || request.path == "/api/ws" || (options_.echo && request.path == "/echo")) {
-    upgrade(connection, request, false);
-  } else {
+  if (!change_over(connection, request, false)) {
     stage.answering = true;
     on_request_(connection.handle, request, client_of(connection, request));
   }
   return Progress::go_on;
+}
+
+bool Gateway::change_over(Connection& connection, const wire::HttpRequest& request, bool keys_awaited) {
+  if (request.path == "/sse") {
+    open_stream(connection, request, keys_awaited);
+    return true;
+  }
+  const bool is_upgrade =
+      request.path == "/ws" || request.path == "/api/ws" || (options_.echo && request.path == "/echo");
+  if (is_upgrade) upgrade(connection, request, keys_awaited);
+  return is_upgrade;
 }
 
 // ---- WebSocket ----
@@ -325,7 +339,7 @@ void Gateway::keys_changed(hub::TenantId tenant) {
       continue;
     }
     connection->http->upgrade_waits = false;
-    upgrade(*connection, connection->http->reader.request(), true);
+    change_over(*connection, connection->http->reader.request(), true);
     holding_.push_back(handle);
   }
 }

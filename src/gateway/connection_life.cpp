@@ -26,7 +26,7 @@ void Gateway::reschedule(Connection& connection) {
   };
   by(connection.close_by_ms);
   by(connection.resume_ms);
-  const bool stalled = connection.outbox && connection.outbox->stalled();
+  const bool stalled = connection.stalled();
   if (stalled && connection.taken_ms != 0) by(connection.taken_ms + options_.write_timeout_ms);
   switch (connection.state) {
     case Connection::State::http:
@@ -43,6 +43,10 @@ void Gateway::reschedule(Connection& connection) {
       // As in on_timer(), or the timer would fire in vain until the socket has room.
       if (!stalled && !connection.holding) by(connection.last_life_ms + 2 * options_.heartbeat_ms);
       break;
+    case Connection::State::sse:
+      by(sessions_->next_deadline_ms(connection.handle, loop_.now()));
+      by(connection.ping_due_ms);
+      break;
     case Connection::State::closing:
     case Connection::State::gone:
       break;
@@ -56,9 +60,10 @@ void Gateway::reschedule(Connection& connection) {
 void Gateway::on_timer(Connection& connection) {
   const std::int64_t now = now_ms();
   const auto over = [&](std::int64_t deadline_ms) { return deadline_ms != 0 && deadline_ms <= now; };
-  const bool stalled = connection.outbox && connection.outbox->stalled();
+  const bool stalled = connection.stalled();
 
   if (over(connection.close_by_ms)) {
+    if (connection.state == Connection::State::sse) return finish_close(connection);
     if (connection.state != Connection::State::websocket) return lose(connection);
     return start_close(connection, 1012, "draining");
   }
@@ -103,6 +108,14 @@ void Gateway::on_timer(Connection& connection) {
         }
       }
       break;
+    case Connection::State::sse:
+      sessions_->on_timer(connection.handle, loop_.now());
+      if (connection.state != Connection::State::sse) return;
+      if (over(connection.ping_due_ms)) {
+        connection.ping_due_ms = now + options_.heartbeat_ms;
+        if (!stalled) send_lines(connection, ": heartbeat\n\n");
+      }
+      break;
     case Connection::State::closing:
     case Connection::State::gone:
       break;
@@ -120,20 +133,21 @@ void Gateway::flush(Connection& connection) {
     status = connection.outbox->flush(connection.stream, written);
   else if (connection.stream.wants_write())
     status = connection.stream.flush().status;
+  if (connection.sse && status == net::IoStatus::ok) status = flush_stream(connection, written);
   after_flush(connection, status, written);
 }
 
 void Gateway::after_flush(Connection& connection, net::IoStatus status, std::size_t written) {
   if (status == net::IoStatus::failed) return lose(connection);
   counts_.bytes_out += written;
-  const bool stalled = connection.outbox && connection.outbox->stalled();
+  const bool stalled = connection.stalled();
   if (stalled && written > 0) connection.last_life_ms = now_ms();
   if (!stalled)
     connection.taken_ms = 0;
   else if (written > 0 || connection.taken_ms == 0)
     connection.taken_ms = now_ms();
-  const std::size_t queued = connection.outbox ? connection.outbox->queued() : 0;
-  if (connection.outbox && queued == 0) {
+  const std::size_t queued = connection.queued();
+  if (connection.outbox && connection.outbox->empty()) {
     connection.outbox->clear();
     if (spare_outboxes_.size() < kSpareOutboxes) spare_outboxes_.push_back(std::move(connection.outbox));
     connection.outbox.reset();
@@ -158,6 +172,7 @@ void Gateway::after_flush(Connection& connection, net::IoStatus status, std::siz
     if (!connection.close_sent) connection.stream.shutdown_write();
     if (connection.close_by_ms == 0) connection.close_by_ms = now_ms() + options_.close_timeout_ms;
   }
+  if (connection.state == Connection::State::sse) follow_more(connection);
   connection.update_interest();
   if (stalled || connection.state == Connection::State::closing) reschedule(connection);
 }
@@ -191,6 +206,7 @@ void Gateway::finish_close(Connection& connection) {
   end_session(connection);
   if (connection.close_sent) connection.peer_closed = true;  // both close frames are through
   if (connection.outbox) connection.outbox->drop_deliveries();
+  if (connection.sse) connection.sse->drop_deliveries();
   // A long HTTP response may take its time (write_timeout_ms); the rest begins once it is out.
   const bool is_response = connection.state == Connection::State::http;
   connection.state = Connection::State::closing;
@@ -218,7 +234,8 @@ void Gateway::end_session(Connection& connection) {
     connection.admitted = false;
     shared_.limits.release_connection(shared_.keys.address(connection.address));
   }
-  if (connection.state == Connection::State::websocket) ended_.push_back(connection.handle);
+  if (connection.state == Connection::State::websocket || connection.state == Connection::State::sse)
+    ended_.push_back(connection.handle);
 }
 
 }  // namespace tidewire::gateway

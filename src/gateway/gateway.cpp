@@ -8,11 +8,13 @@
 #include "wire/brotli.h"
 #include "wire/frame.h"
 #include "wire/http_response.h"
+#include "wire/sse.h"
 
 namespace tidewire::gateway {
 
 namespace {
 constexpr std::size_t kBufferBytes = 512 * 1024;
+constexpr std::int64_t kComeBackMs = 1000;     // after a drain
 constexpr std::size_t kCopiedDelivery = 4096;  // up to here a copy is cheaper than a reference
 constexpr std::size_t kBrotliAbove = 4096;     // protocol §5, `?accept=br`
 
@@ -122,6 +124,8 @@ void Gateway::send_frame(Connection& connection, wire::Opcode opcode, std::strin
 
 void Gateway::send(Handle handle, std::string_view json) {
   Connection* connection = connections_.get(handle);
+  if (connection != nullptr && connection->state == Connection::State::sse)
+    return send_event(*connection, json);
   if (connection == nullptr || connection->state != Connection::State::websocket) return;
   ++counts_.messages_out;
   if (connection->accepts_brotli && json.size() > kBrotliAbove && is_brotli_type(json)) {
@@ -140,6 +144,8 @@ void Gateway::send(Handle handle, std::string_view json) {
 bool Gateway::push(Handle handle, protocol::DeliveryBatch& batch, std::size_t first, std::size_t last,
                    Lane lane) {
   Connection* connection = connections_.get(handle);
+  if (connection != nullptr && connection->state == Connection::State::sse)
+    return push_events(*connection, batch, first, last, lane);
   if (connection == nullptr || connection->state != Connection::State::websocket) return true;
   if (connection->outbox && connection->outbox->queued() >= options_.outbound_bytes) return false;
   counts_.messages_out += last - first;
@@ -178,6 +184,7 @@ bool Gateway::push(Handle handle, protocol::DeliveryBatch& batch, std::size_t fi
 void Gateway::drop(Handle handle, Lane lane) {
   Connection* connection = connections_.get(handle);
   if (connection != nullptr && connection->outbox) connection->outbox->drop(lane.priority, lane.channel);
+  if (connection != nullptr && connection->sse) connection->sse->drop(lane.priority, lane.channel);
 }
 
 void Gateway::notify_when_drained(Handle handle) {
@@ -189,7 +196,10 @@ void Gateway::notify_when_drained(Handle handle) {
 
 void Gateway::close(Handle handle, std::uint16_t code, std::string_view reason) {
   Connection* connection = connections_.get(handle);
-  if (connection == nullptr || connection->state != Connection::State::websocket) return;
+  if (connection == nullptr) return;
+  // One that has not begun is answered by open_stream().
+  if (connection->state == Connection::State::sse && connection->sse->begun())
+    return finish_close(*connection);
   start_close(*connection, code, reason);
 }
 
@@ -254,6 +264,15 @@ void Gateway::drain(std::int64_t within_ms) {
         within_ms * static_cast<std::int64_t>(++i) / static_cast<std::int64_t>(count);
     if (connection.state == Connection::State::websocket) {
       sessions_->announce_drain(handle, after_ms);
+      connection.close_by_ms = now_ms() + after_ms;
+      reschedule(connection);
+    } else if (connection.state == Connection::State::sse) {
+      sessions_->announce_drain(handle, after_ms);
+      // A browser gives a stream up for good when it is answered 503, so none comes back before the drain
+      // is over, and they come spread as they were closed.
+      std::string retry;
+      wire::append_sse_retry(retry, within_ms + kComeBackMs);
+      send_lines(connection, retry);
       connection.close_by_ms = now_ms() + after_ms;
       reschedule(connection);
     } else if (connection.state == Connection::State::http && !connection.http->answering) {

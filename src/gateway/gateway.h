@@ -4,8 +4,10 @@
 // to once (architecture §1.3). Owned by the shard's thread.
 #pragma once
 
+#include <expected>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <unordered_map>
@@ -23,6 +25,7 @@ namespace tidewire::gateway {
 struct GatewayOptions {
   bool echo = false;              // serve /echo
   bool reject_with_http = false;  // auth.reject = "http"
+  bool auth_required = false;
   wire::DeflateMode compression = wire::DeflateMode::shared;
   std::size_t compression_min_bytes = 256;
   std::size_t message_bytes = 1 << 20;
@@ -73,6 +76,13 @@ class Gateway final : public hub::Outbound {
   void set_options(GatewayOptions options);
 
   const GatewayCounts& counts() const { return counts_; }
+
+  // Why a stream is refused.
+  struct StreamRefusal {
+    wire::HttpProblem problem;
+    std::int64_t retry_after_s = 0;
+  };
+
   // hub::Outbound
   void send(Handle connection, std::string_view json) override;
   bool push(Handle connection, protocol::DeliveryBatch& batch, std::size_t first, std::size_t last,
@@ -87,6 +97,7 @@ class Gateway final : public hub::Outbound {
  private:
   friend class Connection;
   enum class Progress : std::uint8_t { go_on, stop };
+  static constexpr std::int64_t kRetryAfterS = 5;
 
   // connection_input.cpp: from bytes to requests and messages
   void on_readable(Connection& connection);
@@ -100,12 +111,35 @@ class Gateway final : public hub::Outbound {
   void resume(Connection& connection);
   wire::Inflater* inflater_of(Connection& connection);
 
+  // True when the request was one that makes the connection something else, or asked for it in vain.
+  bool change_over(Connection& connection, const wire::HttpRequest& request, bool keys_awaited);
+
   // upgrade.cpp: from a request to a WebSocket
   void upgrade(Connection& connection, const wire::HttpRequest& request, bool keys_awaited);
   void become_websocket(Connection& connection, std::string_view response);
   void refuse_upgrade(Connection& connection, const wire::HttpProblem& problem,
                       std::int64_t retry_after_s = 0);
+  // Counts the connection; or answers why it may not be.
+  std::optional<wire::HttpProblem> admit(Connection& connection, const IpAddress& client,
+                                         const guard::Limits& limits);
   IpAddress client_of(const Connection& connection, const wire::HttpRequest& request) const;
+
+  // sse_open.cpp: from a request to an event stream
+  void open_stream(Connection& connection, const wire::HttpRequest& request, bool keys_awaited);
+  std::expected<std::optional<hub::Opening>, StreamRefusal> judge_stream(Connection& connection,
+                                                                         const wire::HttpRequest& request,
+                                                                         bool keys_awaited);
+  std::optional<StreamRefusal> count_stream(Connection& connection, const hub::Opening& opening);
+  void start_stream(Connection& connection, hub::Opening&& opening, std::unique_ptr<SseStream> stream);
+
+  // sse_output.cpp: what a stream does otherwise than a WebSocket
+  void follow_more(Connection& connection);
+  void send_event(Connection& connection, std::string_view json);
+  void send_lines(Connection& connection, std::string_view lines);
+  void send_rendered(Connection& connection);
+  bool push_events(Connection& connection, protocol::DeliveryBatch& batch, std::size_t first,
+                   std::size_t last, Lane lane);
+  net::IoStatus flush_stream(Connection& connection, std::size_t& written);
 
   // connection_life.cpp: time, closing, flushing
   void on_timer(Connection& connection);
@@ -140,6 +174,7 @@ class Gateway final : public hub::Outbound {
   wire::Inflater shared_inflater_;
   wire::Deflater shared_deflater_;
   std::string deflated_;
+  std::string rendered_;  // events on their way into an outbox
   std::unique_ptr<char[]> buffer_;
   std::vector<Handle> touched_;
   std::vector<Handle> gone_;     // to be erased at the end of the turn

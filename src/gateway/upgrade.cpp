@@ -18,8 +18,6 @@ namespace {
 
 constexpr std::string_view kSubprotocol = "tidewire.v1";
 constexpr std::string_view kTokenSubprotocol = "tidewire.token.";
-constexpr std::int64_t kRetryAfterS = 5;
-
 // The first of the three ways that is present counts (protocol §2).
 std::optional<std::string> token_of(const wire::HttpRequest& request, const wire::UpgradeRequest& upgrade) {
   if (const auto bearer = wire::bearer_token(request.headers)) return std::string(*bearer);
@@ -145,24 +143,8 @@ void Gateway::upgrade(Connection& connection, const wire::HttpRequest& request, 
     identity = std::move(*verdict);
   }
 
-  switch (shared_.limits.admit_connection(shared_.keys.address(client), limits, now_ms())) {
-    case guard::Admission::admitted:
-      break;
-    case guard::Admission::user_full:
-    case guard::Admission::server_full:
-      return refuse_upgrade(
-          connection,
-          {.status = 503, .code = name_of(ErrorCode::unavailable), .detail = "the server is full"},
-          kRetryAfterS);
-    case guard::Admission::address_full:
-      return refuse_upgrade(connection,
-                            {.status = 429,
-                             .code = name_of(ErrorCode::connection_limit),
-                             .detail = "too many connections from this address"},
-                            kRetryAfterS);
-  }
-  connection.admitted = true;
-  connection.address = client;
+  if (const auto full = admit(connection, client, limits))
+    return refuse_upgrade(connection, *full, kRetryAfterS);
   connection.accepts_brotli = wire::query_parameter(request.query, "accept") == "br";
   use_deflate();
   become_websocket(connection, accepted);
@@ -173,6 +155,25 @@ void Gateway::upgrade(Connection& connection, const wire::HttpRequest& request, 
                    .address = client,
                    .manual_inbox = wire::query_parameter(request.query, "inbox") == "manual"},
                   loop_.now());
+}
+
+std::optional<wire::HttpProblem> Gateway::admit(Connection& connection, const IpAddress& client,
+                                                const guard::Limits& limits) {
+  switch (shared_.limits.admit_connection(shared_.keys.address(client), limits, now_ms())) {
+    case guard::Admission::admitted:
+      break;
+    case guard::Admission::user_full:
+    case guard::Admission::server_full:
+      return wire::HttpProblem{
+          .status = 503, .code = name_of(ErrorCode::unavailable), .detail = "the server is full"};
+    case guard::Admission::address_full:
+      return wire::HttpProblem{.status = 429,
+                               .code = name_of(ErrorCode::connection_limit),
+                               .detail = "too many connections from this address"};
+  }
+  connection.admitted = true;
+  connection.address = client;
+  return std::nullopt;
 }
 
 void Gateway::become_websocket(Connection& connection, std::string_view response) {

@@ -8,6 +8,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -77,6 +78,13 @@ class Sessions {
 
   // False while so many replies are outstanding that no further message should be read.
   bool can_take(Handle connection) const;
+
+  // requests/follow.cpp, for event streams: subscribes without a request; answered as `subscribe` is.
+  void follow(Handle connection, protocol::SubscribeItem&& item, const Time& now);
+  // Nothing that was asked waits for its answer.
+  bool is_answered(Handle connection) const;
+  // The first seq of the channel that its `subscribed` does not cover; for use while that is being sent.
+  std::optional<std::uint64_t> first_missing(Handle connection, std::string_view channel) const;
 
   void on_drained(Handle connection, const Time& now);
   // The earliest time, mono, at which on_timer() has something to do; INT64_MAX for never.

@@ -150,6 +150,7 @@ gateway::GatewayOptions gateway_options(const config::Settings& settings, bool e
   gateway::GatewayOptions options{
       .echo = echo,
       .reject_with_http = settings.auth.reject == config::RejectStyle::http,
+      .auth_required = settings.auth.required,
       .compression = static_cast<wire::DeflateMode>(0),
       .compression_min_bytes = static_cast<std::size_t>(settings.compression.min_bytes),
       .message_bytes = static_cast<std::size_t>(settings.limits.message_bytes),

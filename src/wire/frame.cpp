@@ -11,6 +11,19 @@ SharedBytes make_frame(Opcode opcode, std::string_view payload, bool rsv1) {
   return SharedBytes(std::string_view(header, size), payload);
 }
 
+WrittenFrame first_written_frame(std::string_view frames) {
+  TIDEWIRE_CHECK(frames.size() >= 2);
+  std::uint64_t payload_bytes = static_cast<unsigned char>(frames[1]);
+  const std::size_t extended = payload_bytes <= 125 ? 0 : payload_bytes == 126 ? 2 : 8;
+  TIDEWIRE_CHECK(payload_bytes <= 127 && frames.size() >= 2 + extended);
+  if (extended > 0) payload_bytes = 0;
+  for (std::size_t i = 0; i < extended; ++i)
+    payload_bytes = payload_bytes << 8 | static_cast<unsigned char>(frames[2 + i]);
+  const std::size_t header = 2 + extended;
+  TIDEWIRE_CHECK(frames.size() - header >= payload_bytes);
+  return {.payload = frames.substr(header, payload_bytes), .bytes = header + payload_bytes};
+}
+
 std::expected<CloseReason, std::uint16_t> decode_close(std::string_view payload) {
   if (payload.empty()) return CloseReason{};
   if (payload.size() == 1) return std::unexpected(kCloseProtocolError);

@@ -63,6 +63,14 @@ inline std::size_t write_frame_header(char* out, Opcode opcode, std::uint64_t pa
 // A whole frame in one shared buffer, header and payload.
 SharedBytes make_frame(Opcode opcode, std::string_view payload, bool rsv1 = false);
 
+struct WrittenFrame {
+  std::string_view payload;
+  std::size_t bytes;  // with its header
+};
+
+// The first of frames that write_frame_header() and their payloads have made; at least one, whole.
+WrittenFrame first_written_frame(std::string_view frames);
+
 // Whether a close frame may carry the code: 1000-1003, 1007-1014, 3000-4999 (RFC 6455 §7.4 and the
 // IANA registry).
 constexpr bool is_valid_close_code(std::uint16_t code) {

@@ -36,6 +36,22 @@ TEST(Frame, JoinsHeaderAndPayload) {
   EXPECT_EQ(make_frame(Opcode::pong, "").view(), "\x8A\x00"s);
 }
 
+TEST(Frame, IsFoundAgainAmongWhatWasWritten) {
+  for (const std::size_t size : {0, 1, 125, 126, 65535, 65536, 200'000}) {
+    const std::string payload(size, 'x');
+    const SharedBytes frame = make_frame(Opcode::text, payload);
+    const std::string frames = std::string(frame.view()) + "\x81\x01y";
+    const WrittenFrame found = first_written_frame(frames);
+    EXPECT_EQ(found.payload.size(), size);
+    EXPECT_EQ(found.bytes, frame.size());
+  }
+}
+
+TEST(FrameDeathTest, WhatIsNoWholeFrameWasNotWritten) {
+  for (const std::string& frames : {""s, "\x81"s, "\x81\x02x"s, "\x81\x7E\x00"s, "\x81\xFF"s})
+    EXPECT_DEATH(first_written_frame(frames), "invariant broken");
+}
+
 TEST(CloseFrame, CarriesCodeAndReason) {
   EXPECT_EQ(make_close_frame(1000).view(), "\x88\x02\x03\xE8"s);
   EXPECT_EQ(make_close_frame(1012, "draining").view(),

@@ -79,19 +79,27 @@ TEST(QueryParameter, FindsTheFirstOfItsName) {
   EXPECT_EQ(query_parameters(kQuery, "a"), (std::vector<std::string>{"1", "2"}));
 }
 
+TEST(QueryPairs, KeepTheirOrder) {
+  using Pair = std::pair<std::string, std::optional<std::string>>;
+  EXPECT_EQ(query_pairs("b=2&a=1%2C2&b=%zz&%zz=3&flag&&c=x=y"),
+            (std::vector<Pair>{
+                {"b", "2"}, {"a", "1,2"}, {"b", std::nullopt}, {"flag", ""}, {"", ""}, {"c", "x=y"}}));
+  EXPECT_TRUE(query_pairs("").empty());
+}
+
 TEST(ServerSentEvent, IsLinesAndAnEmptyOne) {
   std::string out;
   append_sse_event(out, "7.e", R"({"a":1})");
-  append_sse_event(out, "", "x");
+  append_sse_event(out, "", "[\r\n1,\n\n2\r]\n");
   append_sse_comment(out, "alive");
   append_sse_retry(out, 1500);
-  EXPECT_EQ(out, "id: 7.e\ndata: {\"a\":1}\n\ndata: x\n\n: alive\n\nretry: 1500\n\n");
+  EXPECT_EQ(out, "id: 7.e\ndata: {\"a\":1}\n\ndata: [1,2]\n\n: alive\n\nretry: 1500\n\n");
 }
 
-TEST(ServerSentEventDeathTest, RefusesLineBreaks) {
+TEST(ServerSentEventDeathTest, RefusesLineBreaksInAnId) {
   std::string out;
-  EXPECT_DEATH(append_sse_event(out, "", "a\nb"), "invariant broken");
-  EXPECT_DEATH(append_sse_event(out, "a\r", "b"), "invariant broken");
+  EXPECT_DEATH(append_sse_event(out, "a\r", "1"), "invariant broken");
+  EXPECT_DEATH(append_sse_event(out, "a\nb", "1"), "invariant broken");
 }
 
 }  // namespace

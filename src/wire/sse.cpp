@@ -10,10 +10,12 @@ bool one_line(std::string_view text) { return text.find_first_of("\r\n") == std:
 
 }  // namespace
 
-void append_sse_event(std::string& out, std::string_view id, std::string_view data) {
-  TIDEWIRE_CHECK(one_line(id) && one_line(data) && id.find('\0') == std::string_view::npos);
+void append_sse_event(std::string& out, std::string_view id, std::string_view json) {
+  TIDEWIRE_CHECK(one_line(id) && id.find('\0') == std::string_view::npos);
   if (!id.empty()) out.append("id: ").append(id).append("\n");
-  out.append("data: ").append(data).append("\n\n");
+  out += "data: ";
+  append_json_without_line_breaks(out, json);
+  out += "\n\n";
 }
 
 void append_sse_comment(std::string& out, std::string_view text) {

@@ -8,9 +8,10 @@
 
 namespace tidewire::wire {
 
-// Appends one event. `data` is a single line; an empty `id` leaves the `id:` line out. Neither may hold a
-// line break (CR or LF): that is checked. Nor may `id` hold a NUL, since a reader would drop the id.
-void append_sse_event(std::string& out, std::string_view id, std::string_view data);
+// Appends one event. `json` is JSON text, from which the line breaks between tokens are taken out, so that
+// it is one `data:` line. An empty `id` leaves the `id:` line out; it may hold no line break and no NUL,
+// with which a reader would drop it: that is checked.
+void append_sse_event(std::string& out, std::string_view id, std::string_view json);
 
 // Appends a comment, which clients ignore: a heartbeat.
 void append_sse_comment(std::string& out, std::string_view text);

@@ -27,17 +27,24 @@ std::optional<std::string> decode(std::string_view text, Plus plus) {
   return out;
 }
 
-// Calls f(raw value) for each parameter of that name until f answers false.
+// Calls f(raw name, raw value) for each parameter until f answers false.
 template <class F>
-void for_each_value(std::string_view query, std::string_view name, F&& f) {
+void for_each_pair(std::string_view query, F&& f) {
   while (!query.empty()) {
     const std::size_t end = std::min(query.find('&'), query.size());
     const std::string_view pair = query.substr(0, end);
     query.remove_prefix(std::min(end + 1, query.size()));
     const std::size_t equals = std::min(pair.find('='), pair.size());
-    if (decode(pair.substr(0, equals), Plus::space) != name) continue;
-    if (!f(pair.substr(std::min(equals + 1, pair.size())))) return;
+    if (!f(pair.substr(0, equals), pair.substr(std::min(equals + 1, pair.size())))) return;
   }
+}
+
+// Calls f(raw value) for each parameter of that name until f answers false.
+template <class F>
+void for_each_value(std::string_view query, std::string_view name, F&& f) {
+  for_each_pair(query, [&](std::string_view raw_name, std::string_view raw) {
+    return decode(raw_name, Plus::space) != name || f(raw);
+  });
 }
 
 }  // namespace
@@ -60,6 +67,15 @@ std::vector<std::string> query_parameters(std::string_view query, std::string_vi
     return true;
   });
   return values;
+}
+
+std::vector<std::pair<std::string, std::optional<std::string>>> query_pairs(std::string_view query) {
+  std::vector<std::pair<std::string, std::optional<std::string>>> pairs;
+  for_each_pair(query, [&](std::string_view raw_name, std::string_view raw) {
+    if (auto name = decode(raw_name, Plus::space)) pairs.emplace_back(*name, decode(raw, Plus::space));
+    return true;
+  });
+  return pairs;
 }
 
 }  // namespace tidewire::wire

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace tidewire::wire {
@@ -18,5 +19,8 @@ std::optional<std::string> query_parameter(std::string_view query, std::string_v
 
 // The values of all parameters of that name, in order; badly encoded ones are left out.
 std::vector<std::string> query_parameters(std::string_view query, std::string_view name);
+
+// All parameters in their order, decoded; a value that is badly encoded is nothing.
+std::vector<std::pair<std::string, std::optional<std::string>>> query_pairs(std::string_view query);
 
 }  // namespace tidewire::wire

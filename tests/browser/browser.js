@@ -39,6 +39,13 @@ export class Browser {
     await rm(this.#profile, { recursive: true, force: true });
   }
 
+  /** A new tab with whatever stands at the address. */
+  async open(url) {
+    const page = await this.#context.newPage();
+    await page.goto(url);
+    return page;
+  }
+
   /** A new tab with the demo page, past the name card. */
   async join(serverUrl, name, room) {
     const tab = new Tab(await this.#context.newPage());

@@ -1,0 +1,188 @@
+// From an HTTP request to an event stream (protocol §8 `/sse`). To the hub it is a connection like any
+// other, which asks nothing more once it is open.
+
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include "gateway/gateway.h"
+#include "gateway/sse_request.h"
+#include "telemetry/log.h"
+#include "wire/bearer.h"
+#include "wire/handshake.h"
+#include "wire/http_response.h"
+#include "wire/url.h"
+
+namespace tidewire::gateway {
+
+namespace {
+
+constexpr std::string_view kAllow = "GET, OPTIONS";
+constexpr std::string_view kRequestHeaders = "Authorization, Last-Event-ID, Cache-Control";
+
+using Fields = std::vector<std::pair<std::string, std::string>>;
+
+std::int64_t seconds_of(std::int64_t ms) { return (ms + 999) / 1000; }
+
+std::optional<std::string> token_of(const wire::HttpRequest& request) {
+  if (const auto bearer = wire::bearer_token(request.headers)) return std::string(*bearer);
+  return wire::query_parameter(request.query, "token");
+}
+
+Gateway::StreamRefusal refusal(ErrorCode code, std::string_view detail, std::int64_t retry_after_s = 0) {
+  return {.problem = {.status = http_status_of(code), .code = name_of(code), .detail = detail},
+          .retry_after_s = retry_after_s};
+}
+Gateway::StreamRefusal refusal(ErrorCode code) { return refusal(code, meaning_of(code)); }
+
+wire::HttpAnswer answer_of(const Gateway::StreamRefusal& refusal, Fields fields) {
+  const wire::HttpProblem& problem = refusal.problem;
+  for (const wire::HttpField& field : problem.fields) fields.emplace_back(field.name, field.value);
+  fields.emplace_back("Cache-Control", "no-store");
+  // RFC 9110 §15.5.2: a 401 names the scheme that would help.
+  if (problem.status == 401) fields.emplace_back("WWW-Authenticate", "Bearer");
+  if (refusal.retry_after_s > 0) fields.emplace_back("Retry-After", std::to_string(refusal.retry_after_s));
+  return {.status = problem.status,
+          .body = wire::problem_json(problem.status, problem.code, problem.detail),
+          .content_type = "application/problem+json",
+          .fields = std::move(fields)};
+}
+
+wire::HttpAnswer preflight(bool is_browser, Fields fields) {
+  fields.emplace_back("Allow", kAllow);
+  if (is_browser) {
+    fields.emplace_back("Access-Control-Allow-Methods", kAllow);
+    fields.emplace_back("Access-Control-Allow-Headers", kRequestHeaders);
+    fields.emplace_back("Access-Control-Max-Age", "600");
+  }
+  return {.status = 204, .body = {}, .content_type = {}, .fields = std::move(fields)};
+}
+
+std::string head_of(const Fields& shared) {
+  std::vector<wire::HttpField> fields{{"Content-Type", "text/event-stream"},
+                                      {"Cache-Control", "no-store"},
+                                      // nginx would hold events back otherwise
+                                      {"X-Accel-Buffering", "no"}};
+  for (const auto& [name, value] : shared) fields.push_back({name, value});
+  return wire::write_http_stream_head(200, fields);
+}
+
+}  // namespace
+
+void Gateway::open_stream(Connection& connection, const wire::HttpRequest& request, bool keys_awaited) {
+  const auto origin = request.headers.find("origin");
+  const std::string_view host = request.headers.find("host").value_or("");
+  const bool allowed =
+      wire::origin_allowed(origin, host, connection.stream.is_tls(), options_.allowed_origins);
+  Fields shared{{"Vary", "Origin"}, {"X-Content-Type-Options", "nosniff"}};
+  if (origin && allowed) {
+    shared.emplace_back("Access-Control-Allow-Origin", *origin);
+    shared.emplace_back("Access-Control-Expose-Headers", "Retry-After");
+  }
+  const auto refuse = [&](const StreamRefusal& refusal) {
+    respond(connection.handle, answer_of(refusal, shared));
+  };
+
+  if (request.method != "GET" && request.method != "OPTIONS") {
+    const wire::HttpField allow{"Allow", kAllow};
+    return refuse({.problem = {.status = 405,
+                               .code = {},
+                               .detail = "an event stream is asked for with GET",
+                               .fields = std::span(&allow, 1)}});
+  }
+  if (request.headers.count("origin") > 1)
+    return refuse(refusal(ErrorCode::invalid_message, "there are two Origin headers"));
+  if (!allowed) return refuse(refusal(ErrorCode::forbidden, "this origin is not allowed"));
+  if (request.method == "OPTIONS") return respond(connection.handle, preflight(origin.has_value(), shared));
+
+  auto opening = judge_stream(connection, request, keys_awaited);
+  if (!opening) return refuse(opening.error());
+  if (!*opening) return;  // it waits for keys
+  auto channels = read_sse_request(request);
+  if (!channels) return refuse({.problem = channels.error()});
+  if (const auto over = count_stream(connection, **opening)) return refuse(*over);
+  start_stream(connection, std::move(**opening),
+               std::make_unique<SseStream>(head_of(shared), std::move(*channels)));
+  if (connection.sse->begun()) return;
+
+  // The hub has closed it in place of a first word: its user has too many connections.
+  const wire::HttpAnswer answer = answer_of(
+      refusal(ErrorCode::connection_limit, "too many connections of this user", kRetryAfterS), shared);
+  std::vector<wire::HttpField> fields{{"Content-Type", answer.content_type}};
+  for (const auto& [name, value] : answer.fields) fields.push_back({name, value});
+  send_lines(connection, wire::write_http_response(answer.status, fields, answer.body, wire::KeepAlive::no));
+  finish_close(connection);
+}
+
+// Who asks, as for a WebSocket (protocol §2), but that there is always a status to say no with. Nothing
+// while the keys that its token needs are being fetched.
+std::expected<std::optional<hub::Opening>, Gateway::StreamRefusal> Gateway::judge_stream(
+    Connection& connection, const wire::HttpRequest& request, bool keys_awaited) {
+  if (draining())
+    return std::unexpected(refusal(ErrorCode::unavailable, "the server is draining", kRetryAfterS));
+  const IpAddress client = client_of(connection, request);
+  const std::optional<std::string> token = token_of(request);
+  const hub::TenantId tenant_id = find_tenant_(request.headers.find("host").value_or(""), token.value_or(""));
+  hub::Tenant& tenant = tenants_[tenant_id];
+  std::int64_t wait_ms = 0;
+  if (shared_.attempts.blocked(client, now_ms(), wait_ms))
+    return std::unexpected(
+        refusal(ErrorCode::rate_limited, guard::Attempts::kBlockedReason, seconds_of(wait_ms)));
+
+  hub::Opening opening{.tenant = tenant_id, .connection_id = 0, .identity = nullptr, .address = client};
+  if (!token) {
+    if (options_.auth_required) return std::unexpected(refusal(ErrorCode::unauthorized));
+    return opening;
+  }
+  auto verdict = tenant.verifier.verify(*token, loop_.now());
+  if (!verdict && verdict.error().needs_keys && !keys_awaited) {
+    connection.http->upgrade_waits = true;
+    waiting_upgrades_.emplace_back(tenant_id, connection.handle);
+    fetch_keys_(tenant_id);
+    return std::nullopt;
+  }
+  if (!verdict) {
+    const Error& error = verdict.error().error;
+    log::info("token refused",
+              {{"code", name_of(error.code)}, {"reason", error.message}, {"address", client.text()}});
+    if (error.code == ErrorCode::unavailable)
+      return std::unexpected(refusal(error.code, meaning_of(error.code), kRetryAfterS));
+    shared_.attempts.record_failure(client, tenant.limits.guard, now_ms());
+    return std::unexpected(refusal(error.code));
+  }
+  opening.identity = std::move(*verdict);
+  return opening;
+}
+
+// Counts the stream in the limits, as a connection and as the `subscribe` that it is.
+std::optional<Gateway::StreamRefusal> Gateway::count_stream(Connection& connection,
+                                                            const hub::Opening& opening) {
+  const hub::Tenant& tenant = tenants_[opening.tenant];
+  const guard::Limits& limits = tenant.limits.guard;
+  guard::SharedKeys keys{.user = {}, .address = shared_.keys.address(opening.address, tenant.name)};
+  if (opening.identity) keys.user = shared_.keys.user(tenant.name, opening.identity->user_id);
+  const std::int64_t wait_ms = shared_.limits.spend(guard::Spend::take, keys, limits, {}, now_ms());
+  if (wait_ms > 0 && !limits.dry_run)
+    return refusal(ErrorCode::rate_limited, meaning_of(ErrorCode::rate_limited), seconds_of(wait_ms));
+  if (const auto full = admit(connection, opening.address, limits))
+    return StreamRefusal{.problem = *full, .retry_after_s = kRetryAfterS};
+  return std::nullopt;
+}
+
+void Gateway::start_stream(Connection& connection, hub::Opening&& opening,
+                           std::unique_ptr<SseStream> stream) {
+  // A stream's client never says a word, so it is the kernel that notices when it has vanished.
+  const auto timeout_ms = static_cast<unsigned>(options_.write_timeout_ms);
+  ::setsockopt(connection.stream.fd(), IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof timeout_ms);
+
+  connection.sse = std::move(stream);
+  connection.state = Connection::State::sse;
+  retired_http_.push_back(std::move(connection.http));  // the request being read is still in it
+  connection.begun_ms = 0;
+  connection.ping_due_ms = now_ms() + options_.heartbeat_ms;
+  opening.connection_id = random_.next();
+  sessions_->open(connection.handle, std::move(opening), loop_.now());
+  follow_more(connection);
+  reschedule(connection);
+}
+
+}  // namespace tidewire::gateway

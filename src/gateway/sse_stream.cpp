@@ -1,0 +1,122 @@
+#include "gateway/sse_stream.h"
+
+#include <algorithm>
+
+#include "protocol/delivery_head.h"
+#include "wire/frame.h"
+#include "wire/sse.h"
+
+namespace tidewire::gateway {
+
+SseStream::SseStream(std::string head, std::vector<protocol::SubscribeItem> channels)
+    : head_(std::move(head)), channels_(std::move(channels)) {
+  for (const protocol::SubscribeItem& item : channels_) {
+    const std::uint64_t key = resume_key(item.channel);
+    if (std::ranges::find(keys_, key) != keys_.end()) continue;
+    keys_.push_back(key);
+    // Until the channel is answered its position is what the client came with: it may have to come back
+    // before that.
+    if (item.since) positions_.push_back({.channel = key, .position = *item.since});
+  }
+}
+
+void SseStream::begin(std::string& out) {
+  begun_ = true;
+  out += std::exchange(head_, {});
+}
+
+protocol::SubscribeItem SseStream::take_next() {
+  protocol::SubscribeItem item = std::move(channels_[next_++]);
+  if (!has_next()) std::exchange(channels_, {});
+  return item;
+}
+
+bool SseStream::note(std::string_view json, std::optional<std::uint64_t> start) {
+  const protocol::DeliveryHead head = protocol::read_delivery_head(json);
+  const bool is_subscribed = head.type == "subscribed";
+  const bool is_snapshot = head.type == "snapshot";
+  const bool is_gap = head.type == "gap";
+  if (!is_subscribed && !is_snapshot && !is_gap && head.type != "message") return false;
+
+  const std::uint64_t key = resume_key(head.channel);
+  auto place = std::ranges::find(positions_, key, &ResumePosition::channel);
+  if (is_subscribed || is_snapshot) {
+    // A new beginning, which may lie before the old position and in another epoch.
+    const std::optional<std::uint64_t> seq = is_subscribed ? start : head.seq;
+    if (seq && std::ranges::find(keys_, key) != keys_.end()) {
+      if (place == positions_.end()) place = positions_.insert(place, {.channel = key, .position = {}});
+      place->position = {.epoch = std::string(head.epoch), .seq = *seq};
+    }
+  } else if (const auto reached = is_gap ? head.to : head.seq; reached && place != positions_.end()) {
+    // An inbox sends its backlog by priority, so a seq may be below those before it.
+    place->position.seq = std::max(place->position.seq, *reached);
+  }
+  return head.seq.has_value() && !positions_.empty();
+}
+
+void SseStream::render(std::string& out, std::string_view json, std::optional<std::uint64_t> start) {
+  std::string id;
+  if (note(json, start)) id = write_resume_token(positions_);
+  wire::append_sse_event(out, id, json);
+}
+
+void SseStream::keep_reply(std::string_view json, std::optional<std::uint64_t> start) {
+  reply_bytes_ += json.size();
+  replies_.push_back({.text = std::string(json), .start = start, .is_lines = false});
+}
+
+void SseStream::keep_lines(std::string_view lines) {
+  reply_bytes_ += lines.size();
+  replies_.push_back({.text = std::string(lines), .start = {}, .is_lines = true});
+}
+
+void SseStream::keep_delivery(hub::Priority lane, SharedBytes frames, std::size_t offset, std::size_t size,
+                              Handle channel) {
+  lane_bytes_ += size;
+  lanes_[static_cast<std::size_t>(lane)].push_back(
+      {.frames = std::move(frames), .offset = offset, .size = size, .channel = channel});
+}
+
+void SseStream::drop(hub::Priority lane, Handle channel) {
+  Ring<Piece>& pieces = lanes_[static_cast<std::size_t>(lane)];
+  for (std::size_t left = pieces.size(); left > 0; --left) {
+    Piece piece = std::move(pieces.front());
+    pieces.pop_front();
+    if (piece.channel == channel)
+      lane_bytes_ -= piece.size;
+    else
+      pieces.push_back(std::move(piece));
+  }
+}
+
+void SseStream::drop_deliveries() {
+  for (Ring<Piece>& lane : lanes_) lane.clear();
+  lane_bytes_ = 0;
+}
+
+void SseStream::render_waiting(std::string& out, std::size_t bytes) {
+  while (has_replies() && out.size() < bytes) {
+    const Reply reply = std::move(replies_.front());
+    replies_.pop_front();
+    reply_bytes_ -= reply.text.size();
+    if (reply.is_lines)
+      out += reply.text;
+    else
+      render(out, reply.text, reply.start);
+  }
+  if (!open_ || has_replies()) return;
+  for (Ring<Piece>& lane : lanes_) {
+    while (!lane.empty() && out.size() < bytes) {
+      Piece& piece = lane.front();
+      const wire::WrittenFrame frame =
+          wire::first_written_frame(piece.frames.view().substr(piece.offset, piece.size));
+      render(out, frame.payload);
+      piece.offset += frame.bytes;
+      piece.size -= frame.bytes;
+      lane_bytes_ -= frame.bytes;
+      if (piece.size == 0) lane.pop_front();
+    }
+  }
+}
+
+}  // namespace tidewire::gateway
