@@ -1,0 +1,44 @@
+// When to come back after a connection has ended (protocol, section 6, close codes). Pure.
+
+const kBaseMs = 500;
+const kCapMs = 30_000;
+/** Where the server asked to slow down, or a proxy answers for it. */
+const kSlowDownMs = 15_000;
+
+/** Full jitter: anything between nothing and the exponential bound, so that clients cut off together spread out. */
+export function backoffMs(attempt: number, random: () => number = Math.random): number {
+  return random() * Math.min(kCapMs, kBaseMs * 2 ** attempt);
+}
+
+export interface Verdict {
+  /** There is a next attempt. */
+  retry: boolean;
+  /** The token was refused: the next attempt needs another one. */
+  newToken?: boolean;
+  /** Wait at least this long. */
+  leastMs?: number;
+  /** What was in flight caused the end and must not be sent again. */
+  poisoned?: boolean;
+}
+
+/** `refusal` is the code of an `auth_error` that came before the close. */
+export function afterClose(code: number, reason: string, refusal = ""): Verdict {
+  switch (code) {
+    case 1000:
+      return { retry: false };
+    case 1002:
+    case 1003:
+    case 1007:
+    case 1009:
+      return { retry: true, poisoned: true };
+    case 1008:
+      break;
+    default:
+      return { retry: true };
+  }
+  const why = refusal || reason;
+  if (why === "unavailable" || why === "message_timeout") return { retry: true };
+  if (/^(token_|user_|auth_)/.test(why)) return { retry: true, newToken: true };
+  if (why === "invalid_message") return { retry: true, poisoned: true, leastMs: kSlowDownMs };
+  return { retry: true, leastMs: kSlowDownMs };
+}

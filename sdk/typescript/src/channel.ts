@@ -1,0 +1,461 @@
+// A channel as the application holds it: its subscription with a state of its own, what comes in, and what goes out.
+//
+// Invariant: messages are given out in the order of their seqs, none twice; where some are missing there is a `gap`, a
+// `subscribed` with `recovered: false`, or (kinds with a snapshot) a new snapshot. The object outlives connections.
+
+import { backoffMs } from "./backoff.js";
+import { Cursor, type Hole, type Position } from "./cursor.js";
+import { Emitter } from "./emitter.js";
+import { errorOf, misuse, TidewireError } from "./errors.js";
+import type { Link } from "./link.js";
+import { Presence, type PresenceChange } from "./presence.js";
+import { publishBody, type EphemeralOptions, type PublishOptions } from "./publish.js";
+import { isObject, isSeq, messageOf, type ChannelKind, type Message, type Published, type Wire } from "./protocol.js";
+
+export type ChannelState =
+  | { readonly name: "idle" }
+  /** Asked for, or to be asked for once there is a connection; `error` is why the last try failed. */
+  | { readonly name: "subscribing"; readonly error?: TidewireError }
+  | { readonly name: "subscribed" }
+  /** The server refused it, or ended it. `subscribe()` tries again. */
+  | { readonly name: "failed"; readonly error: TidewireError };
+
+export interface ChannelOptions {
+  /** The last n messages, when there is no position to resume from. */
+  history?: number;
+  /** Where an earlier page left off (`position`). */
+  since?: Position;
+  /** Follow who is there: `presence.members` and the event `presence`. */
+  presence?: boolean;
+}
+
+/** What a subscription began, or began again, with. */
+export interface Subscribed {
+  kind: ChannelKind;
+  epoch: string;
+  /** The channel's latest seq. */
+  seq: number;
+  /** true: nothing is missing since the position; false: something may be (`reason`); absent: there was no position. */
+  recovered?: boolean;
+  reason?: "trimmed" | "epoch" | "ahead" | (string & {});
+}
+
+/** The messages `from` to `to` are gone for this client. */
+export interface Gap extends Hole {
+  epoch: string;
+  /** false: the server did not say so; the seqs just went on further up. */
+  declared: boolean;
+}
+
+export interface HistoryQuery {
+  /** Exclusive; the oldest messages after it. */
+  after?: number;
+  /** Exclusive; the newest messages before it. */
+  before?: number;
+  /** 100 where not given, at most 1000. */
+  limit?: number;
+  /** Refused with `conflict` when this is not the channel's present epoch. */
+  epoch?: string;
+}
+
+export interface HistoryPage<T> {
+  epoch: string;
+  /** The oldest and the newest seq that the log holds; 0 when it is empty. */
+  first: number;
+  last: number;
+  messages: Message<T>[];
+}
+
+export interface ChannelEvents<T> {
+  state: ChannelState;
+  subscribed: Subscribed;
+  message: Message<T>;
+  gap: Gap;
+  /** The state of a kind that has one (protocol, section 7) was given anew. */
+  snapshot: { seq: number; data: unknown };
+  presence: PresenceChange;
+  /** The server ended the subscription. */
+  unsubscribed: { code: string };
+  /** The folded state of a document, session, inbox, upload or agent's run is another one. */
+  change: void;
+  error: TidewireError;
+}
+
+const kEvents = ["state", "subscribed", "message", "gap", "snapshot", "presence", "unsubscribed", "change", "error"] as const;
+
+/** Refusals that time may mend. */
+const kPassing = new Set(["rate_limited", "unavailable", "internal", "protocol_error"]);
+
+/** Kinds whose past is their messages, beside or without a snapshot. */
+const kLogs = new Set<unknown>(["stream", "session"]);
+
+interface Waiter {
+  resolve(result: Subscribed): void;
+  reject(error: TidewireError): void;
+}
+
+export class Channel<T = unknown> extends Emitter<ChannelEvents<T>> {
+  readonly name: string;
+  /** Who is there; see `presence` in the options. */
+  readonly presence: Presence;
+  /** @internal */
+  protected readonly link: Link;
+  readonly #options: ChannelOptions;
+  readonly #cursor = new Cursor();
+  readonly #waiters = new Set<Waiter>();
+  /** `echo: false` publishes that are not answered, as they would come back. */
+  readonly #unechoed: string[] = [];
+  #state: ChannelState = { name: "idle" };
+  #last: Subscribed | undefined;
+  #foldedSeq = 0;
+  #tries = 0;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  /** @internal */
+  constructor(link: Link, name: string, options: ChannelOptions = {}) {
+    super(kEvents);
+    const { history, since, presence } = options;
+    if (history !== undefined && !(Number.isInteger(history) && history >= 0)) throw misuse("`history` is a number of messages");
+    if (since !== undefined && !(since?.epoch && Number.isInteger(since.seq))) throw misuse("`since` is a position: {epoch, seq}");
+    this.name = name;
+    this.link = link;
+    this.#options = options;
+    this.presence = new Presence(
+      (action, data) => this.#presence(action, data),
+      (change) => this.emit("presence", change),
+      () => this.#state.name === "subscribed" && this.link.want(this),
+    );
+    if (presence) this.presence.watched = true;
+    if (since) this.#cursor.start(since.epoch, since.seq);
+  }
+
+  get state(): ChannelState {
+    return this.#state;
+  }
+
+  /** What the subscription last began with; undefined before the first time. */
+  get last(): Subscribed | undefined {
+    return this.#last;
+  }
+
+  /** How far this channel has been seen. Kept over a reload, it goes into `since`. */
+  get position(): Position | null {
+    return this.#cursor.known ? { epoch: this.#cursor.epoch, seq: this.#cursor.seq } : null;
+  }
+
+  /**
+   * Follows the channel from here on, over all reconnects, until `unsubscribe()`. Resolves once it does, rejects when the
+   * server refuses or nothing came of it in time; in the latter case the channel goes on trying.
+   */
+  subscribe(listener?: (message: Message<T>) => void): Promise<Subscribed> {
+    const { closed } = this.link;
+    if (closed) return Promise.reject(closed);
+    if (listener) this.on("message", listener);
+    if (this.#state.name === "subscribed" && this.#last) return Promise.resolve(this.#last);
+    if (this.#state.name !== "subscribing") {
+      this.#setState({ name: "subscribing" });
+      this.link.want(this);
+    }
+    return new Promise((resolve, reject) => {
+      const settle = (): void => {
+        clearTimeout(timer);
+        this.#waiters.delete(waiter);
+      };
+      const waiter: Waiter = {
+        resolve: (result) => (settle(), resolve(result)),
+        reject: (error) => (settle(), reject(error)),
+      };
+      const what = `no answer to the subscription of ${this.name} within ${this.link.timeoutMs} ms`;
+      const timer = setTimeout(() => {
+        const error = this.#state.name === "subscribing" ? this.#state.error : undefined;
+        waiter.reject(error ?? new TidewireError("timeout", what, { channel: this.name }));
+      }, this.link.timeoutMs);
+      this.#waiters.add(waiter);
+    });
+  }
+
+  /** Ends the subscription, its iterators, and the position: the next `subscribe()` is a new beginning. */
+  async unsubscribe(): Promise<void> {
+    if (this.#state.name === "idle") return;
+    const gone = this.wanted && this.link.drop(this);
+    this.#end({ name: "idle" }, new TidewireError("unsubscribed", `${this.name} was unsubscribed`, { channel: this.name }));
+    this.endEvents();
+    await gone;
+  }
+
+  /** Resolves once the message is as safe as its namespace promises; it is sent until then, over reconnects. */
+  async publish(data: T, options: PublishOptions | EphemeralOptions = {}): Promise<Published> {
+    return this.send({ data }, options);
+  }
+
+  /** A page of the channel's log, ascending. */
+  async history(query: HistoryQuery = {}): Promise<HistoryPage<T>> {
+    const { after, before, limit, epoch } = query;
+    const answer = await this.link.call("history", { channel: this.name, after, before, limit, epoch });
+    const { first, last, messages } = answer;
+    if (typeof answer.epoch !== "string" || !Array.isArray(messages)) throw this.#nonsense(answer);
+    return {
+      epoch: answer.epoch,
+      first: Number(first),
+      last: Number(last),
+      messages: this.#messages(messages),
+    };
+  }
+
+  /** The messages from now on; subscribes if that has not been done. Ends with the subscription. */
+  [Symbol.asyncIterator](): AsyncIterableIterator<Message<T>> {
+    const messages = this.events("message");
+    if (this.#state.name === "idle" || this.#state.name === "failed") this.subscribe().catch(() => {});
+    return messages;
+  }
+
+  // What the kinds build on.
+
+  /** A snapshot of the state, as of `seq`; nothing older will be folded. */
+  protected restore(_data: unknown, _seq: number): void {}
+
+  /** The next event of the log. false: it does not fit, so the state has to be fetched anew. */
+  protected fold(_message: Message<T>): boolean {
+    return true;
+  }
+
+  /** Whether the state is worth nothing once an event is missing. */
+  protected get folds(): boolean {
+    return false;
+  }
+
+  /** @internal */
+  protected async send(content: { data?: unknown; merge?: unknown; patch?: unknown; if_seq?: number }, options: PublishOptions | EphemeralOptions): Promise<Published> {
+    const body = publishBody(content, options);
+    const mark = body.echo === false ? markOf({ data: null, ...content, event: body.event } as Partial<Message>) : undefined;
+    if (mark) this.#unechoed.push(mark);
+    try {
+      const published = await this.link.publish(this.name, body, options);
+      if (mark && published.seq && this.#cursor.epoch === published.epoch) this.#cursor.own(published.seq);
+      return published;
+    } finally {
+      const at = this.#unechoed.indexOf(mark ?? "");
+      if (at >= 0) this.#unechoed.splice(at, 1);
+    }
+  }
+
+  /** A seq that an answer gave counts as delivered. @internal */
+  protected delivered(seq: number): void {
+    this.#cursor.own(seq);
+  }
+
+  /** Fetches the state anew, since what is here can't be right. @internal */
+  protected resync(): void {
+    if (this.#state.name !== "subscribed") return;
+    this.link.drop(this).catch(() => {});
+    this.#cursor.start("", 0);
+    this.#setState({ name: "subscribing" });
+    this.link.want(this);
+  }
+
+  // What the connection tells.
+
+  /** @internal */
+  get wanted(): boolean {
+    return this.#state.name === "subscribing" || this.#state.name === "subscribed";
+  }
+
+  /** @internal */
+  get resumable(): boolean {
+    return this.#last !== undefined;
+  }
+
+  /** @internal */
+  entry(): string | object {
+    const { history } = this.#options;
+    const { known, catchingUp, seq, epoch } = this.#cursor;
+    const entry: { channel: string; since?: Position; history?: number; presence?: true } = { channel: this.name };
+    if (this.presence.watched) entry.presence = true;
+    if (this.#state.name !== "subscribed") {
+      // Cut off before it was clear where the history begins: asked for as at first.
+      if (known && !(catchingUp && seq === 0 && history)) entry.since = { epoch, seq };
+      else if (history) entry.history = history;
+    }
+    return Object.keys(entry).length > 1 ? entry : this.name;
+  }
+
+  /** @internal */
+  subscribed(wire: Wire): void {
+    const { epoch, seq, kind } = wire;
+    if (typeof epoch !== "string" || !epoch || !Number.isSafeInteger(seq)) return this.refused(this.#nonsense(wire));
+    if (this.#state.name === "subscribed" && wire.id !== undefined) {
+      // Asked again on a live subscription, for its members only.
+      this.presence.listed(wire.members);
+      return;
+    }
+    if (!this.wanted) return;
+    const before = { ...this.position, floor: this.#cursor.floor, vague: this.#cursor.catchingUp };
+    const messages = this.#messages(Array.isArray(wire.messages) ? wire.messages : []);
+    const snapshot = isObject(wire.snapshot) && Number.isSafeInteger(wire.snapshot.seq) ? wire.snapshot : undefined;
+    const result: Subscribed = { kind: kind as ChannelKind, epoch, seq: seq as number };
+    const sameEpoch = before.epoch === epoch;
+    this.#cursor.loose = kind === "inbox";
+    let missing: Hole | undefined;
+    if (wire.recovered === true && sameEpoch) {
+      result.recovered = true;
+    } else {
+      missing = this.#begin(wire, messages[0]?.seq, snapshot?.seq as number | undefined, before);
+      // Of a position that was never complete nothing is lost beyond what `missing` says.
+      if (before.epoch && !(before.vague && sameEpoch)) {
+        result.recovered = false;
+        if (typeof wire.reason === "string") result.reason = wire.reason;
+      }
+    }
+    this.#tries = 0;
+    this.#last = result;
+    if (snapshot) this.#restore(snapshot.data, snapshot.seq as number);
+    this.presence.listed(wire.members);
+    this.#setState({ name: "subscribed" });
+    this.emit("subscribed", result);
+    for (const waiter of [...this.#waiters]) waiter.resolve(result);
+    if (missing) this.emit("gap", { epoch, ...missing, declared: false });
+    for (const message of messages) this.#deliver(message);
+  }
+
+  /** @internal */
+  refused(error: TidewireError): void {
+    if (!this.wanted) return;
+    if (!kPassing.has(error.code)) return this.#fail(error);
+    this.emit("error", error);
+    this.#setState({ name: "subscribing", error });
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.link.want(this), Math.max(error.retryAfterMs ?? 0, 1000) + backoffMs(this.#tries++));
+  }
+
+  /** A message of the server about this channel. @internal */
+  heard(wire: Wire): void {
+    if (wire.type === "presence" || wire.type === "presence_event") return this.presence.heard(wire);
+    if (this.#state.name !== "subscribed") return;
+    if (wire.type === "message") {
+      const message = messageOf(wire, this.name);
+      if (message) this.#deliver(message as Message<T>);
+      else this.emit("error", this.#nonsense(wire));
+    } else if (wire.type === "subscribed") {
+      this.subscribed(wire);
+    } else if (wire.type === "unsubscribed") {
+      this.#ended(wire);
+    } else if (wire.type === "gap" && isSeq(wire.from) && isSeq(wire.to)) {
+      const { from, to } = wire;
+      if (!this.#cursor.skip(to)) return;
+      this.emit("gap", { epoch: this.#cursor.epoch, from, to, declared: true });
+      if (this.folds) this.resync();
+    } else if (wire.type === "snapshot" && isSeq(wire.seq)) {
+      if (wire.seq < this.#cursor.seq && wire.epoch === this.#cursor.epoch) return;
+      this.#cursor.start(String(wire.epoch), wire.seq);
+      this.#restore(wire.data, wire.seq);
+    } else {
+      this.emit("error", this.#nonsense(wire));
+    }
+  }
+
+  /** There is a connection. @internal */
+  online(): void {
+    this.presence.online();
+  }
+
+  /** The connection has ended; the next one resumes. @internal */
+  offline(): void {
+    clearTimeout(this.#timer);
+    if (this.#state.name === "subscribed") this.#setState({ name: "subscribing" });
+  }
+
+  /** There will be no connection, unless the application asks for one. @internal */
+  closed(error: TidewireError, asked: boolean): void {
+    this.offline();
+    for (const waiter of [...this.#waiters]) waiter.reject(error);
+    this.endEvents(asked ? undefined : error);
+  }
+
+  #begin(wire: Wire, firstSeq: number | undefined, snapshotSeq: number | undefined, before: Partial<Position> & { floor: number; vague: boolean }): Hole | undefined {
+    const epoch = wire.epoch as string;
+    const seq = wire.seq as number;
+    const isLog = kLogs.has(wire.kind);
+    const vague = before.vague && before.epoch === epoch;
+    this.#foldedSeq = 0;
+    if (!isLog) {
+      this.#cursor.start(epoch, snapshotSeq ?? seq, seq);
+    } else if (firstSeq !== undefined) {
+      this.#cursor.start(epoch, firstSeq - 1);
+      if (vague && firstSeq > before.floor + 1) return { from: before.floor + 1, to: firstSeq - 1 };
+    } else if (seq > 0 && (this.#options.history || before.epoch)) {
+      // What is kept may follow as messages, from a seq that is not told.
+      this.#cursor.start(epoch, 0, vague ? before.floor : seq);
+    } else {
+      this.#cursor.start(epoch, seq);
+    }
+    return undefined;
+  }
+
+  #deliver(message: Message<T>): void {
+    const { seq } = message;
+    const connection = message.from?.connection;
+    const isOwn = this.#unechoed.length > 0 && connection === this.link.connectionId && this.#unechoed.includes(markOf(message));
+    if (seq !== undefined) {
+      const { deliver, hole, overlap } = this.#cursor.accept(seq, message.firstSeq, this.#unechoed.length);
+      if (!deliver) return;
+      if (hole) this.emit("gap", { epoch: this.#cursor.epoch, ...hole, declared: false });
+      if ((hole || overlap) && this.folds) return this.resync();
+      if (seq > this.#foldedSeq && !this.fold(message)) return this.resync();
+    }
+    if (!isOwn) this.emit("message", message);
+  }
+
+  #restore(data: unknown, seq: number): void {
+    this.#foldedSeq = seq;
+    this.restore(data, seq);
+    this.emit("snapshot", { seq, data });
+  }
+
+  #ended(wire: Wire): void {
+    const code = typeof wire.code === "string" ? wire.code : "unsubscribed";
+    this.emit("unsubscribed", { code });
+    const error = errorOf({ message: `the server ended the subscription of ${this.name}: ${code}`, ...wire, channel: this.name, code });
+    if (this.#state.name === "subscribed") this.refused(error);
+  }
+
+  #fail(error: TidewireError): void {
+    this.#end({ name: "failed", error }, error);
+    this.endEvents(error);
+  }
+
+  #end(state: ChannelState, error: TidewireError): void {
+    clearTimeout(this.#timer);
+    this.#cursor.start("", 0);
+    this.#last = undefined;
+    this.#setState(state);
+    for (const waiter of [...this.#waiters]) waiter.reject(error);
+  }
+
+  #presence(action: string, data?: unknown): Promise<Wire> {
+    return this.link.call("presence", { channel: this.name, action, data });
+  }
+
+  #messages(entries: unknown[]): Message<T>[] {
+    const messages: Message<T>[] = [];
+    for (const entry of entries) {
+      const message = messageOf(entry, this.name);
+      if (message) messages.push(message as Message<T>);
+      else this.emit("error", this.#nonsense({ type: "messages" }));
+    }
+    return messages;
+  }
+
+  #nonsense(wire: Wire): TidewireError {
+    return new TidewireError("protocol_error", `the server sent a "${wire.type}" that makes no sense`, { channel: this.name });
+  }
+
+  #setState(state: ChannelState): void {
+    this.#state = state;
+    this.emit("state", state);
+  }
+}
+
+/** What tells a message of this connection from its others. */
+function markOf({ data, merge, patch, event }: Partial<Message>): string {
+  return JSON.stringify([data, merge, patch, event]);
+}

@@ -1,0 +1,31 @@
+// Names and values that an application hands in, checked before they are sent (protocol, section 1).
+
+import { misuse } from "./errors.js";
+
+const kChannel = /^[A-Za-z0-9._\-:@=,;!~+/#]{1,255}$/;
+
+export function checkChannel(name: unknown): asserts name is string {
+  if (typeof name === "string" && kChannel.test(name) && !/^:|^[^:]*:$/.test(name)) return;
+  throw misuse(
+    `${JSON.stringify(name)} is no channel name: it takes "namespace:rest", at most 255 characters ` +
+      "of A-Z a-z 0-9 . _ - : @ = , ; ! ~ + / #",
+  );
+}
+
+/** The JSON text of a request. Done when the call is made, so that later changes to the value do not matter. */
+export function encode(message: object): string {
+  try {
+    return JSON.stringify(message, (key, value: unknown) => {
+      if (typeof value === "function" || typeof value === "symbol") throw new TypeError(`"${key}" is a ${typeof value}`);
+      return value;
+    });
+  } catch (error) {
+    throw misuse(`this can't be sent as JSON: ${(error as Error).message}`);
+  }
+}
+
+export function randomName(): string {
+  // randomUUID is there in secure contexts only.
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}

@@ -1,0 +1,95 @@
+// Who is in a channel (protocol, section 4 `presence`), and this client's own place in it, which it takes again after a
+// reconnect.
+
+import { isMember, membersOf, type Member, type Wire } from "./protocol.js";
+
+export interface PresenceChange {
+  /** What happened, and to whom; absent when the whole list came. */
+  action?: "enter" | "update" | "leave" | (string & {});
+  member?: Member;
+  members: readonly Member[];
+}
+
+export class Presence {
+  /** Events are asked for with the subscription. @internal */
+  watched = false;
+  #members: readonly Member[] = [];
+  #own: { data: unknown } | undefined;
+  readonly #request: (action: string, data?: unknown) => Promise<Wire>;
+  readonly #changed: (change: PresenceChange) => void;
+  readonly #watch: () => void;
+
+  /** @internal */
+  constructor(request: (action: string, data?: unknown) => Promise<Wire>, changed: (change: PresenceChange) => void, watch: () => void) {
+    this.#request = request;
+    this.#changed = changed;
+    this.#watch = watch;
+  }
+
+  /** As last told; another array after each change. Kept up to date while the channel is subscribed and watched. */
+  get members(): readonly Member[] {
+    return this.#members;
+  }
+
+  /** From now on events are asked for, as with the channel's option `presence`. */
+  watch(): void {
+    if (this.watched) return;
+    this.watched = true;
+    this.#watch();
+  }
+
+  /** Takes a place in the list, with data for others to see; kept over reconnects until `leave()`. */
+  async enter(data?: unknown): Promise<readonly Member[]> {
+    const members = await this.#ask("enter", data);
+    this.#own = { data };
+    return members;
+  }
+
+  async update(data: unknown): Promise<readonly Member[]> {
+    const members = await this.#ask("update", data);
+    this.#own = { data };
+    return members;
+  }
+
+  async leave(): Promise<readonly Member[]> {
+    this.#own = undefined;
+    return this.#ask("leave");
+  }
+
+  /** The list as it is now. */
+  async get(): Promise<readonly Member[]> {
+    return this.#ask("get");
+  }
+
+  /** @internal */
+  online(): void {
+    if (this.#own) this.#ask("enter", this.#own.data).catch(() => {});
+  }
+
+  /** @internal */
+  listed(list: unknown): void {
+    const members = membersOf(list);
+    if (members) this.#set({ members });
+  }
+
+  /** @internal */
+  heard(wire: Wire): void {
+    if (wire.type === "presence") return this.listed(wire.members);
+    const { action, member } = wire;
+    if (typeof action !== "string" || !isMember(member)) return;
+    const isOther = (one: Member): boolean => String(one.user.id) !== String(member.user.id);
+    const members = this.#members.filter(isOther);
+    if (action !== "leave") members.push(member);
+    this.#set({ action, member, members });
+  }
+
+  async #ask(action: string, data?: unknown): Promise<readonly Member[]> {
+    this.listed((await this.#request(action, data)).members);
+    return this.#members;
+  }
+
+  #set(change: PresenceChange): void {
+    this.#members = change.members;
+    this.#changed(change);
+  }
+}

@@ -1,0 +1,73 @@
+// What a publish may ask for (protocol, section 4 `publish`), checked before it is sent.
+
+import { misuse, TidewireError } from "./errors.js";
+import { isSeq, type Priority, type Published, type Wire } from "./protocol.js";
+
+export interface PublishOptions {
+  /** The event's name, at most 64 characters. */
+  event?: string;
+  /** Idempotency key, at most 128 characters; a random one where not given. */
+  key?: string;
+  priority?: Priority;
+  /** After this long the message leaves the log (streams and inboxes). */
+  ttlMs?: number;
+  /** false: not back to this client. */
+  echo?: boolean;
+  /** How long the promise waits for the answer. */
+  timeoutMs?: number;
+  /** false: not through the outbox, where there is one. */
+  outbox?: boolean;
+  ephemeral?: false;
+}
+
+/** For those connected now: no place in the log, never sent twice, and refused at once while there is no connection. */
+export interface EphemeralOptions {
+  ephemeral: true;
+  event?: string;
+  priority?: Priority;
+  echo?: boolean;
+  timeoutMs?: number;
+  key?: never;
+  ttlMs?: never;
+  outbox?: never;
+}
+
+/** The request's fields, without type and channel. */
+export interface PublishBody {
+  [field: string]: unknown;
+  event?: string;
+  key?: string;
+  ephemeral?: boolean;
+  echo?: boolean;
+}
+
+export function publishBody(content: object, options: PublishOptions | EphemeralOptions): PublishBody {
+  const { event, key, priority, ttlMs, echo, ephemeral } = options as PublishOptions & { ephemeral?: boolean };
+  const body: PublishBody = { ...content };
+  if (event !== undefined) body.event = checkText("event", event, 64);
+  if (key !== undefined) body.key = checkText("key", key, 128);
+  if (priority !== undefined) body.priority = priority;
+  if (ttlMs !== undefined) {
+    if (!isSeq(ttlMs) || ttlMs > 2 ** 41) throw misuse("`ttlMs` is a whole number of milliseconds, from 1 to 2^41");
+    body.ttl_ms = ttlMs;
+  }
+  if (echo !== undefined) body.echo = echo;
+  if (ephemeral) {
+    if (key !== undefined || ttlMs !== undefined) throw misuse("an ephemeral message is not kept: leave out `key` and `ttlMs`");
+    body.ephemeral = true;
+  }
+  return body;
+}
+
+function checkText(name: string, value: unknown, length: number): string {
+  if (typeof value === "string" && value && value.length <= length) return value;
+  throw misuse(`\`${name}\` is a string of 1 to ${length} characters`);
+}
+
+/** The answer to a publish, if it is one. */
+export function publishedOf(wire: Wire): Published {
+  const { type: _type, id: _id, ...published } = wire;
+  const isWhole = published.ephemeral === true || published.dropped === true || (isSeq(published.seq) && typeof published.epoch === "string");
+  if (wire.type === "published" && isWhole) return published as unknown as Published;
+  throw new TidewireError("protocol_error", `the server answered a publish with "${wire.type}"`, { request: "publish" });
+}
