@@ -23,22 +23,10 @@ export interface Verdict {
 
 /** `refusal` is the code of an `auth_error` that came before the close. */
 export function afterClose(code: number, reason: string, refusal = ""): Verdict {
-  switch (code) {
-    case 1000:
-      return { retry: false };
-    case 1002:
-    case 1003:
-    case 1007:
-    case 1009:
-      return { retry: true, poisoned: true };
-    case 1008:
-      break;
-    default:
-      return { retry: true };
-  }
+  if (code === 1000) return { retry: false };
+  if ([1002, 1003, 1007, 1009].includes(code)) return { retry: true, poisoned: true };
   const why = refusal || reason;
-  if (why === "unavailable" || why === "message_timeout") return { retry: true };
+  if (code !== 1008 || why === "unavailable" || why === "message_timeout") return { retry: true };
   if (/^(token_|user_|auth_)/.test(why)) return { retry: true, newToken: true };
-  if (why === "invalid_message") return { retry: true, poisoned: true, leastMs: kSlowDownMs };
-  return { retry: true, leastMs: kSlowDownMs };
+  return { retry: true, poisoned: why === "invalid_message", leastMs: kSlowDownMs };
 }

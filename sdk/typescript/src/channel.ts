@@ -4,9 +4,10 @@
 // `subscribed` with `recovered: false`, or (kinds with a snapshot) a new snapshot. The object outlives connections.
 
 import { backoffMs } from "./backoff.js";
+import { closedError } from "./connection.js";
 import { Cursor, type Hole, type Position } from "./cursor.js";
 import { Emitter } from "./emitter.js";
-import { errorOf, misuse, TidewireError } from "./errors.js";
+import { errorOf, misuse, TidewireError, unexpected, Waiters } from "./errors.js";
 import type { Link } from "./link.js";
 import { Presence, type PresenceChange } from "./presence.js";
 import { publishBody, type EphemeralOptions, type PublishOptions } from "./publish.js";
@@ -89,11 +90,6 @@ const kPassing = new Set(["rate_limited", "unavailable", "internal", "protocol_e
 /** Kinds whose past is their messages, beside or without a snapshot. */
 const kLogs = new Set<unknown>(["stream", "session"]);
 
-interface Waiter {
-  resolve(result: Subscribed): void;
-  reject(error: TidewireError): void;
-}
-
 export class Channel<T = unknown> extends Emitter<ChannelEvents<T>> {
   readonly name: string;
   /** Who is there; see `presence` in the options. */
@@ -102,21 +98,21 @@ export class Channel<T = unknown> extends Emitter<ChannelEvents<T>> {
   protected readonly link: Link;
   readonly #options: ChannelOptions;
   readonly #cursor = new Cursor();
-  readonly #waiters = new Set<Waiter>();
-  /** `echo: false` publishes that are not answered, as they would come back. */
-  readonly #unechoed: string[] = [];
+  readonly #waiters = new Waiters<Subscribed>();
   #state: ChannelState = { name: "idle" };
   #last: Subscribed | undefined;
   #foldedSeq = 0;
   #tries = 0;
+  /** `echo: false` publishes on their way: each may show as a missing seq until its answer tells it. */
+  #hidden = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   /** @internal */
   constructor(link: Link, name: string, options: ChannelOptions = {}) {
     super(kEvents);
     const { history, since, presence } = options;
-    if (history !== undefined && !(Number.isInteger(history) && history >= 0)) throw misuse("`history` is a number of messages");
-    if (since !== undefined && !(since?.epoch && Number.isInteger(since.seq))) throw misuse("`since` is a position: {epoch, seq}");
+    if (!(Number.isInteger(history ?? 0) && (history ?? 0) >= 0)) throw misuse("`history` is a number of messages");
+    if (since && !(since.epoch && Number.isInteger(since.seq))) throw misuse("`since` is a position: {epoch, seq}");
     this.name = name;
     this.link = link;
     this.#options = options;
@@ -133,11 +129,6 @@ export class Channel<T = unknown> extends Emitter<ChannelEvents<T>> {
     return this.#state;
   }
 
-  /** What the subscription last began with; undefined before the first time. */
-  get last(): Subscribed | undefined {
-    return this.#last;
-  }
-
   /** How far this channel has been seen. Kept over a reload, it goes into `since`. */
   get position(): Position | null {
     return this.#cursor.known ? { epoch: this.#cursor.epoch, seq: this.#cursor.seq } : null;
@@ -148,29 +139,17 @@ export class Channel<T = unknown> extends Emitter<ChannelEvents<T>> {
    * server refuses or nothing came of it in time; in the latter case the channel goes on trying.
    */
   subscribe(listener?: (message: Message<T>) => void): Promise<Subscribed> {
-    const { closed } = this.link;
-    if (closed) return Promise.reject(closed);
+    const { state } = this.link;
+    if (state.name === "closed") return Promise.reject(closedError(state));
     if (listener) this.on("message", listener);
     if (this.#state.name === "subscribed" && this.#last) return Promise.resolve(this.#last);
     if (this.#state.name !== "subscribing") {
       this.#setState({ name: "subscribing" });
       this.link.want(this);
     }
-    return new Promise((resolve, reject) => {
-      const settle = (): void => {
-        clearTimeout(timer);
-        this.#waiters.delete(waiter);
-      };
-      const waiter: Waiter = {
-        resolve: (result) => (settle(), resolve(result)),
-        reject: (error) => (settle(), reject(error)),
-      };
-      const what = `no answer to the subscription of ${this.name} within ${this.link.timeoutMs} ms`;
-      const timer = setTimeout(() => {
-        const error = this.#state.name === "subscribing" ? this.#state.error : undefined;
-        waiter.reject(error ?? new TidewireError("timeout", what, { channel: this.name }));
-      }, this.link.timeoutMs);
-      this.#waiters.add(waiter);
+    return this.#waiters.wait(this.link.timeoutMs, () => {
+      const error = this.#state.name === "subscribing" && this.#state.error;
+      return error || this.#error("timeout", `not subscribed within ${this.link.timeoutMs} ms`);
     });
   }
 
@@ -178,7 +157,7 @@ export class Channel<T = unknown> extends Emitter<ChannelEvents<T>> {
   async unsubscribe(): Promise<void> {
     if (this.#state.name === "idle") return;
     const gone = this.wanted && this.link.drop(this);
-    this.#end({ name: "idle" }, new TidewireError("unsubscribed", `${this.name} was unsubscribed`, { channel: this.name }));
+    this.#end({ name: "idle" }, this.#error("unsubscribed", "unsubscribe() was called"));
     this.endEvents();
     await gone;
   }
@@ -193,17 +172,12 @@ export class Channel<T = unknown> extends Emitter<ChannelEvents<T>> {
     const { after, before, limit, epoch } = query;
     const answer = await this.link.call("history", { channel: this.name, after, before, limit, epoch });
     const { first, last, messages } = answer;
-    if (typeof answer.epoch !== "string" || !Array.isArray(messages)) throw this.#nonsense(answer);
-    return {
-      epoch: answer.epoch,
-      first: Number(first),
-      last: Number(last),
-      messages: this.#messages(messages),
-    };
+    if (!Array.isArray(messages)) throw unexpected(answer, "history");
+    return { epoch: String(answer.epoch), first: Number(first), last: Number(last), messages: this.#messages(messages) };
   }
 
   /** The messages from now on; subscribes if that has not been done. Ends with the subscription. */
-  [Symbol.asyncIterator](): AsyncIterableIterator<Message<T>> {
+  [Symbol.asyncIterator](): AsyncGenerator<Message<T>, void, void> {
     const messages = this.events("message");
     if (this.#state.name === "idle" || this.#state.name === "failed") this.subscribe().catch(() => {});
     return messages;
@@ -227,15 +201,14 @@ export class Channel<T = unknown> extends Emitter<ChannelEvents<T>> {
   /** @internal */
   protected async send(content: { data?: unknown; merge?: unknown; patch?: unknown; if_seq?: number }, options: PublishOptions | EphemeralOptions): Promise<Published> {
     const body = publishBody(content, options);
-    const mark = body.echo === false ? markOf({ data: null, ...content, event: body.event } as Partial<Message>) : undefined;
-    if (mark) this.#unechoed.push(mark);
+    const hides = body.echo === false ? 1 : 0;
+    this.#hidden += hides;
     try {
-      const published = await this.link.publish(this.name, body, options);
-      if (mark && published.seq && this.#cursor.epoch === published.epoch) this.#cursor.own(published.seq);
+      const published = await this.link.post(this.name, body, options);
+      if (hides && published.seq && this.#cursor.epoch === published.epoch) this.#cursor.own(published.seq);
       return published;
     } finally {
-      const at = this.#unechoed.indexOf(mark ?? "");
-      if (at >= 0) this.#unechoed.splice(at, 1);
+      this.#hidden -= hides;
     }
   }
 
@@ -312,7 +285,7 @@ export class Channel<T = unknown> extends Emitter<ChannelEvents<T>> {
     this.presence.listed(wire.members);
     this.#setState({ name: "subscribed" });
     this.emit("subscribed", result);
-    for (const waiter of [...this.#waiters]) waiter.resolve(result);
+    this.#waiters.resolve(result);
     if (missing) this.emit("gap", { epoch, ...missing, declared: false });
     for (const message of messages) this.#deliver(message);
   }
@@ -367,7 +340,7 @@ export class Channel<T = unknown> extends Emitter<ChannelEvents<T>> {
   /** There will be no connection, unless the application asks for one. @internal */
   closed(error: TidewireError, asked: boolean): void {
     this.offline();
-    for (const waiter of [...this.#waiters]) waiter.reject(error);
+    this.#waiters.reject(error);
     this.endEvents(asked ? undefined : error);
   }
 
@@ -393,16 +366,14 @@ export class Channel<T = unknown> extends Emitter<ChannelEvents<T>> {
 
   #deliver(message: Message<T>): void {
     const { seq } = message;
-    const connection = message.from?.connection;
-    const isOwn = this.#unechoed.length > 0 && connection === this.link.connectionId && this.#unechoed.includes(markOf(message));
     if (seq !== undefined) {
-      const { deliver, hole, overlap } = this.#cursor.accept(seq, message.firstSeq, this.#unechoed.length);
+      const { deliver, hole, overlap } = this.#cursor.accept(seq, message.firstSeq, this.#hidden);
       if (!deliver) return;
       if (hole) this.emit("gap", { epoch: this.#cursor.epoch, ...hole, declared: false });
       if ((hole || overlap) && this.folds) return this.resync();
       if (seq > this.#foldedSeq && !this.fold(message)) return this.resync();
     }
-    if (!isOwn) this.emit("message", message);
+    this.emit("message", message);
   }
 
   #restore(data: unknown, seq: number): void {
@@ -412,10 +383,9 @@ export class Channel<T = unknown> extends Emitter<ChannelEvents<T>> {
   }
 
   #ended(wire: Wire): void {
-    const code = typeof wire.code === "string" ? wire.code : "unsubscribed";
-    this.emit("unsubscribed", { code });
-    const error = errorOf({ message: `the server ended the subscription of ${this.name}: ${code}`, ...wire, channel: this.name, code });
-    if (this.#state.name === "subscribed") this.refused(error);
+    const error = errorOf({ code: "unsubscribed", message: "the server ended the subscription", ...wire });
+    this.emit("unsubscribed", { code: error.code });
+    this.refused(error);
   }
 
   #fail(error: TidewireError): void {
@@ -428,7 +398,7 @@ export class Channel<T = unknown> extends Emitter<ChannelEvents<T>> {
     this.#cursor.start("", 0);
     this.#last = undefined;
     this.#setState(state);
-    for (const waiter of [...this.#waiters]) waiter.reject(error);
+    this.#waiters.reject(error);
   }
 
   #presence(action: string, data?: unknown): Promise<Wire> {
@@ -446,16 +416,15 @@ export class Channel<T = unknown> extends Emitter<ChannelEvents<T>> {
   }
 
   #nonsense(wire: Wire): TidewireError {
-    return new TidewireError("protocol_error", `the server sent a "${wire.type}" that makes no sense`, { channel: this.name });
+    return this.#error("protocol_error", `the server sent a bad "${wire.type}"`);
+  }
+
+  #error(code: string, message: string): TidewireError {
+    return new TidewireError(code, message, { channel: this.name });
   }
 
   #setState(state: ChannelState): void {
     this.#state = state;
     this.emit("state", state);
   }
-}
-
-/** What tells a message of this connection from its others. */
-function markOf({ data, merge, patch, event }: Partial<Message>): string {
-  return JSON.stringify([data, merge, patch, event]);
 }

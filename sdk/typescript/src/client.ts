@@ -1,16 +1,16 @@
 // The client: one connection, the channels that are used over it, and what waits to be sent.
 
 import { Channel, type ChannelOptions } from "./channel.js";
-import { Connection, sessionOf, type ConnectionState, type TokenSource } from "./connection.js";
+import { closedError, Connection, kTokenRule, sessionOf, type ConnectionState, type TokenSource } from "./connection.js";
 import { Emitter } from "./emitter.js";
-import { errorOf, misuse, TidewireError } from "./errors.js";
+import { errorOf, misuse, TidewireError, unexpected, Waiters, within } from "./errors.js";
 import type { Link } from "./link.js";
 import { checkChannel, encode, randomName } from "./names.js";
 import type { Outbox, OutboxResult } from "./outbox_port.js";
 import { messageOf, type Published, type Session, type User, type Wire } from "./protocol.js";
 import { publishedOf, type EphemeralOptions, type PublishBody, type PublishOptions } from "./publish.js";
 import { Requests, type RequestOptions } from "./requests.js";
-import { Subscriber } from "./subscriber.js";
+import { Subscriber, type Subscribable } from "./subscriber.js";
 import { webSocketTransport, type Transport } from "./transport.js";
 import { socketUrl } from "./url.js";
 
@@ -54,15 +54,16 @@ const kRenewAgainMs = 10_000;
 const kPassing = new Set(["token_failed", "timeout", "unavailable", "rate_limited"]);
 const kChannelTypes = new Set(["message", "gap", "snapshot", "subscribed", "unsubscribed", "presence", "presence_event"]);
 
-export class Tidewire extends Emitter<ClientEvents> {
+export class Tidewire extends Emitter<ClientEvents> implements Link {
   readonly #connection: Connection;
   readonly #requests: Requests;
   readonly #subscriber: Subscriber;
   readonly #channels = new Map<string, Channel<any>>();
   readonly #outbox: Outbox | undefined;
-  readonly #timeoutMs: number;
+  readonly #waiters = new Waiters<Session>();
+  /** @internal */
+  readonly timeoutMs: number;
   readonly #renews: boolean;
-  readonly #link: Link;
   #session: Session | null = null;
   #user: User | null = null;
   #renewal: ReturnType<typeof setTimeout> | undefined;
@@ -70,15 +71,16 @@ export class Tidewire extends Emitter<ClientEvents> {
   /** `url` is the server's address, `wss://host/ws` or `https://host`; in a page also `/ws`. */
   constructor(url: string | URL, options: Options = {}) {
     super(["state", "session", "broadcast", "outbox", "error"]);
-    const { timeoutMs, connectTimeoutMs, heartbeatMs, pingTimeoutMs } = withDefaults(options);
-    const { token, transport = webSocketTransport(), outbox } = options;
+    const settings = { ...kDefaults, ...options };
+    for (const name in kDefaults) checkMs(name, settings[name as keyof typeof kDefaults]);
+    const { token, transport = webSocketTransport(), outbox, timeoutMs } = settings;
     if (token !== undefined && typeof token !== "string" && typeof token !== "function") {
-      throw misuse("`token` is a JWT, or a function that returns one or a promise of one");
+      throw misuse(kTokenRule);
     }
-    this.#timeoutMs = timeoutMs;
+    this.timeoutMs = timeoutMs;
     this.#renews = typeof token === "function";
     this.#connection = new Connection(
-      { url: socketUrl(url), transport, token, connectTimeoutMs, heartbeatMs, pingTimeoutMs },
+      { ...settings, url: socketUrl(url), transport, token },
       {
         state: (state) => this.#changed(state),
         up: (session) => this.#up(session),
@@ -89,9 +91,12 @@ export class Tidewire extends Emitter<ClientEvents> {
     );
     this.#requests = new Requests((text) => this.#connection.send(text));
     this.#subscriber = new Subscriber(this.#requests, timeoutMs, (error) => this.#connection.restart(error));
-    this.#link = this.#makeLink();
     this.#outbox = outbox;
-    if (outbox) this.#startOutbox(outbox);
+    outbox?.start({
+      send: (entry) => this.#send(entry.channel, entry.text, Infinity),
+      settled: (result) => this.emit("outbox", result),
+      problem: (error) => this.emit("error", error),
+    });
   }
 
   get state(): ConnectionState {
@@ -109,23 +114,12 @@ export class Tidewire extends Emitter<ClientEvents> {
    */
   connect(): Promise<Session> {
     if (this.#session) return Promise.resolve(this.#session);
-    return new Promise((resolve, reject) => {
-      const settle = (): void => {
-        clearTimeout(timer);
-        off();
-      };
-      const off = this.on("state", (state) => {
-        if (state.name === "connected") (settle(), resolve(state.session));
-        if (state.name === "closed") (settle(), reject(closedError(state.error)));
-      });
-      const timer = setTimeout(() => {
-        const { state } = this;
-        settle();
-        const why = state.name === "waiting" ? state.error : undefined;
-        reject(why ?? new TidewireError("timeout", `no connection within ${this.#timeoutMs} ms`));
-      }, this.#timeoutMs);
-      this.#connection.open();
+    const connected = this.#waiters.wait(this.timeoutMs, () => {
+      const why = this.state.name === "waiting" && this.state.error;
+      return why || new TidewireError("timeout", `no connection within ${this.timeoutMs} ms`);
     });
+    this.#connection.open();
+    return connected;
   }
 
   /** Ends the connection and every call that waits. What is in the outbox stays there. */
@@ -142,9 +136,9 @@ export class Tidewire extends Emitter<ClientEvents> {
   async renew(): Promise<Session> {
     if (!this.#session) return this.connect();
     const token = await this.#connection.token();
-    if (!token) throw new TidewireError("token_failed", "the token function gave no token; to become anonymous, close() and use a new client");
-    const answer = await this.#requests.call("auth", encode({ type: "auth", token }), { timeoutMs: this.#timeoutMs });
-    if (answer.type !== "auth_success" || !this.#session) throw new TidewireError("protocol_error", `the server answered auth with "${answer.type}"`);
+    if (!token) throw new TidewireError("token_failed", "there is no token to renew with");
+    const answer = await this.#requests.call("auth", encode({ type: "auth", token }), { timeoutMs: this.timeoutMs });
+    if (answer.type !== "auth_success" || !this.#session) throw unexpected(answer, "auth");
     this.#adopt(sessionOf(answer, this.#session));
     return this.#session;
   }
@@ -152,7 +146,7 @@ export class Tidewire extends Emitter<ClientEvents> {
   /** Asks the server for an answer: how long it took, in milliseconds. */
   async ping(): Promise<number> {
     const beganAt = performance.now();
-    await this.#link.call("ping", {});
+    await this.call("ping", {});
     return performance.now() - beganAt;
   }
 
@@ -160,60 +154,52 @@ export class Tidewire extends Emitter<ClientEvents> {
   open<C extends Channel<any>>(Class: new (link: Link, name: string, options?: ChannelOptions) => C, name: string, options?: ChannelOptions): C {
     checkChannel(name);
     let channel = this.#channels.get(name);
-    if (!channel) this.#channels.set(name, (channel = new Class(this.#link, name, options)));
+    if (!channel) this.#channels.set(name, (channel = new Class(this, name, options)));
     if (channel.constructor !== Class) {
-      throw misuse(`"${name}" is in use as ${channel.constructor.name}: always open one channel with the same method`);
+      throw misuse(`"${name}" is in use as another kind of channel: open it in one way only`);
     }
     return channel as C;
   }
 
-  #makeLink(): Link {
-    const client = this;
-    return {
-      timeoutMs: this.#timeoutMs,
-      get connectionId() {
-        return client.#session?.connectionId;
-      },
-      get userId() {
-        return client.#user ? String(client.#user.id) : undefined;
-      },
-      call: (type, fields) => this.#call(type, encode({ type, ...fields }), { repeatable: true, timeoutMs: this.#timeoutMs }),
-      get closed() {
-        return client.#closed();
-      },
-      publish: (channel, body, options) => this.#publish(channel, body, options),
-      want: (channel) => {
-        this.#open();
-        this.#subscriber.want(channel);
-      },
-      drop: (channel) => this.#drop(channel.name, this.#subscriber.forget(channel)),
-      problem: (error) => this.emit("error", error),
-    };
+  /** A request by its name, for what has no method here. It is repeated until it is answered. */
+  call(type: string, fields: object): Promise<Wire> {
+    return this.#call(type, encode({ type, ...fields }), { repeatable: true, timeoutMs: this.timeoutMs });
+  }
+
+  /** @internal */
+  async post(channel: string, body: PublishBody, options: PublishOptions | EphemeralOptions): Promise<Published> {
+    const { timeoutMs = this.timeoutMs } = options;
+    checkMs("timeoutMs", timeoutMs);
+    if (body.ephemeral) {
+      if (this.state.name === "waiting") throw new TidewireError("not_connected", "an ephemeral message needs a connection", { channel });
+      return publishedOf(await this.#call("publish", encode({ type: "publish", channel, ...body }), { timeoutMs }));
+    }
+    const key = body.key ?? randomName();
+    const text = encode({ type: "publish", channel, ...body, key });
+    if (!this.#outbox || options.outbox === false) return this.#send(channel, text, timeoutMs);
+    this.#open();
+    const sent = this.#outbox.publish({ key, channel, text, atMs: Date.now() });
+    const what = `no answer to publish within ${timeoutMs} ms; it stays in the outbox`;
+    return within(timeoutMs, sent, () => new TidewireError("timeout", what, { request: "publish", channel, queued: true }));
+  }
+
+  /** @internal */
+  want(channel: Subscribable): void {
+    this.#open();
+    this.#subscriber.want(channel);
+  }
+
+  /** @internal */
+  async drop(channel: Subscribable): Promise<void> {
+    if (this.#subscriber.forget(channel) || !this.#session) return;
+    // Whatever the answer, it is not subscribed any more.
+    await this.#call("unsubscribe", encode({ type: "unsubscribe", channel: channel.name }), { timeoutMs: this.timeoutMs }).catch(() => {});
   }
 
   async #call(type: string, text: string, options: RequestOptions): Promise<Wire> {
     this.#open();
-    const closed = this.#closed();
-    if (closed) throw closed;
+    if (this.state.name === "closed") throw closedError(this.state);
     return this.#requests.call(type, text, options);
-  }
-
-  async #publish(channel: string, body: PublishBody, options: PublishOptions | EphemeralOptions): Promise<Published> {
-    const { timeoutMs = this.#timeoutMs } = options;
-    checkMs("timeoutMs", timeoutMs);
-    const key = body.key ?? randomName();
-    const text = encode({ type: "publish", channel, ...body, ...(body.ephemeral ? {} : { key }) });
-    if (body.ephemeral) {
-      if (this.state.name === "waiting") throw new TidewireError("not_connected", "there is no connection to send an ephemeral message on", { channel });
-      return publishedOf(await this.#call("publish", text, { repeatable: false, timeoutMs }));
-    }
-    if (!this.#outbox || options.outbox === false) return this.#send(channel, text, timeoutMs);
-    this.#open();
-    const sent = this.#outbox.publish({ key, channel, text, atMs: Date.now() });
-    return within(sent, timeoutMs, () => {
-      const what = `no answer to publish within ${timeoutMs} ms; it stays in the outbox`;
-      return new TidewireError("timeout", what, { request: "publish", channel, queued: true });
-    });
   }
 
   /** Of one channel, one message after the other: its order holds whatever is refused and sent again. */
@@ -221,35 +207,19 @@ export class Tidewire extends Emitter<ClientEvents> {
     return publishedOf(await this.#call("publish", text, { lane, repeatable: true, timeoutMs }));
   }
 
-  async #drop(channel: string, wasWaiting: boolean): Promise<void> {
-    if (wasWaiting || !this.#session) return;
-    const text = encode({ type: "unsubscribe", channel });
-    // Whatever the answer, it is not subscribed any more.
-    await this.#requests.call("unsubscribe", text, { timeoutMs: this.#timeoutMs }).catch(() => {});
-  }
-
-  #startOutbox(outbox: Outbox): void {
-    const started = outbox.start({
-      send: (entry) => this.#send(entry.channel, entry.text, Infinity),
-      settled: (result) => this.emit("outbox", result),
-      problem: (error) => this.emit("error", error),
-    });
-    void this.#requests.holdFor(started);
-  }
-
   /** Begins what has not begun. What was closed stays so until `connect()`. */
   #open(): void {
     if (this.state.name === "idle") this.#connection.open();
   }
 
-  #closed(): TidewireError | undefined {
-    return this.state.name === "closed" ? closedError(this.state.error) : undefined;
-  }
-
   #changed(state: ConnectionState): void {
-    if (state.name === "connected") this.#session = state.session;
+    if (state.name === "connected") {
+      this.#session = state.session;
+      this.#waiters.resolve(state.session);
+    }
     if (state.name === "closed") {
-      const error = closedError(state.error);
+      const error = closedError(state);
+      this.#waiters.reject(error);
       this.#requests.failAll(error);
       for (const channel of this.#channels.values()) channel.closed(error, !state.error);
     }
@@ -260,7 +230,7 @@ export class Tidewire extends Emitter<ClientEvents> {
   #up(session: Session): void {
     const { user } = session;
     if (user && this.#user && String(user.id) !== String(this.#user.id)) {
-      return this.#connection.close(new TidewireError("user_mismatch", "the token names another user: a client is one user's, make a new one"));
+      return this.#connection.close(new TidewireError("user_mismatch", "the token is another user's: make a new client"));
     }
     this.#user = user ?? this.#user;
     const channels = [...this.#channels.values()];
@@ -308,28 +278,6 @@ export class Tidewire extends Emitter<ClientEvents> {
   }
 }
 
-function closedError(error: TidewireError | undefined): TidewireError {
-  return error ?? new TidewireError("closed", "this client has been closed; connect() opens it again");
-}
-
 function checkMs(name: string, value: unknown): void {
-  if (typeof value === "number" && value > 0 && value < 2 ** 31) return;
-  throw misuse(`\`${name}\` is a number of milliseconds, above 0 and below 2^31`);
-}
-
-function withDefaults(options: Options): typeof kDefaults {
-  const result = { ...kDefaults };
-  for (const name of Object.keys(kDefaults) as (keyof typeof kDefaults)[]) {
-    const value = options[name] ?? kDefaults[name];
-    checkMs(name, value);
-    result[name] = value;
-  }
-  return result;
-}
-
-function within<V>(promise: Promise<V>, timeoutMs: number, error: () => TidewireError): Promise<V> {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(error()), timeoutMs);
-    promise.then(resolve, reject).finally(() => clearTimeout(timer));
-  });
+  if (!((value as number) > 0 && (value as number) < 2 ** 31)) throw misuse(`\`${name}\` is a number of milliseconds, up to 2^31`);
 }

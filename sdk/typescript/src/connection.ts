@@ -6,13 +6,15 @@
 import { afterClose, backoffMs } from "./backoff.js";
 import { watchEnvironment } from "./environment.js";
 import { errorOf, TidewireError } from "./errors.js";
-import { isObject, wireOf, type Session, type User, type Wire } from "./protocol.js";
+import { isObject, wireOf, type Session, type Wire } from "./protocol.js";
 import type { Socket, Transport } from "./transport.js";
 
 /** A connection that lived this long was a good one: the next wait is short again. */
 const kStableMs = 10_000;
 /** So many tokens in a row may be refused. */
 const kRefusalsMax = 3;
+/** @internal */
+export const kTokenRule = "`token` is a JWT, or a function that returns one or a promise of one";
 /** Spreads those who come back together because a network came back. */
 const kWakeSpreadMs = 500;
 /** A close code of the range for private use: this side gave up. */
@@ -110,18 +112,17 @@ export class Connection {
     this.#setState({ name: "connected", session });
   }
 
-  /** The present token; undefined: none. */
-  async token(): Promise<string | undefined> {
+  /** The present token; empty: none. */
+  async token(): Promise<string> {
     const { token } = this.#options;
     let value: unknown;
     try {
-      value = typeof token === "function" ? await token() : token;
+      value = (typeof token === "function" ? await token() : token) ?? "";
     } catch (cause) {
-      throw new TidewireError("token_failed", `the token function failed: ${String(cause)}`, { cause });
+      throw new TidewireError("token_failed", `the token function failed: ${cause}`, { cause });
     }
-    if (value === undefined || value === null || value === "") return undefined;
-    if (typeof value === "string" && /^[\w.-]+$/.test(value)) return value;
-    throw new TidewireError("token_failed", "`token` must be a JWT, or a function that returns one or a promise of one");
+    if (/^[\w.-]*$/.test(value as string)) return value as string;
+    throw new TidewireError("token_failed", kTokenRule);
   }
 
   #try(): void {
@@ -166,8 +167,7 @@ export class Connection {
     this.#heardAtMs = Date.now();
     const wire = wireOf(text);
     if (!wire) {
-      const start = text.slice(0, 60);
-      return this.#events.problem(new TidewireError("protocol_error", `the server sent what is no message: ${start}`));
+      return this.#events.problem(new TidewireError("protocol_error", `the server sent no message: ${text.slice(0, 60)}`));
     }
     if (this.#state.name === "connecting") {
       if (wire.type === "connected") this.#welcome(wire);
@@ -210,7 +210,7 @@ export class Connection {
     this.#heardAtMs = -1;
     this.#timer = setTimeout(() => {
       if (this.#heardAtMs >= askedAtMs) this.#listen();
-      else this.#lost(kGaveUp, "", new TidewireError("timeout", `the server has been silent for ${pingTimeoutMs} ms after a ping`));
+      else this.#lost(kGaveUp, "", new TidewireError("timeout", `no answer to a ping within ${pingTimeoutMs} ms`));
     }, pingTimeoutMs);
   }
 
@@ -260,22 +260,28 @@ export class Connection {
 }
 
 function closeError(code: number, reason: string): TidewireError {
-  if (code === 1000) return new TidewireError("closed", `the server ended the connection for good${reason && `: ${reason}`}`);
-  if (code === 1008) return new TidewireError(/^\w+$/.test(reason) ? reason : "rate_limited", `the server refused: ${reason || "no reason given"}`);
-  return new TidewireError("connection_lost", `the connection ended with ${code} ${reason}`.trim());
+  const isCode = /^\w+$/.test(reason);
+  const kind = code === 1000 ? "closed" : code === 1008 ? (isCode ? reason : "rate_limited") : "connection_lost";
+  return new TidewireError(kind, `the server ended the connection: ${code} ${reason}`);
 }
 
-/** @internal */
+/** Why there will be no connection. @internal */
+export function closedError(state: { readonly error?: TidewireError }): TidewireError {
+  return state.error ?? new TidewireError("closed", "the client is closed; connect() opens it again");
+}
+
+/** What `connected` says, or `auth_success` on top of that. @internal */
 export function sessionOf(wire: Wire, before?: Session): Session {
-  const user = isObject(wire.user) && wire.user.id !== undefined ? (wire.user as unknown as User) : null;
-  const session: Session = {
-    connectionId: typeof wire.connection_id === "string" ? wire.connection_id : (before?.connectionId ?? ""),
-    tenant: typeof wire.tenant === "string" ? wire.tenant : (before?.tenant ?? ""),
-    authenticated: user !== null,
-    user,
-    capabilities: Array.isArray(wire.capabilities) ? (wire.capabilities as string[]) : [],
-    limits: isObject(wire.limits) ? wire.limits : (before?.limits ?? {}),
+  const { connection_id: connectionId, tenant, user, capabilities, expires_at: expiresAt, limits } = wire;
+  const isUser = isObject(user) && user.id !== undefined;
+  const told = {
+    connectionId: before?.connectionId ?? connectionId,
+    tenant: before?.tenant ?? tenant,
+    authenticated: isUser,
+    user: isUser ? user : null,
+    capabilities: Array.isArray(capabilities) ? capabilities : [],
+    expiresAt,
+    limits: before?.limits ?? (isObject(limits) ? limits : {}),
   };
-  if (typeof wire.expires_at === "number") session.expiresAt = wire.expires_at;
-  return session;
+  return told as unknown as Session;
 }

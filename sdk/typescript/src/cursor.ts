@@ -68,7 +68,7 @@ export class Cursor {
   /** What counts as delivered without being delivered: an answer with a seq says so. */
   own(seq: number): void {
     if (seq <= this.seq) return;
-    if (this.#ahead.size >= kAheadMax) this.skip(Math.min(...this.#ahead));
+    if (this.#ahead.size >= kAheadMax) this.skip(Math.max(...this.#ahead));
     this.#ahead.add(seq);
     if (this.catchingUp) return;
     while (this.#ahead.delete(this.seq + 1)) this.floor = this.seq += 1;

@@ -7,13 +7,10 @@ const kBufferMax = 10_000;
 
 type Listener = (event: never) => void;
 
-interface Reader {
-  end(error?: TidewireError): void;
-}
-
 export class Emitter<Events extends object> {
   readonly #listeners: Map<keyof Events, Set<Listener>>;
-  readonly #readers = new Set<Reader>();
+  /** What ends each iterator. */
+  readonly #ends = new Set<(error?: TidewireError) => void>();
 
   /** @internal */
   constructor(names: readonly (keyof Events)[]) {
@@ -24,9 +21,9 @@ export class Emitter<Events extends object> {
   on<Name extends keyof Events>(name: Name, listener: (event: Events[Name]) => void): () => void {
     const listeners = this.#listeners.get(name);
     if (!listeners) {
-      throw misuse(`there is no event "${String(name)}"; there are ${[...this.#listeners.keys()].join(", ")}`);
+      throw misuse(`no event "${String(name)}", but ${[...this.#listeners.keys()].join(", ")}`);
     }
-    if (typeof listener !== "function") throw misuse(`on("${String(name)}", listener) needs a function as listener`);
+    if (typeof listener !== "function") throw misuse("on(name, listener) needs a function");
     // The same function may listen twice, and each ends alone.
     const own = (event: never): void => listener(event);
     listeners.add(own);
@@ -34,47 +31,43 @@ export class Emitter<Events extends object> {
   }
 
   /** The events of this name from now on, until the thing ends; leaving the loop ends it too. */
-  events<Name extends keyof Events>(name: Name): AsyncIterableIterator<Events[Name]> {
+  events<Name extends keyof Events>(name: Name): AsyncGenerator<Events[Name], void, void> {
     const buffer: Events[Name][] = [];
+    const ends = this.#ends;
     let ended = false;
     let failure: TidewireError | undefined;
-    const waiting: (() => void)[] = [];
-    const wake = (): void => {
-      for (const resolve of waiting.splice(0)) resolve();
-    };
+    let wake = (): void => {};
     const end = (error?: TidewireError): void => {
+      off();
+      ends.delete(end);
       ended = true;
       failure ??= error;
-      off();
-      this.#readers.delete(reader);
       wake();
     };
     const off = this.on(name, (event) => {
-      if (buffer.length < kBufferMax) buffer.push(event);
-      else end(new TidewireError("overflow", `more than ${kBufferMax} events wait to be read from this iterator`));
+      if (buffer.push(event) > kBufferMax) end(new TidewireError("overflow", `an iterator was left with ${kBufferMax} events`));
       wake();
     });
-    const reader: Reader = { end };
-    this.#readers.add(reader);
-    return {
-      async next() {
-        while (!buffer.length && !ended) await new Promise<void>((resolve) => waiting.push(resolve));
-        if (buffer.length) return { done: false, value: buffer.shift()! };
-        const error = failure;
-        failure = undefined;
-        if (error) throw error;
-        return { done: true, value: undefined };
-      },
-      async return() {
-        buffer.length = 0;
+    ends.add(end);
+    const iterator = (async function* () {
+      try {
+        for (;;) {
+          while (buffer.length) yield buffer.shift()!;
+          if (failure) throw failure;
+          if (ended) return;
+          await new Promise<void>((resolve) => (wake = resolve));
+        }
+      } finally {
         end();
-        failure = undefined;
-        return { done: true, value: undefined };
-      },
-      [Symbol.asyncIterator]() {
-        return this;
-      },
+      }
+    })();
+    // A generator that waits is not ended from outside by itself.
+    const leave = iterator.return.bind(iterator);
+    iterator.return = (value) => {
+      end();
+      return leave(value);
     };
+    return iterator;
   }
 
   protected emit<Name extends keyof Events>(name: Name, event: Events[Name]): void {
@@ -92,6 +85,6 @@ export class Emitter<Events extends object> {
 
   /** Ends all iterators: after what they still hold, with the error if there is one. */
   protected endEvents(error?: TidewireError): void {
-    for (const reader of [...this.#readers]) reader.end(error);
+    for (const end of [...this.#ends]) end(error);
   }
 }

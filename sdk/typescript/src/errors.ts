@@ -72,19 +72,17 @@ export interface ErrorDetails {
 }
 
 export class TidewireError extends Error {
-  readonly code: ErrorCode;
-  readonly channel?: string;
-  readonly request?: string;
-  readonly retryAfterMs?: number;
-  readonly seq?: number;
-  readonly rule?: string;
-  readonly queued?: boolean;
+  declare readonly code: ErrorCode;
+  declare readonly channel?: string;
+  declare readonly request?: string;
+  declare readonly retryAfterMs?: number;
+  declare readonly seq?: number;
+  declare readonly rule?: string;
+  declare readonly queued?: boolean;
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
     super(message);
-    this.name = "TidewireError";
-    this.code = code;
-    Object.assign(this, details);
+    Object.assign(this, details, { name: "TidewireError", code });
   }
 }
 
@@ -95,12 +93,38 @@ export function misuse(message: string): TidewireError {
 
 /** The error that an `error` or `auth_error` message stands for, whatever the server put into it. @internal */
 export function errorOf(wire: { [field: string]: unknown }): TidewireError {
-  const details: ErrorDetails = {};
-  if (typeof wire.channel === "string") details.channel = wire.channel;
-  if (typeof wire.request === "string") details.request = wire.request;
-  if (typeof wire.retry_after_ms === "number") details.retryAfterMs = wire.retry_after_ms;
-  if (typeof wire.seq === "number") details.seq = wire.seq;
-  if (typeof wire.rule === "string") details.rule = wire.rule;
-  const code = typeof wire.code === "string" ? wire.code : "protocol_error";
-  return new TidewireError(code, typeof wire.message === "string" ? wire.message : code, details);
+  const { code, message, channel, request, seq, rule, retry_after_ms: afterMs } = wire;
+  const details = { channel, request, seq, rule, retryAfterMs: typeof afterMs === "number" ? afterMs : undefined };
+  return new TidewireError(String(code ?? "protocol_error"), String(message ?? code), details as ErrorDetails);
+}
+
+/** An answer that can't be one. @internal */
+export function unexpected(wire: { [field: string]: unknown }, request: string): TidewireError {
+  return new TidewireError("protocol_error", `the server answered ${request} with a bad "${wire.type}"`, { request });
+}
+
+/** The promise, or the error once that much time has passed. @internal */
+export function within<V>(timeoutMs: number, promise: Promise<V>, error: () => TidewireError): Promise<V> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(error()), timeoutMs);
+    promise.then(resolve, reject).finally(() => clearTimeout(timer));
+  });
+}
+
+/** Promises that wait for the same thing. @internal */
+export class Waiters<V> {
+  #waiters: { resolve(value: V): void; reject(error: TidewireError): void }[] = [];
+
+  wait(timeoutMs: number, error: () => TidewireError): Promise<V> {
+    const promise = new Promise<V>((resolve, reject) => this.#waiters.push({ resolve, reject }));
+    return within(timeoutMs, promise, error);
+  }
+
+  resolve(value: V): void {
+    for (const waiter of this.#waiters.splice(0)) waiter.resolve(value);
+  }
+
+  reject(error: TidewireError): void {
+    for (const waiter of this.#waiters.splice(0)) waiter.reject(error);
+  }
 }

@@ -7,8 +7,7 @@ const kChannel = /^[A-Za-z0-9._\-:@=,;!~+/#]{1,255}$/;
 export function checkChannel(name: unknown): asserts name is string {
   if (typeof name === "string" && kChannel.test(name) && !/^:|^[^:]*:$/.test(name)) return;
   throw misuse(
-    `${JSON.stringify(name)} is no channel name: it takes "namespace:rest", at most 255 characters ` +
-      "of A-Z a-z 0-9 . _ - : @ = , ; ! ~ + / #",
+    `${JSON.stringify(name)} is no channel name: "namespace:rest", up to 255 of A-Z a-z 0-9 . _ - : @ = , ; ! ~ + / #`,
   );
 }
 
@@ -16,7 +15,7 @@ export function checkChannel(name: unknown): asserts name is string {
 export function encode(message: object): string {
   try {
     return JSON.stringify(message, (key, value: unknown) => {
-      if (typeof value === "function" || typeof value === "symbol") throw new TypeError(`"${key}" is a ${typeof value}`);
+      if (typeof value === "function" || typeof value === "symbol") throw Error(`"${key}" is a ${typeof value}`);
       return value;
     });
   } catch (error) {

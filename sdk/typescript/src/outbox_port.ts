@@ -25,8 +25,8 @@ export interface OutboxPort {
 }
 
 export interface Outbox {
-  /** Once, before anything else. Resolves when what earlier pages left has been handed to `send`. */
-  start(port: OutboxPort): Promise<void>;
+  /** Once, before anything else. */
+  start(port: OutboxPort): void;
   /** Keeps the entry until it is answered. */
   publish(entry: OutboxEntry): Promise<Published>;
   /** A connection is there. */

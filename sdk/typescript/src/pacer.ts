@@ -16,9 +16,9 @@ export class Pacer {
   /** A new connection: the bucket is full. Without limits nothing waits. */
   reset(limits: RateLimits, nowMs: number): void {
     const { messages_per_minute: perMinute, burst } = limits;
-    const known = typeof perMinute === "number" && perMinute > 0 && typeof burst === "number" && burst >= 1;
-    this.#perMs = known ? perMinute / 60_000 : Infinity;
-    this.#tokens = this.#burst = known ? burst : Infinity;
+    const known = Number(perMinute) > 0 && Number(burst) >= 1;
+    this.#perMs = known ? Number(perMinute) / 60_000 : Infinity;
+    this.#tokens = this.#burst = known ? Number(burst) : Infinity;
     this.#atMs = nowMs;
     this.#blockedUntilMs = 0;
   }

@@ -40,15 +40,11 @@ export class Presence {
 
   /** Takes a place in the list, with data for others to see; kept over reconnects until `leave()`. */
   async enter(data?: unknown): Promise<readonly Member[]> {
-    const members = await this.#ask("enter", data);
-    this.#own = { data };
-    return members;
+    return this.#keep("enter", data);
   }
 
   async update(data: unknown): Promise<readonly Member[]> {
-    const members = await this.#ask("update", data);
-    this.#own = { data };
-    return members;
+    return this.#keep("update", data);
   }
 
   async leave(): Promise<readonly Member[]> {
@@ -81,6 +77,12 @@ export class Presence {
     const members = this.#members.filter(isOther);
     if (action !== "leave") members.push(member);
     this.#set({ action, member, members });
+  }
+
+  async #keep(action: string, data: unknown): Promise<readonly Member[]> {
+    const members = await this.#ask(action, data);
+    this.#own = { data };
+    return members;
   }
 
   async #ask(action: string, data?: unknown): Promise<readonly Member[]> {

@@ -1,6 +1,6 @@
 // What a publish may ask for (protocol, section 4 `publish`), checked before it is sent.
 
-import { misuse, TidewireError } from "./errors.js";
+import { misuse, unexpected } from "./errors.js";
 import { isSeq, type Priority, type Published, type Wire } from "./protocol.js";
 
 export interface PublishOptions {
@@ -35,39 +35,30 @@ export interface EphemeralOptions {
 /** The request's fields, without type and channel. */
 export interface PublishBody {
   [field: string]: unknown;
-  event?: string;
-  key?: string;
-  ephemeral?: boolean;
-  echo?: boolean;
+  event?: string | undefined;
+  key?: string | undefined;
+  ephemeral?: boolean | undefined;
+  echo?: boolean | undefined;
 }
 
 export function publishBody(content: object, options: PublishOptions | EphemeralOptions): PublishBody {
   const { event, key, priority, ttlMs, echo, ephemeral } = options as PublishOptions & { ephemeral?: boolean };
-  const body: PublishBody = { ...content };
-  if (event !== undefined) body.event = checkText("event", event, 64);
-  if (key !== undefined) body.key = checkText("key", key, 128);
-  if (priority !== undefined) body.priority = priority;
-  if (ttlMs !== undefined) {
-    if (!isSeq(ttlMs) || ttlMs > 2 ** 41) throw misuse("`ttlMs` is a whole number of milliseconds, from 1 to 2^41");
-    body.ttl_ms = ttlMs;
-  }
-  if (echo !== undefined) body.echo = echo;
-  if (ephemeral) {
-    if (key !== undefined || ttlMs !== undefined) throw misuse("an ephemeral message is not kept: leave out `key` and `ttlMs`");
-    body.ephemeral = true;
-  }
-  return body;
+  checkText("event", event, 64);
+  checkText("key", key, 128);
+  if (ttlMs !== undefined && !(isSeq(ttlMs) && ttlMs <= 2 ** 41)) throw misuse("`ttlMs` is a whole number from 1 to 2^41");
+  if (ephemeral && (key ?? ttlMs) !== undefined) throw misuse("an ephemeral message is not kept: leave out `key` and `ttlMs`");
+  return { ...content, event, key, priority, ttl_ms: ttlMs, echo, ephemeral: ephemeral || undefined };
 }
 
-function checkText(name: string, value: unknown, length: number): string {
-  if (typeof value === "string" && value && value.length <= length) return value;
+function checkText(name: string, value: unknown, length: number): void {
+  if (value === undefined || (typeof value === "string" && value && value.length <= length)) return;
   throw misuse(`\`${name}\` is a string of 1 to ${length} characters`);
 }
 
 /** The answer to a publish, if it is one. */
 export function publishedOf(wire: Wire): Published {
-  const { type: _type, id: _id, ...published } = wire;
-  const isWhole = published.ephemeral === true || published.dropped === true || (isSeq(published.seq) && typeof published.epoch === "string");
-  if (wire.type === "published" && isWhole) return published as unknown as Published;
-  throw new TidewireError("protocol_error", `the server answered a publish with "${wire.type}"`, { request: "publish" });
+  const { type, id: _id, ...published } = wire;
+  const isWhole = published.ephemeral || published.dropped || (isSeq(published.seq) && published.epoch);
+  if (type === "published" && isWhole) return published as unknown as Published;
+  throw unexpected(wire, "publish");
 }

@@ -54,7 +54,6 @@ export class Requests {
   #nextOrder = 1;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #scheduled = false;
-  #holds = 0;
 
   constructor(send: (text: string) => void) {
     this.#send = send;
@@ -95,16 +94,8 @@ export class Requests {
     this.#inFlight.clear();
     for (const pending of lost) {
       if (pending.options.repeatable && !poison) this.#enqueue(pending);
-      else this.#fail(pending, poison ?? new TidewireError("connection_lost", `the connection ended before the answer to ${pending.type}`));
+      else this.#fail(pending, poison ?? new TidewireError("connection_lost", `no answer to ${pending.type} before the connection ended`));
     }
-  }
-
-  /** Nothing is sent until `work` is done, so that what it brings comes first. */
-  async holdFor(work: Promise<unknown>): Promise<void> {
-    this.#holds += 1;
-    await work.catch(() => {});
-    this.#holds -= 1;
-    this.#pump();
   }
 
   /** Settles everything. */
@@ -188,7 +179,7 @@ export class Requests {
   /** Sends what may be sent now, and comes back when more may. */
   #pump(): void {
     clearTimeout(this.#timer);
-    if (!this.#online || this.#holds) return;
+    if (!this.#online) return;
     const now = Date.now();
     const lanes = new Set([...this.#inFlight.values()].map((pending) => pending.options.lane));
     let wakeMs = Infinity;
@@ -212,8 +203,7 @@ export class Requests {
     const whole = `${text.slice(0, -1)},"id":${pending.id}}`;
     // A character is at most three bytes of UTF-8.
     if (whole.length * 3 > this.#bytesMax && new TextEncoder().encode(whole).length > this.#bytesMax) {
-      const what = `a message of ${whole.length} characters is over the server's limit of ${this.#bytesMax} bytes`;
-      return this.#fail(pending, new TidewireError("too_large", what, { request: pending.type }));
+      return this.#fail(pending, new TidewireError("too_large", `over the server's limit of ${this.#bytesMax} bytes`, { request: pending.type }));
     }
     this.#inFlight.set(pending.id, pending);
     pending.refusal = undefined;

@@ -25,7 +25,6 @@ export class Subscriber {
   readonly #timeoutMs: number;
   readonly #stuck: (error: TidewireError) => void;
   readonly #waiting = new Set<Subscribable>();
-  readonly #resuming = new Set<Subscribable>();
   #asked = false;
 
   /** `stuck`: the server left a batch unanswered. What it did of it is unknown, so only another connection helps. */
@@ -37,53 +36,43 @@ export class Subscriber {
 
   want(channel: Subscribable): void {
     this.#waiting.add(channel);
-    if (!this.#asked) this.#ask(this.#waiting, false);
+    if (!this.#asked) this.#ask(false);
+    this.#asked = true;
   }
 
   /** False: it was not waiting, so the server may know of it. */
   forget(channel: Subscribable): boolean {
-    const waited = this.#waiting.delete(channel);
-    return this.#resuming.delete(channel) || waited;
+    return this.#waiting.delete(channel);
   }
 
   /** A new connection; these are wanted. One that was never subscribed keeps its place behind earlier requests. */
   resume(channels: Iterable<Subscribable>): void {
-    for (const channel of channels) {
-      if (channel.resumable) {
-        this.#waiting.delete(channel);
-        this.#resuming.add(channel);
-      } else {
-        this.want(channel);
-      }
-    }
-    if (this.#resuming.size) this.#ask(this.#resuming, true);
+    for (const channel of channels) this.want(channel);
+    this.#ask(true);
   }
 
-  #ask(from: Set<Subscribable>, first: boolean): void {
+  #ask(first: boolean): void {
     const batch = new Map<string, Subscribable>();
-    let waits = true;
-    const begin = (): void => {
-      if (waits && !first) this.#asked = false;
-      waits = false;
-    };
-    if (!first) this.#asked = true;
     const text = (): string | null => {
-      begin();
+      if (!first) this.#asked = false;
       // Sent again after a refusal, it asks for what is still wanted.
-      const again = [...batch.values()].filter((channel) => channel.wanted);
+      for (const channel of batch.values()) if (channel.wanted) this.#waiting.add(channel);
       batch.clear();
-      for (const channel of new Set([...again, ...from])) {
-        if (batch.size === kBatchMax) break;
+      for (const channel of this.#waiting) {
+        if (batch.size === kBatchMax) {
+          this.#ask(first);
+          break;
+        }
+        if (first && !channel.resumable) continue;
+        this.#waiting.delete(channel);
         batch.set(channel.name, channel);
-        from.delete(channel);
       }
-      if (from.size) this.#ask(from, first);
       const channels = [...batch.values()].map((channel) => channel.entry());
       return batch.size ? JSON.stringify({ type: "subscribe", channels }) : null;
     };
     const take = (answer: Wire): boolean => {
-      const error = answer.type === "error" ? errorOf(answer) : undefined;
-      const about = error && answer.channel === undefined ? [...batch.values()] : [batch.get(String(answer.channel))];
+      const error = answer.type === "error" && errorOf(answer);
+      const about = error && !answer.channel ? [...batch.values()] : [batch.get(answer.channel as string)];
       for (const channel of about) {
         if (!channel) continue;
         batch.delete(channel.name);
@@ -93,7 +82,7 @@ export class Subscriber {
       return batch.size === 0;
     };
     this.#requests.call("subscribe", text, { timeoutMs: this.#timeoutMs, take, first }).catch((error: TidewireError) => {
-      begin();
+      this.#asked = false;
       if (error.code === "timeout") this.#stuck(error);
     });
   }

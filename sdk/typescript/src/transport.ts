@@ -50,7 +50,7 @@ export function webSocketTransport(webSocketClass?: WebSocketClass): Transport {
   return {
     connect({ url, protocols }, events) {
       const Class = webSocketClass ?? (globalThis as { WebSocket?: WebSocketClass }).WebSocket ?? fallback;
-      if (!Class) throw misuse("there is no WebSocket here: hand a class to webSocketTransport() and that to `transport`");
+      if (!Class) throw misuse("no WebSocket here: give `transport: webSocketTransport(aClass)`");
       let socket: WebSocketLike | undefined;
       let ended = false;
       const end = (code: number, reason: string): void => {

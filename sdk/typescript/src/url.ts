@@ -8,10 +8,10 @@ export function socketUrl(address: string | URL): string {
   try {
     url = new URL(address, (globalThis as { location?: { href: string } }).location?.href);
   } catch {
-    throw misuse(`"${address}" is no address of a server: it takes one like "wss://example.com/ws"`);
+    throw misuse(`"${address}" is no address like "wss://example.com/ws"`);
   }
   url.protocol = url.protocol.replace(/^http/, "ws");
-  if (url.protocol !== "ws:" && url.protocol !== "wss:") throw misuse(`"${address}" must begin with wss:, ws:, https: or http:`);
+  if (!/^wss?:$/.test(url.protocol)) throw misuse(`"${address}" must begin with wss:, ws:, https: or http:`);
   if (url.pathname === "/") url.pathname = "/ws";
   url.hash = "";
   url.searchParams.set("inbox", "manual");

@@ -1,0 +1,45 @@
+// What an upload and an agent's run have in common (protocol, section 7): a creator, who publishes, events that end it,
+// and `cancel` for others.
+
+import { Channel } from "../channel.js";
+import type { Published } from "../protocol.js";
+
+export abstract class Run<S extends { status: string }> extends Channel<unknown> {
+  protected abstract current: S;
+
+  /** The state as the events so far make it; another object after each change. */
+  get value(): S {
+    return this.current;
+  }
+
+  get ended(): boolean {
+    return ["complete", "failed", "cancelled"].includes(this.current.status);
+  }
+
+  /** Ends it as failed. */
+  fail(reason: unknown): Promise<Published> {
+    return this.event("fail", { reason });
+  }
+
+  /** Ends it as cancelled. */
+  cancel(data: unknown = {}): Promise<Published> {
+    return this.event("cancel", data);
+  }
+
+  protected override get folds(): boolean {
+    return true;
+  }
+
+  protected event(event: string, data: unknown = {}): Promise<Published> {
+    this.flush();
+    return this.send({ data }, { event });
+  }
+
+  /** Sends what waits before an event that must come after it. */
+  protected abstract flush(): void;
+
+  protected set(changes: Partial<S>): void {
+    this.current = { ...this.current, ...changes };
+    this.emit("change", undefined);
+  }
+}
