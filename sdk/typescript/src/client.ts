@@ -279,5 +279,5 @@ export class Tidewire extends Emitter<ClientEvents> implements Link {
 }
 
 function checkMs(name: string, value: unknown): void {
-  if (!((value as number) > 0 && (value as number) < 2 ** 31)) throw misuse(`\`${name}\` is a number of milliseconds, up to 2^31`);
+  if (!(typeof value === "number" && value > 0 && value < 2 ** 31)) throw misuse(`\`${name}\` is a number of milliseconds, up to 2^31`);
 }

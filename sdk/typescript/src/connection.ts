@@ -121,7 +121,7 @@ export class Connection {
     } catch (cause) {
       throw new TidewireError("token_failed", `the token function failed: ${cause}`, { cause });
     }
-    if (/^[\w.-]*$/.test(value as string)) return value as string;
+    if (typeof value === "string" && /^[\w.-]*$/.test(value)) return value;
     throw new TidewireError("token_failed", kTokenRule);
   }
 

@@ -46,9 +46,12 @@ export class Subscriber {
   }
 
   /** A new connection; these are wanted. One that was never subscribed keeps its place behind earlier requests. */
-  resume(channels: Iterable<Subscribable>): void {
-    for (const channel of channels) this.want(channel);
-    this.#ask(true);
+  resume(channels: Subscribable[]): void {
+    for (const channel of channels) {
+      if (channel.resumable) this.#waiting.add(channel);
+      else this.want(channel);
+    }
+    if (channels.some((channel) => channel.resumable)) this.#ask(true);
   }
 
   #ask(first: boolean): void {
