@@ -15,6 +15,8 @@ export class Presence {
   watched = false;
   #members: readonly Member[] = [];
   #own: { data: unknown } | undefined;
+  /** The place is being taken again; that request outlives connections by itself. */
+  #returning = false;
   readonly #request: (action: string, data?: unknown) => Promise<Wire>;
   readonly #changed: (change: PresenceChange) => void;
   readonly #watch: () => void;
@@ -59,7 +61,10 @@ export class Presence {
 
   /** @internal */
   online(): void {
-    if (this.#own) this.#ask("enter", this.#own.data).catch(() => {});
+    if (!this.#own || this.#returning) return;
+    this.#returning = true;
+    const done = (): void => void (this.#returning = false);
+    this.#ask("enter", this.#own.data).then(done, done);
   }
 
   /** @internal */

@@ -4,7 +4,7 @@
 import { Coalescer } from "./coalescer.js";
 import { misuse } from "../errors.js";
 import { isObject, type Message, type Published } from "../protocol.js";
-import { Run } from "./run.js";
+import { kEnds, Run } from "./run.js";
 
 export interface AgentTool {
   [field: string]: unknown;
@@ -24,8 +24,6 @@ export interface AgentState {
   /** What the last event of a failed or cancelled run gave as its reason. */
   reason?: unknown;
 }
-
-const kEnds: { [event: string]: AgentState["status"] } = { complete: "complete", fail: "failed", cancel: "cancelled" };
 
 export class AgentRun extends Run<AgentState> {
   protected current: AgentState = { status: "pending", text: "", tools: [], startedAt: null, endedAt: null, usage: null };
@@ -79,7 +77,7 @@ export class AgentRun extends Run<AgentState> {
     if (event === "status") changes.detail = data;
     if (event === "tool_call") changes.tools = [...tools, isObject(data) ? { ...data } : { data }];
     if (event === "tool_result") changes.tools = withResult(tools, fields.id, "result" in fields ? fields.result : data);
-    const end = Object.hasOwn(kEnds, event) && kEnds[event];
+    const end = kEnds.get(event);
     if (end) {
       Object.assign(changes, { status: end, endedAt: timestamp });
       if (fields.usage !== undefined) changes.usage = fields.usage;

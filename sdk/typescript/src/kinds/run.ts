@@ -4,6 +4,13 @@
 import { Channel } from "../channel.js";
 import type { Published } from "../protocol.js";
 
+/** The events that end it, and the status after each. */
+export const kEnds = new Map<string | undefined, "complete" | "failed" | "cancelled">([
+  ["complete", "complete"],
+  ["fail", "failed"],
+  ["cancel", "cancelled"],
+]);
+
 export abstract class Run<S extends { status: string }> extends Channel<unknown> {
   protected abstract current: S;
 
@@ -13,7 +20,7 @@ export abstract class Run<S extends { status: string }> extends Channel<unknown>
   }
 
   get ended(): boolean {
-    return ["complete", "failed", "cancelled"].includes(this.current.status);
+    return [...kEnds.values()].some((status) => status === this.current.status);
   }
 
   /** Ends it as failed. */

@@ -3,7 +3,7 @@
 import { Coalescer } from "./coalescer.js";
 import { isObject, type Message, type Published } from "../protocol.js";
 import { misuse } from "../errors.js";
-import { Run } from "./run.js";
+import { kEnds, Run } from "./run.js";
 
 export interface UploadState {
   status: "pending" | "active" | "complete" | "failed" | "cancelled";
@@ -19,8 +19,6 @@ export interface UploadState {
 
 /** How fast an old rate is forgotten. */
 const kRateWindowMs = 5000;
-
-const kEnds: { [event: string]: UploadState["status"] } = { complete: "complete", fail: "failed", cancel: "cancelled" };
 
 export class Upload extends Run<UploadState> {
   protected current: UploadState = { status: "pending", bytes: 0, total: null, percent: null, rateBps: null, etaMs: null };
@@ -55,7 +53,7 @@ export class Upload extends Run<UploadState> {
 
   protected override fold({ event, data, timestamp }: Message): boolean {
     const fields = isObject(data) ? data : {};
-    const end = kEnds[event ?? ""];
+    const end = kEnds.get(event);
     const { bytes: before, total: totalBefore } = this.current;
     const total = typeof fields.total === "number" ? fields.total : totalBefore;
     if (!end && event !== "progress") return true;
