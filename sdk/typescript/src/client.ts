@@ -94,6 +94,7 @@ export class Tidewire extends Emitter<ClientEvents> implements Link {
     this.#outbox = outbox;
     outbox?.start({
       send: (entry) => this.#send(entry.channel, entry.text, Infinity),
+      isClosed: () => this.state.name === "closed",
       settled: (result) => this.emit("outbox", result),
       problem: (error) => this.emit("error", error),
     });

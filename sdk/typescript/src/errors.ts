@@ -37,6 +37,7 @@ export type ServerErrorCode =
  * - `closed`: `close()` was called, or the server said that this client is not to come back
  * - `unsubscribed`: the subscription ended before the answer came
  * - `token_failed`: the `token` function threw, or gave no token
+ * - `outbox_failed`: the outbox could not be kept, so what is in it may not outlive the page
  * - `overflow`: an iterator was read too slowly
  * - `protocol_error`: the server sent what it must not send
  * - `invalid_argument`: a call that can't work; the message says what to do instead
@@ -48,6 +49,7 @@ export type ClientErrorCode =
   | "closed"
   | "unsubscribed"
   | "token_failed"
+  | "outbox_failed"
   | "overflow"
   | "protocol_error"
   | "invalid_argument";

@@ -20,6 +20,8 @@ export type OutboxResult = { entry: OutboxEntry; published: Published } | { entr
 export interface OutboxPort {
   /** Settles when the server has answered, however long that takes, or with `closed`. */
   send(entry: OutboxEntry): Promise<Published>;
+  /** The client is closed, and what it was asked to send is not answered. */
+  isClosed(): boolean;
   settled(result: OutboxResult): void;
   problem(error: TidewireError): void;
 }
