@@ -17,33 +17,31 @@ describe("the wait before the next attempt", () => {
 
 describe("what a close code means", () => {
   it.each([
-    [1000, "", { retry: false }],
-    [1000, "disconnected", { retry: false }],
-    [1001, "heartbeat_timeout", { retry: true }],
-    [1005, "", { retry: true }],
-    [1006, "", { retry: true }],
-    [1011, "internal", { retry: true }],
-    [1012, "draining", { retry: true }],
-    [1013, "overloaded", { retry: true }],
-    [1002, "bad frame", { retry: true, poisoned: true }],
-    [1007, "not UTF-8", { retry: true, poisoned: true }],
-    [1009, "too long", { retry: true, poisoned: true }],
-    [1008, "token_expired", { retry: true, newToken: true }],
-    [1008, "user_not_found", { retry: true, newToken: true }],
-    [1008, "auth_timeout", { retry: true, newToken: true }],
-    [1008, "unavailable", { retry: true }],
-    [1008, "message_timeout", { retry: true }],
-  ])("%i %s", (code, reason, verdict) => {
-    expect(afterClose(code, reason)).toEqual(verdict);
+    [1000, "", "stop"],
+    [1000, "disconnected", "stop"],
+    [1001, "heartbeat_timeout", "retry"],
+    [1005, "", "retry"],
+    [1006, "", "retry"],
+    [1011, "internal", "retry"],
+    [1012, "draining", "retry"],
+    [1013, "overloaded", "retry"],
+    [1002, "bad frame", "poison"],
+    [1007, "not UTF-8", "poison"],
+    [1009, "too long", "poison"],
+    [1008, "token_expired", "token"],
+    [1008, "user_not_found", "token"],
+    [1008, "auth_timeout", "token"],
+    [1008, "unavailable", "retry"],
+    [1008, "message_timeout", "retry"],
+  ])("%i %s", (code, reason, step) => {
+    expect(afterClose(code, reason)).toBe(step);
   });
 
-  it.each(["rate_limited", "connection_limit", "Too many failed connection attempts", ""])("1008 %s slows down", (reason) => {
-    const verdict = afterClose(1008, reason);
-    expect(verdict.retry).toBe(true);
-    expect(verdict.leastMs).toBeGreaterThan(5000);
+  it.each(["rate_limited", "invalid_message", "connection_limit", "Too many failed connection attempts", ""])("1008 %s slows down", (reason) => {
+    expect(afterClose(1008, reason)).toBe("slow");
   });
 
   it("lets an auth_error that came before tell more than the reason", () => {
-    expect(afterClose(1008, "policy", "token_revoked")).toEqual({ retry: true, newToken: true });
+    expect(afterClose(1008, "policy", "token_revoked")).toBe("token");
   });
 });

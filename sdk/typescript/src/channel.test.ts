@@ -62,7 +62,7 @@ describe("subscribing", () => {
     expect(room.state).toEqual({ name: "idle" });
     const ready = room.subscribe();
     await turn();
-    expect(server.socket.last("subscribe")).toEqual({ type: "subscribe", channels: ["room:1"], id: expect.any(Number) });
+    expect(server.socket.last("subscribe")).toEqual({ type: "subscribe", channels: [{ channel: "room:1" }], id: expect.any(Number) });
     server.socket.subscribed({ seq: 4 });
     expect(await ready).toEqual({ kind: "stream", epoch: "e1", seq: 4 });
     expect(room.position).toEqual({ epoch: "e1", seq: 4 });
@@ -82,14 +82,14 @@ describe("subscribing", () => {
   it("puts all that is asked in one turn into one request", async () => {
     for (let i = 0; i < 5; i += 1) client.channel(`room:${i}`).subscribe().catch(() => {});
     await turn();
-    expect(server.socket.all("subscribe").map(({ channels }) => channels)).toEqual([["room:0", "room:1", "room:2", "room:3", "room:4"]]);
+    expect(server.socket.all("subscribe").map(({ channels }) => channels)).toEqual([["room:0", "room:1", "room:2", "room:3", "room:4"].map((channel) => ({ channel }))]);
   });
 
   it("asks for a hundred at a time", async () => {
     const ready = Array.from({ length: 250 }, (_, i) => client.channel(`room:${i}`).subscribe());
     await turn();
     for (const { id, channels } of server.socket.all("subscribe")) {
-      for (const channel of channels) server.socket.say({ type: "subscribed", id, channel, kind: "stream", epoch: "e1", seq: 0, messages: [] });
+      for (const { channel } of channels) server.socket.say({ type: "subscribed", id, channel, kind: "stream", epoch: "e1", seq: 0, messages: [] });
     }
     await Promise.all(ready);
     expect(server.socket.all("subscribe").map(({ channels }) => channels.length).sort()).toEqual([100, 100, 50]);
@@ -169,7 +169,7 @@ describe("subscribing", () => {
     await turn();
     server.socket.say({ type: "error", id: server.socket.last("subscribe").id, request: "subscribe", code: "rate_limited", message: "slow", retry_after_ms: 800 });
     await after(800);
-    expect(server.socket.last("subscribe").channels).toEqual(["room:1", "room:2"]);
+    expect(server.socket.last("subscribe").channels).toEqual([{ channel: "room:1" }, { channel: "room:2" }]);
     expect(server.socket.all("subscribe")).toHaveLength(2);
     server.socket.subscribed();
     await Promise.all(ready);
@@ -183,7 +183,7 @@ describe("subscribing", () => {
     server.socket.say({ type: "error", id: server.socket.last("subscribe").id, request: "subscribe", code: "rate_limited", message: "slow", retry_after_ms: 800 });
     void client.channel("room:1").unsubscribe();
     await after(800);
-    expect(server.socket.last("subscribe").channels).toEqual(["room:2"]);
+    expect(server.socket.last("subscribe").channels).toEqual([{ channel: "room:2" }]);
     server.socket.subscribed();
     await ready;
   });
@@ -278,7 +278,7 @@ describe("unsubscribing", () => {
     server.socket.message("room:1", 6, "old");
     await turn();
     expect(server.socket.sent.slice(-2).map(({ type }) => type)).toEqual(["unsubscribe", "subscribe"]);
-    expect(server.socket.last("subscribe").channels).toEqual(["room:1"]);
+    expect(server.socket.last("subscribe").channels).toEqual([{ channel: "room:1" }]);
     server.socket.subscribed({ seq: 6 });
     await ready;
     server.socket.message("room:1", 7, "new");

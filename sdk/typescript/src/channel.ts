@@ -116,12 +116,8 @@ export class Channel<T = unknown> extends Emitter<ChannelEvents<T>> {
     this.name = name;
     this.link = link;
     this.#options = options;
-    this.presence = new Presence(
-      (action, data) => this.#presence(action, data),
-      (change) => this.emit("presence", change),
-      () => this.#state.name === "subscribed" && this.link.want(this),
-    );
-    if (presence) this.presence.watched = true;
+    const watch = (): unknown => this.#state.name === "subscribed" && link.want(this);
+    this.presence = new Presence(link, name, !!presence, watch, (change) => this.emit("presence", change));
     if (since) this.#cursor.start(since.epoch, since.seq);
   }
 
@@ -239,17 +235,13 @@ export class Channel<T = unknown> extends Emitter<ChannelEvents<T>> {
   }
 
   /** @internal */
-  entry(): string | object {
+  entry(): object {
     const { history } = this.#options;
     const { known, catchingUp, seq, epoch } = this.#cursor;
-    const entry: { channel: string; since?: Position; history?: number; presence?: true } = { channel: this.name };
-    if (this.presence.watched) entry.presence = true;
-    if (this.#state.name !== "subscribed") {
-      // Cut off before it was clear where the history begins: asked for as at first.
-      if (known && !(catchingUp && seq === 0 && history)) entry.since = { epoch, seq };
-      else if (history) entry.history = history;
-    }
-    return Object.keys(entry).length > 1 ? entry : this.name;
+    const entry = { channel: this.name, presence: this.presence.watched || undefined };
+    if (this.#state.name === "subscribed") return entry;
+    // Cut off before it was clear where the history begins: asked for as at first.
+    return known && !(catchingUp && seq === 0 && history) ? { ...entry, since: { epoch, seq } } : { ...entry, history };
   }
 
   /** @internal */
@@ -312,17 +304,17 @@ export class Channel<T = unknown> extends Emitter<ChannelEvents<T>> {
       this.subscribed(wire);
     } else if (wire.type === "unsubscribed") {
       this.#ended(wire);
-    } else if (wire.type === "gap" && isSeq(wire.from) && isSeq(wire.to)) {
+    } else if (wire.type === "gap") {
       const { from, to } = wire;
+      if (!isSeq(from) || !isSeq(to)) return this.emit("error", this.#nonsense(wire));
       if (!this.#cursor.skip(to)) return;
       this.emit("gap", { epoch: this.#cursor.epoch, from, to, declared: true });
       if (this.folds) this.resync();
-    } else if (wire.type === "snapshot" && isSeq(wire.seq)) {
-      if (wire.seq < this.#cursor.seq && wire.epoch === this.#cursor.epoch) return;
-      this.#cursor.start(String(wire.epoch), wire.seq);
-      this.#restore(wire.data, wire.seq);
-    } else {
-      this.emit("error", this.#nonsense(wire));
+    } else if (wire.type === "snapshot") {
+      const { seq, epoch, data } = wire;
+      if (!isSeq(seq) || (seq < this.#cursor.seq && epoch === this.#cursor.epoch)) return;
+      this.#cursor.start(String(epoch), seq);
+      this.#restore(data, seq);
     }
   }
 
@@ -399,10 +391,6 @@ export class Channel<T = unknown> extends Emitter<ChannelEvents<T>> {
     this.#last = undefined;
     this.#setState(state);
     this.#waiters.reject(error);
-  }
-
-  #presence(action: string, data?: unknown): Promise<Wire> {
-    return this.link.call("presence", { channel: this.name, action, data });
   }
 
   #messages(entries: unknown[]): Message<T>[] {

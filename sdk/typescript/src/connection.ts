@@ -11,10 +11,12 @@ import type { Socket, Transport } from "./transport.js";
 
 /** A connection that lived this long was a good one: the next wait is short again. */
 const kStableMs = 10_000;
+/** The least wait where the server asked to slow down, or a proxy in its place. */
+const kSlowDownMs = 15_000;
 /** So many tokens in a row may be refused. */
 const kRefusalsMax = 3;
 /** @internal */
-export const kTokenRule = "`token` is a JWT, or a function that returns one or a promise of one";
+export const kTokenRule = "`token` is a JWT, or a function that gives one";
 /** Spreads those who come back together because a network came back. */
 const kWakeSpreadMs = 500;
 /** A close code of the range for private use: this side gave up. */
@@ -225,17 +227,17 @@ export class Connection {
     const wasUp = this.#state.name === "connected";
     const refusal = this.#refusal;
     this.#letGo(kGaveUp);
-    const verdict = error ? { retry: true } : afterClose(code, reason, refusal?.code);
+    const step = error ? "retry" : afterClose(code, reason, refusal?.code);
     const why = error ?? refusal ?? closeError(code, reason);
-    if (wasUp) this.#events.down(verdict.poisoned ? why : undefined);
+    if (wasUp) this.#events.down(step === "poison" ? why : undefined);
     // A listener may have closed or reopened it.
     if (this.#state.name !== "connecting" && this.#state.name !== "connected") return;
-    if (verdict.newToken && (++this.#refusals >= kRefusalsMax || typeof this.#options.token !== "function")) return this.close(why);
-    if (!verdict.retry) return this.close(why);
+    if (step === "token" && typeof this.#options.token === "function") this.#refusals += 1;
+    else if (step === "token") return this.close(why);
+    if (step === "stop" || this.#refusals >= kRefusalsMax) return this.close(why);
     const now = Date.now();
     if (wasUp && now - this.#upAtMs >= kStableMs) this.#attempt = 0;
-    const { leastMs = 0 } = verdict;
-    this.#notBeforeMs = Math.max(this.#notBeforeMs, now + leastMs * (1 + Math.random()));
+    if (step === "slow") this.#notBeforeMs = now + kSlowDownMs * (1 + Math.random());
     this.#wait(Math.max(this.#notBeforeMs - now, 0) + backoffMs(this.#attempt++), why);
   }
 

@@ -47,5 +47,5 @@ describe("what is sent", () => {
 it("makes keys that differ", () => {
   const names = new Set(Array.from({ length: 1000 }, randomName));
   expect(names.size).toBe(1000);
-  expect([...names].every((name) => /^[0-9a-f]{32}$/.test(name))).toBe(true);
+  expect([...names].every((name) => /^[0-9a-z]{16,32}$/.test(name))).toBe(true);
 });

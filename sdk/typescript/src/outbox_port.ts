@@ -29,8 +29,8 @@ export interface OutboxPort {
 export interface Outbox {
   /** Once, before anything else. */
   start(port: OutboxPort): void;
-  /** Keeps the entry until it is answered. */
-  publish(entry: OutboxEntry): Promise<Published>;
+  /** Keeps the entry until it is answered; the promise may give up earlier. */
+  publish(entry: OutboxEntry, timeoutMs: number): Promise<Published>;
   /** A connection is there. */
   online(): void;
 }

@@ -133,7 +133,7 @@ it("does not take a place that was refused", async () => {
 it("can be followed later, without a new subscription", async () => {
   room = client.channel("room:2");
   await follow({ seq: 7 });
-  expect(server.socket.last("subscribe").channels).toEqual(["room:2"]);
+  expect(server.socket.last("subscribe").channels).toEqual([{ channel: "room:2" }]);
   room.presence.watch();
   room.presence.watch();
   await turn();

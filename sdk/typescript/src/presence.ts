@@ -1,6 +1,7 @@
 // Who is in a channel (protocol, section 4 `presence`), and this client's own place in it, which it takes again after a
 // reconnect.
 
+import type { Link } from "./link.js";
 import { isMember, membersOf, type Member, type Wire } from "./protocol.js";
 
 export interface PresenceChange {
@@ -11,21 +12,21 @@ export interface PresenceChange {
 }
 
 export class Presence {
-  /** Events are asked for with the subscription. @internal */
-  watched = false;
   #members: readonly Member[] = [];
   #own: { data: unknown } | undefined;
   /** The place is being taken again; that request outlives connections by itself. */
   #returning = false;
-  readonly #request: (action: string, data?: unknown) => Promise<Wire>;
-  readonly #changed: (change: PresenceChange) => void;
+  readonly #link: Link;
+  readonly #channel: string;
   readonly #watch: () => void;
+  readonly #changed: (change: PresenceChange) => void;
 
-  /** @internal */
-  constructor(request: (action: string, data?: unknown) => Promise<Wire>, changed: (change: PresenceChange) => void, watch: () => void) {
-    this.#request = request;
-    this.#changed = changed;
+  /** `watched`: events are asked for with the subscription. @internal */
+  constructor(link: Link, channel: string, /** @internal */ public watched: boolean, watch: () => void, changed: (change: PresenceChange) => void) {
+    this.#link = link;
+    this.#channel = channel;
     this.#watch = watch;
+    this.#changed = changed;
   }
 
   /** As last told; another array after each change. Kept up to date while the channel is subscribed and watched. */
@@ -91,7 +92,7 @@ export class Presence {
   }
 
   async #ask(action: string, data?: unknown): Promise<readonly Member[]> {
-    this.listed((await this.#request(action, data)).members);
+    this.listed((await this.#link.call("presence", { channel: this.#channel, action, data })).members);
     return this.#members;
   }
 

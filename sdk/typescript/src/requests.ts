@@ -8,7 +8,7 @@ import { errorOf, TidewireError } from "./errors.js";
 import { Pacer, type RateLimits } from "./pacer.js";
 import type { Wire } from "./protocol.js";
 
-const kTryAgainMs = 1000;
+export const kTryAgainMs = 1000;
 
 export interface RequestOptions {
   /** Of one lane only one request is in flight. */
@@ -41,7 +41,7 @@ interface Pending {
 }
 
 /** These have no share in the rate limit. */
-const kUncounted = new Set(["ping", "auth", "ack", "unsubscribe"]);
+export const kUncounted = new Set(["ping", "auth", "ack", "unsubscribe"]);
 
 export class Requests {
   readonly #send: (text: string) => void;

@@ -15,7 +15,7 @@ export interface Subscribable {
   readonly resumable: boolean;
   /** It has not been given up meanwhile. */
   readonly wanted: boolean;
-  entry(): string | object;
+  entry(): object;
   subscribed(answer: Wire): void;
   refused(error: TidewireError): void;
 }

@@ -263,7 +263,7 @@ describe("a copy that can't be right", () => {
     expect(plan.state.name).toBe("subscribing");
     expect(plan.value).toEqual(kPlan);
     await turn();
-    expect(server.socket.sent.slice(-2)).toMatchObject([{ type: "unsubscribe" }, { type: "subscribe", channels: ["doc:plan"] }]);
+    expect(server.socket.sent.slice(-2)).toMatchObject([{ type: "unsubscribe" }, { type: "subscribe", channels: [{ channel: "doc:plan" }] }]);
     deliver(9, { merge: { title: "of the old subscription" } });
     server.socket.subscribed({ kind: "document", seq: 10, snapshot: { seq: 10, data: { title: "Right", steps: [] } } });
     expect(plan).toMatchObject({ value: { title: "Right", steps: [] }, seq: 10, state: { name: "subscribed" } });

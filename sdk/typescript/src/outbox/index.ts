@@ -3,7 +3,7 @@
 // Invariant: an entry is in the store from its publish until an answer, or until it is too old. It is sent again with the
 // same idempotency key, so what was answered unheard is not done twice within the server's window (5 minutes by default).
 
-import { misuse, TidewireError } from "../errors.js";
+import { misuse, TidewireError, within } from "../errors.js";
 import { randomName } from "../names.js";
 import type { Outbox, OutboxEntry, OutboxPort } from "../outbox_port.js";
 import type { Published } from "../protocol.js";
@@ -59,7 +59,13 @@ class StoredOutbox implements Outbox {
     this.#adopted = this.#adopted.then(() => this.#adopt()).catch((error) => this.#report(error));
   }
 
-  async publish(entry: OutboxEntry): Promise<Published> {
+  publish(entry: OutboxEntry, timeoutMs: number): Promise<Published> {
+    const what = `no answer to publish within ${timeoutMs} ms; it stays in the outbox`;
+    const error = (): TidewireError => new TidewireError("timeout", what, { request: "publish", channel: entry.channel, queued: true });
+    return within(timeoutMs, this.#publish(entry), error);
+  }
+
+  async #publish(entry: OutboxEntry): Promise<Published> {
     const stored = { ...entry, owner: this.#owner, order: this.#order++ };
     // At once, so that a scan of the store does not take it for one that was left.
     this.#sending.add(entry.key);
