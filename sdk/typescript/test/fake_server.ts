@@ -22,6 +22,7 @@ export class FakeSocket implements Socket {
   readonly sent: Sent[] = [];
   readonly request: TransportRequest;
   protocols: string[] | undefined;
+  answersPings = false;
   /** What the client ended it with. */
   ended: { code: number | undefined } | undefined;
   readonly #events: TransportEvents;
@@ -36,7 +37,9 @@ export class FakeSocket implements Socket {
   }
 
   send(text: string): void {
-    this.sent.push(JSON.parse(text) as Sent);
+    const message = JSON.parse(text) as Sent;
+    this.sent.push(message);
+    if (this.answersPings && message.type === "ping") queueMicrotask(() => this.say({ ...message, type: "pong" }));
   }
 
   close(code?: number): void {
@@ -92,9 +95,11 @@ export class FakeSocket implements Socket {
 
 export class FakeServer implements Transport {
   readonly sockets: FakeSocket[] = [];
+  answersPings = false;
 
   connect(request: TransportRequest, events: TransportEvents): Socket {
     const socket = new FakeSocket(request, events);
+    socket.answersPings = this.answersPings;
     this.sockets.push(socket);
     return socket;
   }

@@ -123,13 +123,15 @@ class Tab implements Transport {
   #noted(note: unknown): void {
     if (!isObject(note) || (note.to ?? this.#id) !== this.#id) return;
     const { from, kind, socket, text = "", code = kMoved } = note as unknown as Note;
+    const led = this.#led.get(from);
+    const isFromLeader = from === this.#leader && socket === this.#socket;
     if (kind === "who" && this.#hub) this.#note("lead", from);
     else if (kind === "lead") this.#follow(from);
     else if (kind === "open" && this.#hub) this.#take(from, socket);
-    else if (kind === "send" && this.#led.get(from)?.socket === socket) this.#hub?.send(this.#led.get(from)!.events, text);
-    else if (kind === "end") this.#drop(from);
-    else if (from === this.#leader && socket === this.#socket && kind === "message") this.#events?.message(text);
-    else if (from === this.#leader && socket === this.#socket && kind === "close") this.#events?.close(code, text);
+    else if (kind === "send" && led && led.socket === socket) this.#hub?.send(led.events, text);
+    else if (kind === "end" && led?.socket === socket) this.#drop(from);
+    else if (kind === "message" && isFromLeader) this.#events?.message(text);
+    else if (kind === "close" && isFromLeader) this.#events?.close(code, text);
   }
 
   /** Another leader: a socket over the old one is gone, one that waited for a leader goes on. */
