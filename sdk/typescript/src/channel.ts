@@ -181,15 +181,15 @@ export class Channel<T = unknown> extends Emitter<ChannelEvents<T>> {
 
   // What the kinds build on.
 
-  /** A snapshot of the state, as of `seq`; nothing older will be folded. */
+  /** A snapshot of the state, as of `seq`; nothing older will be folded. @internal */
   protected restore(_data: unknown, _seq: number): void {}
 
-  /** The next event of the log. false: it does not fit, so the state has to be fetched anew. */
+  /** The next event of the log. false: it does not fit, so the state has to be fetched anew. @internal */
   protected fold(_message: Message<T>): boolean {
     return true;
   }
 
-  /** Whether the state is worth nothing once an event is missing. */
+  /** Whether the state is worth nothing once an event is missing. @internal */
   protected get folds(): boolean {
     return false;
   }

@@ -53,7 +53,7 @@ const kRenewAgainMs = 10_000;
 /** Failures of a renewal after which another try may go better. */
 const kPassing = new Set(["token_failed", "timeout", "unavailable", "rate_limited"]);
 
-export class Tidewire extends Emitter<ClientEvents> implements Link {
+export class Tidewire extends Emitter<ClientEvents> {
   readonly #connection: Connection;
   readonly #requests: Requests;
   readonly #subscriber: Subscriber;
@@ -141,14 +141,12 @@ export class Tidewire extends Emitter<ClientEvents> implements Link {
     return this.#session;
   }
 
-  /** One channel object per name, of the class that this name was first used with. @internal */
+  /** One channel object per name, of the class that this name was first opened with. @internal */
   open<C extends Channel<any>>(Class: new (link: Link, name: string, options?: ChannelOptions) => C, name: string, options?: ChannelOptions): C {
     checkChannel(name);
     let channel = this.#channels.get(name);
     if (!channel) this.#channels.set(name, (channel = new Class(this, name, options)));
-    if (channel.constructor !== Class) {
-      throw misuse(`"${name}" is in use as another kind of channel: open it in one way only`);
-    }
+    if (!(channel instanceof Class)) throw misuse(`"${name}" is in use as another kind of channel: open it as this kind first`);
     return channel as C;
   }
 

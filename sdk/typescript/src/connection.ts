@@ -10,7 +10,7 @@ import { isObject, wireOf, type Session, type Wire } from "./protocol.js";
 import type { Socket, Transport } from "./transport.js";
 
 /** A connection that lived this long was a good one: the next wait is short again. */
-const kStableMs = 10_000;
+const kStableMs = 5_000;
 /** The least wait where the server asked to slow down, or a proxy in its place. */
 const kSlowDownMs = 15_000;
 /** So many tokens in a row may be refused. */
@@ -35,6 +35,7 @@ export type ConnectionState =
 /** A JWT, or what gives one: asked for each connection and before the old one ends. Nothing: anonymous. */
 export type TokenSource = string | (() => string | null | undefined | Promise<string | null | undefined>);
 
+/** @internal */
 export interface ConnectionOptions {
   url: string;
   transport: Transport;
@@ -44,6 +45,7 @@ export interface ConnectionOptions {
   pingTimeoutMs: number;
 }
 
+/** @internal */
 export interface ConnectionEvents {
   state(state: ConnectionState): void;
   up(session: Session): void;
@@ -53,6 +55,7 @@ export interface ConnectionEvents {
   problem(error: TidewireError): void;
 }
 
+/** @internal */
 export class Connection {
   readonly #options: ConnectionOptions;
   readonly #events: ConnectionEvents;

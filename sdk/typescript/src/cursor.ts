@@ -17,11 +17,13 @@ export interface Hole {
   to: number;
 }
 
+/** @internal */
 export type Verdict =
   | { deliver: false; hole?: undefined; overlap?: undefined }
   /** `hole`: these are missing, and nothing said why. `overlap`: a part of a merged delivery was seen before. */
   | { deliver: true; hole?: Hole | undefined; overlap?: boolean };
 
+/** @internal */
 export class Cursor {
   epoch = "";
   seq = 0;

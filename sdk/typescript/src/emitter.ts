@@ -70,6 +70,7 @@ export class Emitter<Events extends object> {
     return iterator;
   }
 
+  /** @internal */
   protected emit<Name extends keyof Events>(name: Name, event: Events[Name]): void {
     for (const listener of [...this.#listeners.get(name)!]) {
       try {
@@ -83,7 +84,7 @@ export class Emitter<Events extends object> {
     }
   }
 
-  /** Ends all iterators: after what they still hold, with the error if there is one. */
+  /** Ends all iterators: after what they still hold, with the error if there is one. @internal */
   protected endEvents(error?: TidewireError): void {
     for (const end of [...this.#ends]) end(error);
   }

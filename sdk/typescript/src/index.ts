@@ -1,6 +1,6 @@
 // The client of Tidewire. See README.md.
 
-export { Channel } from "./channel.js";
+export type { Channel } from "./channel.js";
 export type { ChannelEvents, ChannelOptions, ChannelState, Gap, HistoryPage, HistoryQuery, Subscribed } from "./channel.js";
 export { Tidewire } from "./client.js";
 export type { Broadcast, ClientEvents, Options } from "./client.js";
@@ -10,7 +10,7 @@ export { TidewireError } from "./errors.js";
 export type { ClientErrorCode, ErrorCode, ErrorDetails, ServerErrorCode } from "./errors.js";
 export type { Outbox, OutboxEntry, OutboxPort, OutboxResult } from "./outbox_port.js";
 export type { Presence, PresenceChange } from "./presence.js";
-export type { ChannelKind, Member, Message, Priority, Published, Sender, Session, User, UserId } from "./protocol.js";
+export type { ChannelKind, Member, Message, Priority, Published, Sender, Session, User, UserId, Wire } from "./protocol.js";
 export type { EphemeralOptions, PublishOptions } from "./publish.js";
 export { webSocketTransport } from "./transport.js";
 export type { Socket, Transport, TransportEvents, TransportRequest, WebSocketClass, WebSocketLike } from "./transport.js";

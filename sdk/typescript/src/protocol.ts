@@ -72,7 +72,7 @@ export interface Session {
   limits: { message_bytes?: number; messages_per_minute?: number; burst?: number; channels?: number };
 }
 
-/** A message of the server: an object with a string `type`; nothing else is known of it. @internal */
+/** A message of the server: an object with a string `type`; nothing else is known of it. */
 export type Wire = { type: string; [field: string]: unknown };
 
 /** @internal */

@@ -32,7 +32,7 @@ export interface EphemeralOptions {
   outbox?: never;
 }
 
-/** The request's fields, without type and channel. */
+/** The request's fields, without type and channel. @internal */
 export interface PublishBody {
   [field: string]: unknown;
   event?: string | undefined;
@@ -41,6 +41,7 @@ export interface PublishBody {
   echo?: boolean | undefined;
 }
 
+/** @internal */
 export function publishBody(content: object, options: PublishOptions | EphemeralOptions): PublishBody {
   const { event, key, priority, ttlMs, echo, ephemeral } = options as PublishOptions & { ephemeral?: boolean };
   checkText("event", event, 64);
@@ -55,7 +56,7 @@ function checkText(name: string, value: unknown, length: number): void {
   throw misuse(`\`${name}\` is a string of 1 to ${length} characters`);
 }
 
-/** The answer to a publish, if it is one. */
+/** The answer to a publish, if it is one. @internal */
 export function publishedOf(wire: Wire): Published {
   const { type, id: _id, ...published } = wire;
   const isWhole = published.ephemeral || published.dropped || (isSeq(published.seq) && published.epoch);

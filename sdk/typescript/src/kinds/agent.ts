@@ -26,6 +26,7 @@ export interface AgentState {
 }
 
 export class AgentRun extends Run<AgentState> {
+  /** @internal */
   protected current: AgentState = { status: "pending", text: "", tools: [], startedAt: null, endedAt: null, usage: null };
   readonly #deltas = new Coalescer<string, Published>(
     (earlier, later) => earlier + later,
@@ -59,16 +60,19 @@ export class AgentRun extends Run<AgentState> {
     return this.event("complete", data);
   }
 
+  /** @internal */
   protected override flush(): void {
     this.#deltas.flush();
   }
 
+  /** @internal */
   protected override restore(data: unknown): void {
     if (!isObject(data)) return;
     const { started_at: startedAt, ended_at: endedAt, ...rest } = data;
     this.set({ ...rest, startedAt, endedAt } as AgentState);
   }
 
+  /** @internal */
   protected override fold({ event = "", data, timestamp }: Message): boolean {
     const fields = isObject(data) ? data : {};
     const { text, tools, startedAt } = this.current;

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { FakeServer, turn } from "../../test/fake_server.js";
 import type { Tidewire } from "../client.js";
-import { openDocument } from "./index.js";
+import { openDocument, openSession } from "./index.js";
 import type { Document } from "./document.js";
 
 interface Plan {
@@ -292,7 +292,10 @@ it("folds what follows a snapshot that is older than the channel", async () => {
   expect(plan.value).toEqual({ title: "A", steps: ["pack"], owner: "B" });
 });
 
-it("is opened in one way only", () => {
+it("is opened as one kind only", () => {
   expect(openDocument(client, "doc:plan")).toBe(plan);
-  expect(() => client.channel("doc:plan")).toThrow(/another kind of channel/);
+  expect(client.channel("doc:plan")).toBe(plan);
+  expect(() => openSession(client, "doc:plan")).toThrow(/another kind of channel/);
+  client.channel("doc:2");
+  expect(() => openDocument(client, "doc:2")).toThrow(/another kind of channel/);
 });

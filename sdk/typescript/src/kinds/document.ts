@@ -84,15 +84,18 @@ export class Document<T = unknown> extends Channel<T> {
     }
   }
 
+  /** @internal */
   protected override get folds(): boolean {
     return true;
   }
 
+  /** @internal */
   protected override restore(data: unknown, seq: number): void {
     this.#confirmed = data as T | null;
     this.#passed(seq);
   }
 
+  /** @internal */
   protected override fold(message: Message<T>): boolean {
     const content: Content = "merge" in message ? { merge: message.merge } : "patch" in message ? { patch: message.patch as PatchOperation[] } : { data: message.data };
     try {

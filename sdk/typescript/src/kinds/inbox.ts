@@ -39,10 +39,12 @@ export class Inbox<T = unknown> extends Channel<T> {
     if (last) await this.#ack({ up_to: last }, (seq) => seq <= last);
   }
 
+  /** @internal */
   protected override get folds(): boolean {
     return true;
   }
 
+  /** @internal */
   protected override restore(data: unknown): void {
     const known = new Set(this.#entries.map((entry) => entry.seq));
     const pending = isObject(data) && Array.isArray(data.pending) ? data.pending : [];
@@ -51,6 +53,7 @@ export class Inbox<T = unknown> extends Channel<T> {
     for (const entry of this.#entries) if (!known.has(entry.seq)) this.emit("message", entry);
   }
 
+  /** @internal */
   protected override fold(message: Message<T>): boolean {
     if (message.event !== "ack") this.#set([...this.#entries, message as InboxEntry<T>]);
     else if (isObject(message.data) && Array.isArray(message.data.seqs)) this.#remove(new Set(message.data.seqs as number[]));

@@ -11,7 +11,7 @@ import { Inbox } from "./inbox.js";
 import { SessionChannel } from "./session.js";
 import { Upload } from "./upload.js";
 
-export { AgentRun, Document, Inbox, SessionChannel, Upload };
+export type { AgentRun, Document, Inbox, SessionChannel, Upload };
 export type { AgentState, AgentTool } from "./agent.js";
 export type { EditOptions, MergePatch } from "./document.js";
 export type { InboxCounts, InboxEntry } from "./inbox.js";

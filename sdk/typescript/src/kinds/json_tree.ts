@@ -10,7 +10,7 @@ export type PatchOperation =
   | { op: "remove"; path: string }
   | { op: "move" | "copy"; from: string; path: string };
 
-/** JSON Merge Patch (RFC 7396). */
+/** JSON Merge Patch (RFC 7396). @internal */
 export function applyMerge(target: unknown, patch: unknown): unknown {
   if (!isObject(patch)) return patch;
   const result: JsonObject = isObject(target) ? { ...target } : {};
@@ -21,12 +21,12 @@ export function applyMerge(target: unknown, patch: unknown): unknown {
   return result;
 }
 
-/** JSON Patch (RFC 6902). Throws where it does not apply. */
+/** JSON Patch (RFC 6902). Throws where it does not apply. @internal */
 export function applyPatch(document: unknown, operations: readonly PatchOperation[]): unknown {
   return operations.reduce(applyOperation, document);
 }
 
-/** Whether two JSON values are equal, whatever the order of keys. */
+/** Whether two JSON values are equal, whatever the order of keys. @internal */
 export function equals(a: unknown, b: unknown): boolean {
   if (a === b) return true;
   if (Array.isArray(a)) return Array.isArray(b) && a.length === b.length && a.every((value, i) => equals(value, b[i]));

@@ -4,7 +4,7 @@
 import { Channel } from "../channel.js";
 import type { Published } from "../protocol.js";
 
-/** The events that end it, and the status after each. */
+/** The events that end it, and the status after each. @internal */
 export const kEnds = new Map<string | undefined, "complete" | "failed" | "cancelled">([
   ["complete", "complete"],
   ["fail", "failed"],
@@ -12,6 +12,7 @@ export const kEnds = new Map<string | undefined, "complete" | "failed" | "cancel
 ]);
 
 export abstract class Run<S extends { status: string }> extends Channel<unknown> {
+  /** @internal */
   protected abstract current: S;
 
   /** The state as the events so far make it; another object after each change. */
@@ -33,18 +34,21 @@ export abstract class Run<S extends { status: string }> extends Channel<unknown>
     return this.event("cancel", data);
   }
 
+  /** @internal */
   protected override get folds(): boolean {
     return true;
   }
 
+  /** @internal */
   protected event(event: string, data: unknown = {}): Promise<Published> {
     this.flush();
     return this.send({ data }, { event });
   }
 
-  /** Sends what waits before an event that must come after it. */
+  /** Sends what waits before an event that must come after it. @internal */
   protected abstract flush(): void;
 
+  /** @internal */
   protected set(changes: Partial<S>): void {
     this.current = { ...this.current, ...changes };
     this.emit("change", undefined);

@@ -78,6 +78,7 @@ export class SessionChannel<T = unknown> extends Channel<T> {
     this.send({ data }, { event: "typing", ephemeral: true, echo: false }).catch(() => {});
   }
 
+  /** @internal */
   protected override restore(data: unknown, seq: number): void {
     const { members, last_seq: lastSeq } = isObject(data) ? data : {};
     const list = Array.isArray(members) ? (members as unknown[]).filter(isObject) : [];
@@ -87,6 +88,7 @@ export class SessionChannel<T = unknown> extends Channel<T> {
     this.emit("change", undefined);
   }
 
+  /** @internal */
   protected override fold(message: Message<T>): boolean {
     const { event = "message", from, seq = 0 } = message;
     const data: { [field: string]: unknown } = isObject(message.data) ? message.data : {};

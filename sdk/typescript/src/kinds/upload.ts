@@ -21,6 +21,7 @@ export interface UploadState {
 const kRateWindowMs = 5000;
 
 export class Upload extends Run<UploadState> {
+  /** @internal */
   protected current: UploadState = { status: "pending", bytes: 0, total: null, percent: null, rateBps: null, etaMs: null };
   #at: { ms: number; bytes: number } | undefined;
   readonly #progress = new Coalescer<{ bytes: number; total?: number }, Published>(
@@ -40,10 +41,12 @@ export class Upload extends Run<UploadState> {
     return this.event("complete", data);
   }
 
+  /** @internal */
   protected override flush(): void {
     this.#progress.flush();
   }
 
+  /** @internal */
   protected override restore(data: unknown): void {
     if (!isObject(data)) return;
     const { rate_bps: rateBps, eta_ms: etaMs, ...rest } = data;
@@ -51,6 +54,7 @@ export class Upload extends Run<UploadState> {
     this.set({ ...rest, rateBps, etaMs } as UploadState);
   }
 
+  /** @internal */
   protected override fold({ event, data, timestamp }: Message): boolean {
     const fields = isObject(data) ? data : {};
     const end = kEnds.get(event);
