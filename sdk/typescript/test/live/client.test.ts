@@ -212,14 +212,15 @@ describe.skipIf(!hasBinary)("against the real server", () => {
       proxy.isDown = true;
       proxy.cut();
       for (let i = 0; i < 600; i += 1) await writer.publish("x".repeat(200));
-      proxy.cutAfterBytes = 60_000;
+      // In the middle of messages, in the middle of an answer, in the first message.
+      proxy.cutsAfterBytes.push(60_000, 60_000, 300);
       proxy.isDown = false;
       client.on("state", ({ name: state }) => state === "waiting" && client.connect().catch(() => {}));
       client.connect().catch(() => {});
       await until(() => seen.seqs.length >= 600);
       expect(seen.seqs).toEqual(range(1, 600));
       expect(seen.gaps).toEqual([]);
-      expect(proxy.count).toBeGreaterThan(2);
+      expect(proxy.count).toBe(5);
     });
 
     it("notices a connection that has gone silent", async () => {
@@ -254,7 +255,7 @@ describe.skipIf(!hasBinary)("against the real server", () => {
       await until(() => client.state.name === "connected");
     });
 
-    it("resumes a thousand channels at once", async () => {
+    it("resumes hundreds of channels at once", async () => {
       const client = openBad("ann");
       const rooms = range(1, 300).map((i) => client.channel(`${name()}-${i}`));
       await Promise.all(rooms.map((room) => room.subscribe()));

@@ -53,8 +53,8 @@ export class Proxy {
     }
   }
 
-  /** Cuts each connection after so many bytes from the server: in the middle of whatever that is. */
-  cutAfterBytes = Infinity;
+  /** Each next connection is cut after the next of these many bytes from the server: in the middle of whatever that is. */
+  readonly cutsAfterBytes: number[] = [];
 
   async dispose(): Promise<void> {
     this.cut();
@@ -69,7 +69,7 @@ export class Proxy {
     const pair = { client, server };
     this.#pairs.add(pair);
     this.#pass(client, server, Infinity);
-    this.#pass(server, client, this.cutAfterBytes);
+    this.#pass(server, client, this.cutsAfterBytes.shift() ?? Infinity);
     for (const socket of [client, server]) {
       socket.setNoDelay(true);
       socket.on("error", () => {});
