@@ -87,9 +87,6 @@ const kEvents = ["state", "subscribed", "message", "gap", "snapshot", "presence"
 /** Refusals that time may mend. */
 const kPassing = new Set(["rate_limited", "unavailable", "internal", "protocol_error"]);
 
-/** Kinds whose past is their messages, beside or without a snapshot. */
-const kLogs = new Set<unknown>(["stream", "session"]);
-
 export class Channel<T = unknown> extends Emitter<ChannelEvents<T>> {
   readonly name: string;
   /** Who is there; see `presence` in the options. */
@@ -339,19 +336,18 @@ export class Channel<T = unknown> extends Emitter<ChannelEvents<T>> {
   #begin(wire: Wire, firstSeq: number | undefined, snapshotSeq: number | undefined, before: Partial<Position> & { floor: number; vague: boolean }): Hole | undefined {
     const epoch = wire.epoch as string;
     const seq = wire.seq as number;
-    const isLog = kLogs.has(wire.kind);
     const vague = before.vague && before.epoch === epoch;
+    // After a loss a snapshot is the whole of the new beginning; without one, what is retained comes.
+    const mayFollow = wire.recovered === undefined ? this.#options.history : snapshotSeq === undefined;
     this.#foldedSeq = 0;
-    if (!isLog) {
-      this.#cursor.start(epoch, snapshotSeq ?? seq, seq);
-    } else if (firstSeq !== undefined) {
+    if (firstSeq !== undefined) {
       this.#cursor.start(epoch, firstSeq - 1);
       if (vague && firstSeq > before.floor + 1) return { from: before.floor + 1, to: firstSeq - 1 };
-    } else if (seq > 0 && (this.#options.history || before.epoch)) {
-      // What is kept may follow as messages, from a seq that is not told.
+    } else if (seq > 0 && mayFollow) {
+      // As messages, from a seq that is not told.
       this.#cursor.start(epoch, 0, vague ? before.floor : seq);
     } else {
-      this.#cursor.start(epoch, seq);
+      this.#cursor.start(epoch, snapshotSeq ?? seq, seq);
     }
     return undefined;
   }

@@ -35,6 +35,14 @@ export abstract class Run<S extends { status: string }> extends Channel<unknown>
   }
 
   /** @internal */
+  protected override async send(...request: Parameters<Channel["send"]>): Promise<Published> {
+    const published = await super.send(...request);
+    // Before its creator has published, a run is nobody's to read.
+    if (this.state.name === "failed") this.subscribe().catch(() => {});
+    return published;
+  }
+
+  /** @internal */
   protected override get folds(): boolean {
     return true;
   }

@@ -144,3 +144,34 @@ describe("what a member does", () => {
     chat.typing();
   });
 });
+
+it("does not wait for messages after a loss, since the snapshot is all that comes", async () => {
+  const seen: unknown[] = [];
+  chat.on("gap", ({ from, to }) => seen.push([from, to]));
+  await follow(10);
+  server.socket.message("session:1", 11, { text: "x" });
+  server.socket.cut();
+  await vi.advanceTimersByTimeAsync(0);
+  server.socket.welcome();
+  await turn();
+  server.socket.subscribed({ kind: "session", seq: 90, recovered: false, reason: "trimmed", snapshot: { seq: 90, data: { members: [], last_seq: 90 } } });
+  expect(chat.position).toEqual({ epoch: "e1", seq: 90 });
+  event(91, "bob", "message", { text: "y" });
+  expect(seen).toEqual([]);
+});
+
+it("takes a long history that follows its snapshot, also when it is cut off before that", async () => {
+  const seen: unknown[] = [];
+  chat.on("message", ({ seq }) => seen.push(seq));
+  await follow(900);
+  server.socket.cut();
+  await vi.advanceTimersByTimeAsync(0);
+  server.socket.welcome();
+  await turn();
+  expect(server.socket.last("subscribe").channels).toEqual([{ channel: "session:1", history: 50 }]);
+  server.socket.subscribed({ kind: "session", seq: 901, snapshot: { seq: 901, data: { members: [], last_seq: 901 } } });
+  event(852, "bob", "message", { text: "x" });
+  event(853, "bob", "message", { text: "y" });
+  expect(seen).toEqual([852, 853]);
+  expect(chat.lastSeq).toBe(901);
+});

@@ -214,12 +214,15 @@ export class Hub {
     const { epoch, seq } = reply as unknown as Position;
     if (!since) return history && seq ? { ...reply, messages: (await this.#page({ channel, before: seq + 1, limit: history })).messages } : reply;
     const reason = since.epoch !== epoch ? "epoch" : since.seq > seq ? "ahead" : undefined;
+    const lost = { ...reply, recovered: false, reason: reason ?? "trimmed" };
+    // A snapshot is the whole of a new beginning.
+    if (reason && reply.snapshot) return lost;
     const messages: unknown[] = [];
     let last = reason ? 0 : since.seq;
     for (let pages = 0; last < seq; pages += 1) {
       const page = await this.#page({ channel, after: last, limit: kPageMax });
       const isWhole = pages < kPagesMax && page.first > 0 && page.first <= last + 1 && page.messages.length > 0;
-      if (reason || !isWhole) return { ...reply, recovered: false, reason: reason ?? "trimmed", messages: page.messages };
+      if (reason || !isWhole) return reply.snapshot ? lost : { ...lost, messages: page.messages };
       messages.push(...page.messages);
       last = page.messages.at(-1)!.seq;
     }
