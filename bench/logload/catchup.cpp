@@ -14,6 +14,7 @@ constexpr std::uint64_t kTickNs = 5'000'000;  // of readers that take so many by
 constexpr int kSlowReceiveBuffer = 16 * 1024;
 constexpr double kCalmSeconds = 1;
 constexpr double kLiveSeconds = 0.5;
+constexpr double kFillSeconds = 3;  // until the buffers on the way to slow readers are full
 
 class CatchUp : public Mode {
  public:
@@ -74,7 +75,7 @@ class CatchUp : public Mode {
 
     const Memory before = memory_now(options_);
     forget_peak(options_);
-    const Cpu cpu = cpu_now(options_);
+    Cpu cpu = cpu_now(options_);
     last_live_ns_ = cpu.at_ns;
     for (unsigned i = 0; i < options_.links; ++i) {
       links_[i].dialect->follow(0, position_);

@@ -8,12 +8,15 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from .plan import Cell, Entrant
 from .server import Running
 
 SETTLE_S = 2.0
+# What a server has just taken in when it is killed, so that there is something to recover.
+LAST_WRITES = ["--links", "8", "--depth", "512", "--channels", "50000", "--messages", "2"]
 
 Fill = Callable[[Cell, Entrant, Running], None]
 
@@ -27,8 +30,8 @@ class Stores:
         how = cell.flags[cell.flags.index("--stop") + 1]
         stopped = self._store(cell, entrant, fill)
         if how == "killed":
-            running = entrant.server.start("log", on=stopped)
-            time.sleep(SETTLE_S)
+            running = entrant.server.start("fill", on=stopped)
+            fill(replace(cell, prepare=LAST_WRITES), entrant, running)
             running.pause(signal.SIGKILL)
         if how != "warm":
             forget_pages(stopped.folder)

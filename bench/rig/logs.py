@@ -54,7 +54,7 @@ def catchup(servers: list[Server], folder: Path) -> Scenario:
         name = f"catchup-{readers}" + ("-slow" if bytes_per_s else "")
         place = ["--positions", str(folder / f"positions-{name}"), "--skip", "1", "--messages", str(HISTORY)]
         slow = ["--read-rate", str(bytes_per_s), "--dur", "5"] if bytes_per_s else []
-        cells.append(Cell(name, f"{readers} reader{'s' * (readers > 1)}" + (" of 100 kB/s, first 5 s" if bytes_per_s else ""), "catchup",
+        cells.append(Cell(name, f"{readers} reader{'s' * (readers > 1)}" + (" of 100 kB/s, after 3 s" if bytes_per_s else ""), "catchup",
                           ["--links", str(readers), "--rate", "500", "--limit", "60", *place, *slow],
                           entrants(servers, "log"), program="logload", door="log", restart=True,
                           prepare=["--depth", "1024", "--channels", "1", *place]))

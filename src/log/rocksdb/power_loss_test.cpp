@@ -94,7 +94,7 @@ class PowerLossRun {
     const Open open = make_.open(newest, channel.name, &channel - channels_.data() >= 2, now_ms_);
     const std::uint16_t shard = shard_of(channel);
     std::vector<Outcome> outcomes = rig_.run({open}, now_ms_, shard);
-    const auto& opened = as<Opened>(outcomes[0]);
+    const Opened opened = std::move(as<Opened>(outcomes[0]));
     channel.states.pop_back();
     std::string why;
     for (Model& state : channel.states) {

@@ -66,8 +66,10 @@ class RocksdbLog final : public Log {
   void forget_revocations(std::int64_t before_ms) override;
   std::vector<Revocation> revocations() override;
 
-  // The next slice of a slow pass over all stored channels, open or not, which drops what is too old.
-  // To be called about once a second; a slice is some milliseconds of work at most.
+  // The next slice of a slow pass over all stored channels, open or not, which drops what is too old, and
+  // of those that are closed the channels that never had an entry, or have had none for 30 days: they have
+  // a new epoch when they are opened again. To be called about once a second; a slice is some milliseconds
+  // of work at most.
   void sweep(std::int64_t now_ms);
 
   Health health() const;

@@ -66,10 +66,6 @@ class StoreOpening : public ::testing::Test {
   StoreRig rig_;
 };
 
-void write_text(const fs::path& path, std::string_view text) {
-  std::ofstream(path, std::ios::binary | std::ios::trunc) << text;
-}
-
 }  // namespace
 
 TEST_F(StoreOpening, RefusesOneThatIsOpenAlready) {
@@ -103,7 +99,7 @@ TEST_F(StoreOpening, RefusesOneThatAnotherProcessHasOpen) {
 }
 
 TEST_F(StoreOpening, RefusesAPathThatIsNoDirectory) {
-  write_text(rig_.options.path, "a file");
+  write_file(rig_.options.path, "a file");
   expect_refused("cannot be made");
 }
 
@@ -134,7 +130,7 @@ TEST_F(StoreOpening, RefusesOneWhoseManifestIsMissing) {
 TEST_F(StoreOpening, RefusesOneWhoseFileCurrentIsDamaged) {
   fill();
   for (const char* text : {"", "\n", "MANIFEST", "rubbish\n", "MANIFEST-999999\n"})
-    expect_damaged_without(current(), [&] { write_text(current(), text); });
+    expect_damaged_without(current(), [&] { write_file(current(), text); });
 }
 
 TEST_F(StoreOpening, RefusesOneWhoseFileCurrentIsMissing) {
@@ -180,7 +176,7 @@ TEST_F(StoreOpening, RefusesOneOnAFullDiskUntilThereIsRoom) {
 
 TEST_F(StoreOpening, BeginsANewOneWhereTheFirstBeginningWasCutOff) {
   fs::create_directories(rig_.options.path);
-  write_text(rig_.options.path + "/MANIFEST-000001", "its beginn");
+  write_file(rig_.options.path + "/MANIFEST-000001", "its beginn");
   rig_.open();
   EXPECT_EQ(rig_.open_channel(kOne, "t/a").last_seq, 0u);
 }

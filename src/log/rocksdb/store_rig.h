@@ -3,9 +3,6 @@
 
 #include <gtest/gtest.h>
 
-#include <algorithm>
-#include <filesystem>
-#include <fstream>
 #include <memory>
 #include <string>
 #include <vector>
@@ -14,6 +11,7 @@
 #include "log/rocksdb/faulty_file_system.h"
 #include "log/rocksdb/outcomes.h"
 #include "log/rocksdb/rocksdb_log.h"
+#include "log/rocksdb/store_files.h"
 
 namespace tidewire::log {
 
@@ -88,22 +86,5 @@ class StoreRig {
  public:
   std::unique_ptr<RocksdbLog> log;  // goes before what it uses
 };
-
-// The store's files that have any bytes and this ending, in the order of their names.
-inline std::vector<std::filesystem::path> files_of(const std::string& path, const std::string& ending) {
-  std::vector<std::filesystem::path> found;
-  for (const auto& file : std::filesystem::directory_iterator(path))
-    if (file.path().extension() == ending && file.file_size() > 0) found.push_back(file.path());
-  std::ranges::sort(found);
-  return found;
-}
-
-inline void flip_byte(const std::filesystem::path& path, std::uint64_t at) {
-  std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
-  file.seekg(static_cast<std::streamoff>(at));
-  const char flipped = static_cast<char>(file.get() ^ 0x55);
-  file.seekp(static_cast<std::streamoff>(at));
-  file.put(flipped);
-}
 
 }  // namespace tidewire::log
