@@ -128,7 +128,11 @@ std::expected<std::optional<hub::Opening>, Gateway::StreamRefusal> Gateway::judg
     return std::unexpected(
         refusal(ErrorCode::rate_limited, guard::Attempts::kBlockedReason, seconds_of(wait_ms)));
 
-  hub::Opening opening{.tenant = tenant_id, .connection_id = 0, .identity = nullptr, .address = client};
+  hub::Opening opening{.tenant = tenant_id,
+                       .connection_id = 0,
+                       .identity = nullptr,
+                       .address = client,
+                       .manual_inbox = wire::query_parameter(request.query, "inbox") == "manual"};
   if (!token) {
     if (options_.auth_required) return std::unexpected(refusal(ErrorCode::unauthorized));
     return opening;
