@@ -22,7 +22,6 @@ from rig.session import Pace, Session  # noqa: E402
 
 BENCH = servers.BENCH
 ROOT = servers.ROOT
-NATS_SERVER = "github.com/nats-io/nats-server/v2@v2.10.29"
 
 
 def arguments() -> argparse.Namespace:
@@ -36,6 +35,7 @@ def arguments() -> argparse.Namespace:
     p.add_argument("--also", action="append", default=[], metavar="NAME=BINARY", help="another Tidewire binary, to compare two builds")
     p.add_argument("--peer-binary", action="append", default=[], metavar="NAME=COMMAND",
                    help="another server with /echo, /sub and /pub; gets its port for {port}, else as last argument, and in PORT")
+    p.add_argument("--nats-server", default="", metavar="PATH", help="one from 2.10 on, for JetStream that syncs each message")
     p.add_argument("--peer-address", action="append", default=[], metavar="NAME=HOST:PORT[,pid=PID]", help="one that already runs")
     p.add_argument("--repeats", type=int, default=pace.repeats, help="near-state runs wanted of each cell and server")
     p.add_argument("--extra-rounds", type=int, default=pace.extra_rounds, help="more rounds for those that are short of runs")
@@ -57,7 +57,7 @@ def pair(text: str) -> tuple[str, str]:
     return name, value
 
 
-def prepare(offline: bool, names: list[str]) -> None:
+def prepare(offline: bool) -> None:
     for program in ("wsload", "logload"):
         subprocess.run(["make", "-s", "-C", str(BENCH / program)], check=True)
     if offline:
@@ -66,12 +66,6 @@ def prepare(offline: bool, names: list[str]) -> None:
         done = subprocess.run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"], cwd=servers.PEERS)
         if done.returncode:
             print("bench: npm ci failed; going on without its servers", file=sys.stderr)
-    wanted = {"durable", "resume", "catchup", "coldstart"} & set(names)
-    if wanted and not servers.JetStream.binary() and shutil.which("go"):
-        print("bench: building a nats-server that can sync each message", file=sys.stderr)
-        done = subprocess.run(["go", "install", NATS_SERVER], env=os.environ | {"GOBIN": str(servers.PEERS_BUILT), "GOTOOLCHAIN": "local"})
-        if done.returncode:
-            print("bench: go install failed; going on without JetStream", file=sys.stderr)
 
 
 def chosen_servers(options: argparse.Namespace) -> list[Server]:
@@ -87,13 +81,14 @@ def chosen_servers(options: argparse.Namespace) -> list[Server]:
 
 def main() -> int:
     options = arguments()
+    servers.JetStream.given = options.nats_server
     names = options.scenario or list(scenarios.NAMES)
     if unknown := set(names) - set(scenarios.NAMES):
         sys.exit(f"bench: no such scenario: {', '.join(sorted(unknown))}")
     if (os.cpu_count() or 1) < 2 or not {machine.SERVER_CORE, machine.GENERATOR_CORE} <= os.sched_getaffinity(0):
         sys.exit("bench: needs cores 0 and 1, one for the server and one for the generator")
     if not options.list:
-        prepare(options.offline, names)
+        prepare(options.offline)
     options.scratch.mkdir(parents=True, exist_ok=True)
     server.SCRATCH = options.scratch
     every = chosen_servers(options)

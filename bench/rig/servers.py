@@ -18,7 +18,6 @@ from .server import Running, Server, Unavailable
 BENCH = Path(__file__).resolve().parent.parent
 ROOT = BENCH.parent
 PEERS = BENCH / "peers"
-PEERS_BUILT = ROOT / "build" / "peers"  # what run.py has built of them
 NGINX_MODULES = Path("/usr/lib/nginx/modules")
 DESCRIPTORS = 20000
 
@@ -175,15 +174,16 @@ class Nats(Server):
 
 class JetStream(Server):
     """nats-server with a file store that is synced for each message. `sync_interval: always` is known to
-    nats-server from 2.10 on, which Debian 12 does not have; run.py has one built where Go is installed."""
+    nats-server from 2.10 on, which Debian 12 does not have: it has to be given."""
+
+    given = ""  # a path
 
     def __init__(self) -> None:
         super().__init__("jetstream", "NATS JetStream, file storage, `sync_interval: always`", {"log": ["--dialect", "nats"]}, deflates=False)
 
     @staticmethod
     def binary() -> str | None:
-        own = PEERS_BUILT / "nats-server"
-        for program in (str(own) if own.exists() else None, shutil.which("nats-server")):
+        for program in (JetStream.given, shutil.which("nats-server")):
             if program and JetStream.takes_sync(program):
                 return program
         return None
@@ -195,7 +195,7 @@ class JetStream(Server):
             return subprocess.run([program, "-t", "-c", f"{folder}/conf"], capture_output=True).returncode == 0
 
     def missing(self) -> str:
-        return "" if self.binary() else "no nats-server that can sync each message (2.10 or later; is built where Go is installed)"
+        return "" if self.binary() else "no nats-server that can sync each message (2.10 or later; --nats-server names one)"
 
     def version(self) -> str:
         return machine.version_of(self.binary() or "", "--version")
