@@ -10,10 +10,14 @@ constexpr std::size_t kRenderBytes = 64 * 1024;  // of what waits, per write
 constexpr std::size_t kRenderedBytesKept = 256 * 1024;
 }  // namespace
 
-// Asks for the stream's channels, a few at a time: what their answers hold is not bounded otherwise.
+// Asks for the stream's channels, a few at a time: what their answers hold is not bounded otherwise. Its
+// deliveries don't count, since they wait for the answers.
 void Gateway::follow_more(Connection& connection) {
   SseStream& stream = *connection.sse;
-  while (stream.has_next() && connection.queued() < options_.outbound_bytes &&
+  const auto unsent_bytes = [&] {
+    return stream.queued_replies() + (connection.outbox ? connection.outbox->queued() : 0);
+  };
+  while (stream.has_next() && unsent_bytes() < options_.outbound_bytes &&
          sessions_->can_take(connection.handle))
     sessions_->follow(connection.handle, stream.take_next(), loop_.now());
 }

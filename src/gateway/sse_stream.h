@@ -58,6 +58,7 @@ class SseStream {
 
   // Bytes that wait; and whether any of them may be rendered now.
   std::size_t queued() const { return reply_bytes_ + lane_bytes_; }
+  std::size_t queued_replies() const { return reply_bytes_; }
   bool has_replies() const { return !replies_.empty(); }
   bool can_render() const { return has_replies() || (open_ && lane_bytes_ > 0); }
   // Renders what waits, replies first, then lane by lane, until `out` has `bytes` or nothing is left.

@@ -67,15 +67,18 @@ class Stream:
         headers: dict | None = None,
         version: str = "HTTP/1.1",
         hello: bool = True,
+        inbox: bool = False,
         **options,
     ) -> Stream:
-        """Follows `channels`; the token goes into the Authorization header."""
+        """Follows `channels`; the token goes into the Authorization header. Unless `inbox` is wanted, the
+        inbox is not followed (§7)."""
         fields = dict(headers or {})
         if token is not None:
             fields["Authorization"] = f"Bearer {token}"
         if last_id is not None:
             fields["Last-Event-ID"] = last_id
-        both = "&".join(part for part in (query_of(channel=list(channels), inbox="manual"), query) if part)
+        own = {} if inbox else {"inbox": "manual"}
+        both = "&".join(part for part in (query_of(channel=list(channels), **own), query) if part)
         raw = await RawSocket.connect(server, **options)
         await raw.send(request_of(server, both, fields, version=version))
         stream = await cls.begun(raw, hello=hello)

@@ -379,7 +379,7 @@ async def test_a_kept_alive_connection_becomes_a_stream(server):
     assert (await raw.response()).status == 400
     bearer = {"Authorization": f"Bearer {mint('u')}"}
     behind = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
-    await raw.send(request_of(server, query_of(channel=name), bearer) + behind)
+    await raw.send(request_of(server, query_of(channel=name, inbox="manual"), bearer) + behind)
     stream = await Stream.begun(raw)
     await stream.answers(name)
     await (await user(server)).publish(name, 1)
@@ -398,7 +398,8 @@ async def test_a_stream_over_tls(start, tmp_path):
     reader, writer = await asyncio.open_connection(
         server.host, server.port, ssl=trusting(tmp_path), limit=1 << 20
     )
-    writer.write(request_of(server, query_of(channel=name), {"Authorization": f"Bearer {mint('u')}"}))
+    bearer = {"Authorization": f"Bearer {mint('u')}"}
+    writer.write(request_of(server, query_of(channel=name, inbox="manual"), bearer))
     await reader.readuntil(b"\r\n\r\n")
 
     async def message() -> dict:
@@ -658,6 +659,26 @@ async def test_a_long_absence_is_made_up_for_after_subscribed(server):
 
 
 @clause("8.sse", "5.resume")
+async def test_much_to_make_up_for_in_many_channels_comes_behind_all_answers(server):
+    """§8: "a `subscribed` or `error` each, then deliveries", also where what is missing in the first channels
+    is more than the stream's outbound budget"""
+    names = [channel("long") for _ in range(12)]
+    publisher = await user(server)
+    stream = await follow(server, *names)
+    stream.close()
+    for name in names:
+        await publish_bodies(publisher, name, 25)  # 400 KB
+    again = await Stream.open(server, *names, token=mint("u"), last_id=stream.last_id)
+    for answer in await again.answers(*names):
+        assert (answer["recovered"], answer["messages"]) == (True, [])
+    seen = dict.fromkeys(names, 0)
+    for _ in range(25 * len(names)):
+        message = (await again.expect(type="message")).message
+        seen[message["channel"]] += 1
+        assert message["seq"] == seen[message["channel"]]
+
+
+@clause("8.sse", "5.resume")
 async def test_what_can_not_be_recovered_is_said(server):
     """§5: `recovered` false with `trimmed` or `epoch`, and the retained history as the new start"""
     name = channel("short")
@@ -841,7 +862,7 @@ async def test_a_stream_that_resumes_and_never_reads_costs_no_memory(server):
     for _ in range(15):
         raw = await RawSocket.connect(server, receive_buffer=4096)
         bearer = {"Authorization": f"Bearer {mint('u')}", "Last-Event-ID": positions}
-        await raw.send(request_of(server, query_of(channel=names), bearer))
+        await raw.send(request_of(server, query_of(channel=names, inbox="manual"), bearer))
         sleepers.append(raw)
     for _ in range(20):
         assert (await publisher.request({"type": "ping"}))["type"] == "pong"
