@@ -55,18 +55,19 @@ void Sessions::subscribe_one(Context& context, protocol::SubscribeItem&& item, c
     if (subscription.state != Subscription::State::joining)
       replica.subscribers[subscription.place].presence = true;
   }
-  post_(replica.home_shard, SubscribeCommand{.channel = std::move(key),
-                                             .reply = reserve(context, ReplySize::large),
-                                             .follower = place->second,
-                                             .subscription = subscription.number,
-                                             .again = existing != nullptr,
-                                             .presence = item.presence,
-                                             .snapshot = item.snapshot,
-                                             .automatic = following == Following::automatic,
-                                             .since = std::move(item.since),
-                                             .history = item.history,
-                                             .author = author_of(session),
-                                             .rights = admission.rights});
+  post_(replica.home_shard,
+        SubscribeCommand{.channel = std::move(key),
+                         .reply = reserve(context, ReplySize::large),
+                         .follower = place->second,
+                         .subscription = subscription.number,
+                         .again = existing != nullptr,
+                         .presence = item.presence,
+                         .snapshot = item.snapshot,
+                         .automatic = following == Following::automatic,
+                         .since = std::move(item.since),
+                         .history = item.history,
+                         .author = following == Following::automatic ? nullptr : author_of(session),
+                         .rights = admission.rights});
 }
 
 void Sessions::handle(SubscribeResult&& result, const Time&) {
