@@ -126,9 +126,10 @@ class Home {
   void save_state(Handle handle, Channel& channel, Save save);
   void show(Handle handle, Channel& channel, const PendingEntry& pending, const Time& now);
   void close_window(Handle handle, Channel& channel, const Time& now);
+  void refill_window(Handle handle, Channel& channel);
   void schedule_window(Handle handle, Folded::Window& window);
   std::optional<Backlog> start_backlog(Handle handle, Channel& channel, const Time& now);
-  void answer_backlog(ShardId to, const CatchUpCommand& command, const Channel& channel, const Time& now);
+  void answer_backlog(ShardId to, const CatchUpCommand& command, Channel& channel, const Time& now);
   void answer_with_snapshot(ShardId to, const CatchUpCommand& command, Channel& channel, const Time& now);
   // False when the items can only be told as the whole state, which has then been answered.
   bool merge(ShardId to, const CatchUpCommand& command, Channel& channel, std::vector<CatchUpItem>& items,

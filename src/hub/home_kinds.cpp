@@ -139,12 +139,31 @@ void Home::schedule_window(Handle handle, Folded::Window& window) {
   windows_.push({window.ends_ms, handle});
 }
 
+// What was held back when an append failed, from the entries that are safe.
+void Home::refill_window(Handle handle, Channel& channel) {
+  Folded& folded = *channel.folded;
+  Folded::Window& window = *folded.window;
+  window.runs.clear();
+  window.bytes = 0;
+  window.whole = !channel.history.holds(folded.shown + 1);
+  for (std::uint64_t seq = folded.shown + 1; !window.whole && seq <= channel.seq; ++seq) {
+    window.runs.push_back({.first = seq, .last = seq, .body = channel.history.at(seq).body});
+    window.bytes += window.runs.back().body.size();
+  }
+  schedule_window(handle, window);
+}
+
 void Home::show_due(const Time& now) {
   while (!windows_.empty() && windows_.top().at_ms <= now.mono_ms()) {
     const Handle handle = windows_.top().channel;
     windows_.pop();
     Channel* channel = channels_.get(handle);
-    if (channel != nullptr && channel->folded && channel->folded->window) close_window(handle, *channel, now);
+    if (channel == nullptr || !channel->folded || !channel->folded->window) continue;
+    // What a failed append has left is told once the state is built anew (finish_opening).
+    if (channel->durable && channel->durable->state != DurableState::State::open)
+      channel->folded->window->scheduled = false;
+    else
+      close_window(handle, *channel, now);
   }
 }
 
@@ -183,8 +202,8 @@ void Home::answer_with_snapshot(ShardId to, const CatchUpCommand& command, Chann
                                 const Time& now) {
   const std::uint64_t seq = channel.folded->seq;
   settle(channel, [this, to, command, seq, data = snapshot_of(channel, now)](const Error* error) {
-    if (error != nullptr) return refuse({.from = to, .command = command}, *error);
-    const Channel& there = *channels_.get(command.home);
+    Channel& there = *channels_.get(command.home);
+    if (error != nullptr) return there.durable->waiting.push_back({.from = to, .command = command});
     post_(to, CatchUpResult{.follower = command.follower,
                             .session = command.session,
                             .subscription = command.subscription,
@@ -218,8 +237,8 @@ bool Home::merge(ShardId to, const CatchUpCommand& command, Channel& channel, st
   const std::uint64_t seq = folded.seq;
   settle(channel, [this, to, command, first, seq,
                    body = folded.fold->whole(first, seq, now.unix_ms)](const Error* error) {
-    if (error != nullptr) return refuse({.from = to, .command = command}, *error);
-    const Channel& there = *channels_.get(command.home);
+    Channel& there = *channels_.get(command.home);
+    if (error != nullptr) return there.durable->waiting.push_back({.from = to, .command = command});
     post_(to, CatchUpResult{.follower = command.follower,
                             .session = command.session,
                             .subscription = command.subscription,
@@ -240,12 +259,13 @@ std::optional<Backlog> Home::start_backlog(Handle handle, Channel& channel, cons
   const std::uint64_t sent_up_to = std::exchange(folded.mark, channel.seq);
   if (channel.durable && folded.mark != sent_up_to)
     submit_(log::SaveMark{.channel = handle, .mark = folded.mark});
-  if (inbox.size(now.unix_ms) == 0) return std::nullopt;
+  // With acks under way it may be less empty than it looks.
+  if (inbox.size(now.unix_ms) == 0 && (!channel.durable || channel.durable->pending.empty()))
+    return std::nullopt;
   return Backlog{.after = {}, .up_to = channel.seq, .sent_up_to = sent_up_to};
 }
 
-void Home::answer_backlog(ShardId to, const CatchUpCommand& command, const Channel& channel,
-                          const Time& now) {
+void Home::answer_backlog(ShardId to, const CatchUpCommand& command, Channel& channel, const Time& now) {
   const auto& inbox = static_cast<const kinds::Inbox&>(*channel.folded->fold);
   Backlog backlog = *command.backlog;
   auto pending = inbox.backlog(backlog.after, backlog.up_to, kReplayMessages, kReplayBytes, now.unix_ms);
@@ -263,11 +283,14 @@ void Home::answer_backlog(ShardId to, const CatchUpCommand& command, const Chann
                            : std::move(entry.body);
     result.items.push_back({.first = entry.seq, .last = entry.seq, .body = std::move(body)});
   }
-  if (!pending.empty())
-    result.backlog = backlog;
-  else
-    result.at_end = result.next_seq > channel.seq;
-  post_(to, std::move(result));
+  if (!pending.empty()) result.backlog = backlog;
+  // What an ack under way leaves out would be pending again if that failed.
+  settle(channel, [this, to, command, result = std::move(result)](const Error* error) mutable {
+    Channel& there = *channels_.get(command.home);
+    if (error != nullptr) return there.durable->waiting.push_back({.from = to, .command = command});
+    if (!result.backlog) result.at_end = result.next_seq > there.seq;
+    post_(to, std::move(result));
+  });
 }
 
 void Home::handle(ShardId from, AckCommand&& command, const Time& now) {

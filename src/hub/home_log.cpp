@@ -89,12 +89,10 @@ void Home::finish_opening(Handle handle, const Time& now) {
   durable.state = DurableState::State::open;
   if (channel.folded) {
     Folded& folded = *channel.folded;
-    if (folded.window && folded.shown < channel.seq) {  // what was held back when an append failed
-      folded.window->whole = true;
-      schedule_window(handle, *folded.window);
-    } else {
+    if (folded.window && folded.shown < channel.seq)
+      refill_window(handle, channel);
+    else
       folded.shown = channel.seq;
-    }
     folded.idle_from_ms = now.unix_ms;
     watch_run(handle, channel);
   }

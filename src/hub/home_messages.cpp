@@ -258,6 +258,9 @@ void Home::answer_history(ShardId to, HistoryCommand&& command, const Channel& c
 void Home::handle(ShardId from, CatchUpCommand&& command, const Time& now) {
   Channel* channel = channels_.get(command.home);
   TIDEWIRE_CHECK(channel != nullptr);  // followed channels are not swept
+  // After a failed append the state is built anew, and says nothing before it is.
+  const Handle home = command.home;
+  if (wait_for_log(home, *channel, from, command, now)) return;
   if (command.backlog) return answer_backlog(from, command, *channel, now);
   channel->trim(now.unix_ms);
   std::vector<CatchUpItem> items;
@@ -266,7 +269,6 @@ void Home::handle(ShardId from, CatchUpCommand&& command, const Time& now) {
     return answer_with_snapshot(from, command, *channel, now);
   add_trimmed(*channel, next, items);
   if (next <= channel->seq && !channel->history.holds(next)) {
-    const Handle home = command.home;
     return read_log(home, *channel, from, std::move(command), next - 1, kReplayMessages, kReplayBytes);
   }
   if (next <= channel->seq) channel->history.read(next, now.unix_ms, kReplayMessages, kReplayBytes, items);
@@ -309,7 +311,8 @@ void Home::on(log::ReadDone&& done, const Time& now) {
         page.push_back(std::move(entry.body));
     return answer_history(from, std::move(*history), *channel, std::move(page));
   }
-  const auto& command = std::get<CatchUpCommand>(asker);
+  auto& command = std::get<CatchUpCommand>(asker);
+  if (wait_for_log(done.channel, *channel, from, command, now)) return;
   std::uint64_t next = command.next_seq;
   std::vector<CatchUpItem> items = items_of(std::move(done.entries), next, now.unix_ms);
   if (items.empty() && next < channel->first_seq() && channel->folded)

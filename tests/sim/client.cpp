@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "random_event.h"
 #include "world.h"
 
 namespace tidewire::sim {
@@ -32,7 +33,7 @@ void Client::act() {
   const auto dice = world_.below(1000);
   if (dice < 180) return subscribe();
   if (dice < 250) return request({{"type", "unsubscribe"}, {"channel", followed_or_any()}});
-  if (dice < 700) return publish();
+  if (dice < 700) return world_.plan.kinds && world_.chance(12) ? acknowledge() : publish();
   if (dice < 760) return history();
   if (dice < 860) return presence();
   if (dice < 890) return authenticate();
@@ -48,21 +49,22 @@ void Client::act() {
 void Client::connect() {
   state_ = State::connecting;
   const std::uint64_t link = ++link_;
-  shard_ = world_.below(world_.shards.size());
+  shard_ = world_.shards[world_.below(world_.shards.size())].get();
   up_free_us_ = down_free_us_ = 0;
   identity_ = "null";
   entered_.clear();
   owed_.clear();
   handle_.reset();
-  const auto positions = view_.positions();
-  view_ = ClientView(world_, name_);
-  view_.keep_positions(positions);
+  ClientView before = std::exchange(view_, ClientView(world_, name_));
+  view_.keep(std::move(before));
+  inboxes_owed_ = 0;
+  inbox_asked_us_ = world_.now_us();
   std::string token;
   if (user_ != 0 && world_.chance(90)) token = world_.token(user_, world_.plan.tokens_live_ms);
-  world_.journal.note(world_.now_us(), "{} connects to shard {} as {}", name_, shard_,
+  world_.journal.note(world_.now_us(), "{} connects to shard {} as {}", name_, shard_->self(),
                       token.empty() ? 0 : user_);
   const std::int64_t window = slow_ ? 2000 : std::int64_t{1} << 40;
-  world_.shards[shard_]->connect(*this, link, std::move(token), window, [this, link](Handle handle) {
+  shard_->connect(*this, link, std::move(token), window, [this, link](Handle handle) {
     if (link == link_) handle_ = handle;
     if (link == link_ && slow_) keep_reading(link);
   });
@@ -72,7 +74,7 @@ void Client::connect() {
 void Client::keep_reading(std::uint64_t link) {
   world_.schedule.after(500 + world_.up_to(20'000), [this, link] {
     if (link != link_ || !handle_ || state_ == State::vanished) return;
-    world_.shards[shard_]->reader_takes(*handle_, slow_ ? 200 + world_.up_to(6000) : std::int64_t{1} << 40);
+    shard_->reader_takes(*handle_, slow_ ? 200 + world_.up_to(6000) : std::int64_t{1} << 40);
     if (slow_ || world_.chance(50)) keep_reading(link);
   });
 }
@@ -80,13 +82,25 @@ void Client::keep_reading(std::uint64_t link) {
 void Client::cut(bool vanish) {
   world_.journal.note(world_.now_us(), "{} {}", name_, vanish ? "vanishes" : "is cut off");
   const Handle handle = *handle_;
-  const std::size_t shard = shard_;
+  Shard* shard = shard_;
   // A half-open connection is there for the server until its heartbeats are missed.
   const std::int64_t noticed = vanish ? kHeartbeatsUs : world_.up_to(world_.plan.link_us);
-  world_.schedule.after(noticed, [this, shard, handle] { world_.shards[shard]->lose(handle); });
+  world_.schedule.after(noticed, [shard, handle] { shard->lose(handle); });
   ++link_;  // what is on its way is not read any more
   state_ = State::away;
   entered_.clear();
+}
+
+void Client::server_ended() {
+  if (state_ == State::away) return;
+  const std::int64_t at =
+      std::max(down_free_us_, world_.now_us() + 1 + world_.up_to(4 * world_.plan.link_us));
+  world_.schedule.at(at, [this, link = link_] {
+    if (link != link_) return;
+    ++link_;
+    state_ = State::away;
+    entered_.clear();
+  });
 }
 
 void Client::on_closed(std::uint64_t link, std::uint16_t code, std::string reason) {
@@ -116,10 +130,10 @@ void Client::raw(std::string text) {
   world_.journal.note(world_.now_us(), "{} > {}", name_, text);
   up_free_us_ = std::max(up_free_us_, world_.now_us() + 1 + world_.up_to(world_.plan.link_us));
   const Handle handle = *handle_;
-  const std::size_t shard = shard_;
+  Shard* shard = shard_;
   const std::uint64_t link = link_;
   world_.schedule.at(up_free_us_, [this, shard, handle, link, text = std::move(text)] {
-    if (link == link_) world_.shards[shard]->arrive(handle, text);
+    if (link == link_) shard->arrive(handle, text);
   });
 }
 
@@ -154,6 +168,7 @@ std::string Client::followed_or_any() {
 
 SubscribeAsked Client::wish() {
   SubscribeAsked asked{.channel = world_.random_channel(), .since = {}, .history = {}};
+  const bool inbox = asked.channel.starts_with("user:") || asked.channel.starts_with("box:");
   const auto known = view_.positions().find(asked.channel);
   const auto dice = world_.below(100);
   if (known != view_.positions().end() && dice < 70) {
@@ -161,10 +176,11 @@ SubscribeAsked Client::wish() {
     if (world_.chance(10)) asked.since->seq = world_.below(known->second.seq + 10);
   } else if (dice < 75) {
     asked.since = hub::Position{.epoch = "nowhere", .seq = world_.below(10)};
-  } else if (dice < 85) {
+  } else if (dice < 85 && !inbox) {
     asked.history = world_.below(world_.chance(80) ? 30 : 1500);
   }
   if (asked.channel.starts_with("room:") && (watcher_ || world_.chance(20))) asked.presence = true;
+  if (world_.chance(5)) asked.snapshot = false;
   return asked;
 }
 
@@ -178,6 +194,7 @@ void Client::subscribe() {
     if (asked.since) entry["since"] = {{"epoch", asked.since->epoch}, {"seq", asked.since->seq}};
     if (asked.history) entry["history"] = *asked.history;
     if (asked.presence) entry["presence"] = true;
+    if (!asked.snapshot) entry["snapshot"] = false;
     entries.push_back(entry);
     Owed reply;
     reply.type = "subscribe";
@@ -191,8 +208,43 @@ void Client::subscribe() {
   request(std::move(body), std::move(owed));
 }
 
+// To a channel whose kind knows what it takes.
+bool Client::publish_event(const std::string& channel) {
+  const hub::Namespace* ns = world_.namespaces.find(channel.substr(0, channel.find(':')));
+  if (ns == nullptr || ns->kind == hub::Kind::stream) return false;
+  const std::uint64_t times = world_.chance(10) ? 1 + world_.below(20) : 1;
+  for (std::uint64_t i = 0; i < times; ++i) {
+    Json body = random_event(world_, channel);
+    body["type"] = "publish";
+    body["channel"] = channel;
+    if (world_.chance(15)) body["echo"] = false;
+    if (!body.contains("ephemeral") && world_.chance(25)) body["key"] = fmt::format("k{}", world_.below(12));
+    request(body);
+  }
+  return true;
+}
+
+// Takes entries out of an inbox, some of which may not be there.
+void Client::acknowledge() {
+  const auto inboxes = view_.inboxes();
+  const std::string channel =
+      inboxes.empty() || world_.chance(5) ? world_.random_channel() : inboxes[world_.below(inboxes.size())];
+  const auto pending = view_.pending(channel);
+  Json body{{"type", "ack"}, {"channel", channel}};
+  if (world_.chance(25)) {
+    body["up_to"] = pending.empty() ? world_.below(20) : pending[world_.below(pending.size())];
+  } else {
+    body["seqs"] = Json::array();
+    for (std::uint64_t i = world_.below(3) + 1; i > 0; --i)
+      body["seqs"].push_back(pending.empty() || world_.chance(10) ? 1 + world_.below(50)
+                                                                  : pending[world_.below(pending.size())]);
+  }
+  request(std::move(body));
+}
+
 void Client::publish() {
   Json body{{"type", "publish"}, {"channel", followed_or_any()}};
+  if (publish_event(body["channel"])) return;
   body["data"] = {{"n", world_.next_number()}};
   if (world_.chance(20)) body["data"]["fill"] = std::string(world_.below(2000), 'x');
   if (world_.chance(20)) body["event"] = "note";
@@ -269,8 +321,15 @@ void Client::receive(std::uint64_t link, const std::string& text, std::int64_t s
     state_ = State::connected;
     identity_ = message.at("user").is_null() ? "null" : message.at("user").at("id").dump();
     view_.connected(std::stoull(message.at("connection_id").get<std::string>().substr(2), nullptr, 16));
+    if (identity_ != "null") ++inboxes_owed_;
     return;
   }
+  if (type == "subscribed" && !message.contains("id")) return on_inbox_followed(message, sent_us);
+  if (type == "error" && !message.contains("id") && message.value("request", "") == "subscribe") {
+    require(--inboxes_owed_ >= 0 && message.at("code") == "unavailable", "{} did not expect {}", name_, text);
+    return;
+  }
+  if (type == "snapshot") return view_.on_snapshot(message, sent_us);
   if (type == "message") return view_.on_message(message, text);
   if (type == "gap") return view_.on_gap(message, sent_us);
   const auto asks_presence = [&] {
@@ -286,6 +345,16 @@ void Client::receive(std::uint64_t link, const std::string& text, std::int64_t s
   if (type == "unsubscribed" && message.contains("code")) return view_.on_unsubscribed(message.at("channel"));
   static const std::set<std::string> kNotices{"auth_expiring", "auth_error"};
   require(kNotices.contains(type), "{} did not expect {}", name_, text);
+}
+
+// The server follows the inbox of whoever is authenticated (protocol §7).
+void Client::on_inbox_followed(const Json& message, std::int64_t sent_us) {
+  require(--inboxes_owed_ >= 0, "{} did not expect {}", name_, message.dump());
+  SubscribeAsked asked{.channel = "user:" + identity_, .since = {}, .history = {}};
+  asked.automatic = true;
+  asked.at_us = inbox_asked_us_;
+  asked.user = identity_;
+  view_.on_subscribed(message, asked, sent_us);
 }
 
 void Client::on_reply(const Json& message, std::int64_t sent_us) {
@@ -311,13 +380,25 @@ void Client::on_reply(const Json& message, std::int64_t sent_us) {
                                                            {"unsubscribe", "unsubscribed"},
                                                            {"publish", "published"},
                                                            {"history", "history"},
+                                                           {"ack", "acked"},
                                                            {"presence", "presence"}};
   const auto expected = kReplies.find(owed.type);
   require(expected != kReplies.end() && expected->second == type, "{} asked {} and got {}", name_,
           owed.request.dump(), message.dump());
-  if (type == "subscribed") return view_.on_subscribed(message, owed.subscribe, sent_us);
+  if (type == "subscribed") {
+    SubscribeAsked asked = owed.subscribe;
+    asked.user = identity_;
+    return view_.on_subscribed(message, asked, sent_us);
+  }
+  if (type == "acked") return view_.on_acked(message);
   if (type == "unsubscribed") return view_.on_unsubscribed(owed.channel);
-  if (type == "auth_success") identity_ = message.at("user").at("id").dump();
+  if (type == "auth_success") {
+    if (identity_ == "null") {
+      ++inboxes_owed_;
+      inbox_asked_us_ = owed.at_us;
+    }
+    identity_ = message.at("user").at("id").dump();
+  }
   if (type == "history") return view_.on_history(message, owed.request, owed.at_us, sent_us);
   if (type == "presence") {
     const std::string action = owed.request.at("action");
@@ -328,8 +409,10 @@ void Client::on_reply(const Json& message, std::int64_t sent_us) {
     const Life* life = world_.model.find(owed.channel, message.at("epoch"));
     const auto* written = life == nullptr ? nullptr : life->find(message.at("seq"));
     require(written != nullptr, "{} was told of {}", name_, message.dump());
-    if (!message.contains("duplicate"))
-      require(written->tail.ends_with("\"data\":" + owed.request.at("data").dump() + "}"),
+    if (message.contains("duplicate")) return;
+    for (const char* form : {"data", "merge", "patch"})
+      require(!owed.request.contains(form) ||
+                  written->tail.ends_with(fmt::format("\"{}\":{}}}", form, owed.request.at(form).dump())),
               "{} published {} and was told of {}", name_, owed.request.dump(), written->tail);
   }
 }
@@ -338,8 +421,7 @@ void Client::on_reply(const Json& message, std::int64_t sent_us) {
 
 void Client::behave() {
   slow_ = false;
-  if (state_ == State::connected && handle_)
-    world_.shards[shard_]->reader_takes(*handle_, std::int64_t{1} << 40);
+  if (state_ == State::connected && handle_) shard_->reader_takes(*handle_, std::int64_t{1} << 40);
   if (state_ == State::away && world_.chance(70)) connect();
 }
 
@@ -349,9 +431,10 @@ void Client::leave() {
 
 void Client::check_settled() const {
   if (state_ != State::connected) return;
+  require(inboxes_owed_ == 0, "{} was never told of its inbox", name_);
   require(owed_.empty(), "{} was never answered: {}", name_,
           owed_.empty() ? "" : owed_.front().request.dump());
-  view_.check_settled();
+  view_.check_settled(identity_);
 }
 
 }  // namespace tidewire::sim

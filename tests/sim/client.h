@@ -14,6 +14,7 @@
 namespace tidewire::sim {
 
 class World;
+class Shard;
 
 class Client {
  public:
@@ -23,6 +24,9 @@ class Client {
   void start();
   void on_way(std::uint64_t link, std::string text, std::int64_t sent_us);
   void on_closed(std::uint64_t link, std::uint16_t code, std::string reason);
+
+  // The whole server is gone; the client notices when its connection says so.
+  void server_ended();
 
   bool is_connected() const { return state_ == State::connected; }
   const ClientView& view() const { return view_; }
@@ -58,10 +62,13 @@ class Client {
   void raw(std::string text);
   void subscribe();
   void publish();
+  bool publish_event(const std::string& channel);
   void history();
   void presence();
   void authenticate();
+  void acknowledge();
   void nonsense();
+  void on_inbox_followed(const Json& message, std::int64_t sent_us);
   std::string followed_or_any();
   SubscribeAsked wish();
   void receive(std::uint64_t link, const std::string& text, std::int64_t sent_us);
@@ -76,10 +83,12 @@ class Client {
   State state_ = State::away;
   std::uint64_t link_ = 0;
   std::optional<Handle> handle_;
-  std::size_t shard_ = 0;
+  Shard* shard_ = nullptr;
   std::int64_t up_free_us_ = 0, down_free_us_ = 0;
   std::int64_t next_id_ = 0;
   std::string identity_ = "null";  // as the server knows it, JSON
+  int inboxes_owed_ = 0;           // `subscribed` to its inbox, which the server sends by itself
+  std::int64_t inbox_asked_us_ = 0;
   std::deque<Owed> owed_;
   std::map<std::string, std::string> entered_;
   ClientView view_;

@@ -74,6 +74,8 @@ void ClientView::on_subscribed(const Json& message, const SubscribeAsked& asked,
   const Json& messages = message.at("messages");
   if (known != readings_.end()) {
     require(messages.empty() && !message.contains("recovered"), "{} was rewound in {}", who_, channel);
+    if (message.contains("snapshot"))
+      check_snapshot(*life, channel, seq, message.at("snapshot").at("data"), asked.at_us, sent_us);
     if (asked.presence) known->second.members = users_of(message.at("members"));
     return;
   }
@@ -118,6 +120,7 @@ void ClientView::on_subscribed(const Json& message, const SubscribeAsked& asked,
                 "{} was told that {} of {} is {}, and {} is kept", who_, since, channel, reason, kept_now);
       now.low = in_memory ? kept_then : 1;
       now.high = std::min(kept_now, seq + 1);
+      if (life->ns->kind != hub::Kind::stream) now.next = seq + 1;  // the snapshot is the new start
     }
   } else if (asked.history) {
     require(messages.size() <= *asked.history, "{} got more of {} than it asked for", who_, channel);
@@ -140,6 +143,8 @@ void ClientView::on_subscribed(const Json& message, const SubscribeAsked& asked,
             "{} starts {} at {}, kept are {} to {}", who_, channel, first, now.low, now.high);
     now.next = seq + 1;
   }
+  check_access(asked, sent_us, *life);
+  if (life->ns->kind != hub::Kind::stream) begin_kind(message, asked, sent_us, *life, now);
   Reading& reading = readings_[channel] = std::move(now);
   if (reading.next) advance(reading, channel, *reading.next);
 }
@@ -151,12 +156,24 @@ void ClientView::on_message(const Json& message, std::string_view raw) {
   ++world_->messages_seen;
   const Life& life = *world_->model.find(channel, reading.epoch);
   const auto seq = message.at("seq").get<std::uint64_t>();
-  check_body(life, channel, message);
-  require(raw.ends_with(life.find(seq)->tail), "{} of {} did not arrive byte for byte: {}", seq, channel,
-          raw);
-  require(seq <= reading.subscribed_seq || !own(life, seq),
-          "{} got its own {} of {} back, published with echo false", who_, seq, channel);
-  reach(life, reading, channel, seq, "message");
+  const auto first = message.value("first_seq", seq);
+  require(seq <= life.latest() && first >= 1 && first <= seq, "{} got {} to {} of {}", who_, first, seq,
+          channel);
+  if (reading.in_backlog && seq <= reading.subscribed_seq) return on_backlog(life, channel, reading, message);
+  if (reading.in_backlog) check_pending(life, channel, reading);
+  reading.in_backlog = false;
+  const bool conflated = life.ns->conflate_ms > 0 || life.ns->kind == hub::Kind::upload;
+  require(first == seq || conflated || life.ns->kind == hub::Kind::agent, "{} got {} to {} of {} merged",
+          who_, first, seq, channel);
+  if (first == seq && !conflated) {
+    check_body(life, channel, message);
+    require(raw.ends_with(life.find(seq)->tail), "{} of {} did not arrive byte for byte: {}", seq, channel,
+            raw);
+    require(seq <= reading.subscribed_seq || !own(life, seq),
+            "{} got its own {} of {} back, published with echo false", who_, seq, channel);
+  }
+  reach(life, reading, channel, first, "message");
+  if (life.ns->kind != hub::Kind::stream) fold(life, channel, reading, message);
   advance(reading, channel, seq + 1);
 }
 
@@ -168,6 +185,9 @@ void ClientView::on_gap(const Json& message, std::int64_t sent_us) {
   require(message.at("epoch") == reading.epoch, "a gap of {} names another epoch", channel);
   const auto from = message.at("from").get<std::uint64_t>(), to = message.at("to").get<std::uint64_t>();
   require(from <= to && to <= life.latest(), "a gap of {} from {} to {}", channel, from, to);
+  require(life.ns->kind == hub::Kind::stream || life.ns->kind == hub::Kind::inbox, "{} has a gap", channel);
+  if (reading.in_backlog) check_pending(life, channel, reading);
+  reading.in_backlog = false;
   reach(life, reading, channel, from, "gap");
   for (std::uint64_t seq = from; seq <= to; ++seq)
     require(life.gone_at(seq, sent_us) || own(life, seq), "{} was told that {} of {} is gone, and it is not",
@@ -225,16 +245,176 @@ void ClientView::on_history(const Json& message, const Json& asked, std::int64_t
   }
 }
 
+// ---- channels that fold ----
+
+void ClientView::keep(ClientView&& before) {
+  positions_ = std::move(before.positions_);
+  copies_ = std::move(before.copies_);
+  for (const auto& [channel, reading] : before.readings_) keep_copy(channel, reading);
+}
+
+void ClientView::keep_copy(const std::string& channel, const Reading& reading) {
+  if (reading.copy) copies_.insert_or_assign(channel, Copy{reading.epoch, *reading.copy});
+}
+
+void ClientView::on_unsubscribed(const std::string& channel) {
+  const auto found = readings_.find(channel);
+  if (found == readings_.end()) return;
+  keep_copy(channel, found->second);
+  readings_.erase(found);
+}
+
+// Where a channel belongs to somebody, a follower must have been one of those meanwhile.
+void ClientView::check_access(const SubscribeAsked& asked, std::int64_t sent_us, const Life& life) const {
+  if (life.ns->subscribe == hub::Access::user)
+    return require(asked.channel.substr(asked.channel.find(':') + 1) == asked.user,
+                   "{}, who is {}, follows {}", who_, asked.user, asked.channel);
+  if (life.ns->subscribe != hub::Access::owner) return;
+  bool was_one = false;
+  for (std::uint64_t seq = life.latest_at(asked.at_us); seq <= life.latest_at(sent_us); ++seq) {
+    const KindState& state = life.state_at(seq);
+    was_one |=
+        life.ns->kind == hub::Kind::session ? state.is_member(asked.user) : state.creator() == asked.user;
+  }
+  require(was_one, "{}, who is {}, may not follow {}", who_, asked.user, asked.channel);
+}
+
+void ClientView::check_snapshot(const Life& life, const std::string& channel, std::uint64_t seq,
+                                const Json& data, std::int64_t from_us, std::int64_t to_us) const {
+  ++world_->snapshots_seen;
+  require(seq <= life.latest(), "{} got a snapshot of {} at {}", who_, channel, seq);
+  const std::string differs =
+      life.state_at(seq).differs(data, Schedule::at_time(from_us).unix_ms, Schedule::at_time(to_us).unix_ms);
+  require(differs.empty(), "{} got a snapshot of {} at {}, where {}", who_, channel, seq, differs);
+  if (life.ns->kind == hub::Kind::inbox)
+    for (const Json& entry : data.at("pending")) check_body(life, channel, entry);
+}
+
+void ClientView::begin_kind(const Json& message, const SubscribeAsked& asked, std::int64_t sent_us,
+                            const Life& life, Reading& reading) {
+  const std::string& channel = asked.channel;
+  const bool recovered = message.value("recovered", false);
+  const bool inbox = life.ns->kind == hub::Kind::inbox;
+  require(message.contains("snapshot") == (asked.snapshot && !asked.automatic && !recovered),
+          "{} and its snapshot: {}", who_, message.dump());
+  reading.in_backlog = inbox && !asked.since;
+  reading.knows_pending = reading.in_backlog;
+  if (message.contains("snapshot")) {
+    const auto seq = message.at("snapshot").at("seq").get<std::uint64_t>();
+    const Json& data = message.at("snapshot").at("data");
+    require(seq == reading.subscribed_seq, "{} stands at {} and its snapshot at {}", channel,
+            reading.subscribed_seq, seq);
+    check_snapshot(life, channel, seq, data, asked.at_us, sent_us);
+    reading.copy = KindState::of_snapshot(life.ns->kind, seq, data);
+    if (inbox) {
+      reading.knows_pending = true;
+      for (const Json& entry : data.at("pending"))
+        reading.pending.insert(entry.at("seq").get<std::uint64_t>());
+    }
+  } else if (recovered) {
+    const auto kept = copies_.find(channel);
+    if (kept != copies_.end() && kept->second.epoch == reading.epoch &&
+        kept->second.state.seq() == asked.since->seq)
+      reading.copy = kept->second.state;
+  }
+  for (const Json& entry : message.at("messages")) fold(life, channel, reading, entry);
+}
+
+void ClientView::on_snapshot(const Json& message, std::int64_t sent_us) {
+  const std::string channel = message.at("channel");
+  Reading& reading = this->reading(message, "snapshot");
+  const Life& life = *world_->model.find(channel, reading.epoch);
+  const auto seq = message.at("seq").get<std::uint64_t>();
+  require(message.at("epoch") == reading.epoch && life.ns->kind != hub::Kind::stream, "a snapshot of {}",
+          channel);
+  require(!reading.next || seq + 1 > *reading.next, "{} got a snapshot of {} at {} after it had {}", who_,
+          channel, seq, *reading.next - 1);
+  // How long it waited to be sent is not known.
+  check_snapshot(life, channel, seq, message.at("data"), sent_us - std::int64_t{60} * 1'000'000, sent_us);
+  reading.copy = KindState::of_snapshot(life.ns->kind, seq, message.at("data"));
+  if (life.ns->kind == hub::Kind::inbox) {
+    reading.pending.clear();
+    for (const Json& entry : message.at("data").at("pending"))
+      reading.pending.insert(entry.at("seq").get<std::uint64_t>());
+    reading.in_backlog = false;
+    reading.knows_pending = true;
+  }
+  advance(reading, channel, seq + 1);
+}
+
+// The copy that a client keeps is what the channel's events come to, after each of them.
+void ClientView::fold(const Life& life, const std::string& channel, Reading& reading, const Json& message) {
+  const auto seq = message.at("seq").get<std::uint64_t>();
+  const auto first = message.value("first_seq", seq);
+  if (life.ns->kind == hub::Kind::inbox) {
+    if (message.value("event", "") == "ack")
+      for (const Json& acked : message.at("data").at("seqs"))
+        reading.pending.erase(acked.get<std::uint64_t>());
+    else
+      reading.pending.insert(seq);
+    return;
+  }
+  if (!reading.copy || seq <= reading.copy->seq()) return;
+  if (first != reading.copy->seq() + 1) return reading.copy.reset();  // its own, which it did not want back
+  reading.copy->apply(message, 0);
+  const std::string differs = life.state_at(seq).differs(*reading.copy);
+  require(differs.empty(), "{} at {} of {}: {}", who_, seq, channel, differs);
+}
+
+void ClientView::on_backlog(const Life& life, const std::string& channel, Reading& reading,
+                            const Json& message) {
+  check_body(life, channel, message);
+  const KindState::InboxEntry entry{priority_of(message), message.at("seq").get<std::uint64_t>(), 0};
+  require(!reading.backlog || *reading.backlog < entry, "{} got {} of {} out of order", who_, entry.seq,
+          channel);
+  require(message.value("event", "") != "ack", "{} got an old ack of {}", who_, channel);
+  reading.backlog = entry;
+  reading.pending.insert(entry.seq);
+}
+
+// What is pending and not new must have come with the snapshot, the backlog or live.
+void ClientView::check_pending(const Life& life, const std::string& channel, const Reading& reading) const {
+  if (!reading.knows_pending) return;
+  const std::int64_t now_ms = world_->schedule.now().unix_ms;
+  const auto& now = life.state_at(life.latest()).pending();
+  for (const KindState::InboxEntry& entry : life.state_at(reading.subscribed_seq).pending())
+    require(entry.expires_ms <= now_ms || !now.contains(entry) || reading.pending.contains(entry.seq),
+            "{} was never sent {} of {}, which is pending", who_, entry.seq, channel);
+}
+
+void ClientView::on_acked(const Json& message) {
+  const auto found = readings_.find(message.at("channel").get<std::string>());
+  if (found == readings_.end()) return;
+  for (const Json& acked : message.at("seqs")) found->second.pending.erase(acked.get<std::uint64_t>());
+}
+
+std::vector<std::string> ClientView::inboxes() const {
+  std::vector<std::string> names;
+  for (const auto& [channel, reading] : readings_)
+    if (channel.starts_with("user:") || channel.starts_with("box:")) names.push_back(channel);
+  return names;
+}
+
+std::vector<std::uint64_t> ClientView::pending(const std::string& channel) const {
+  const auto found = readings_.find(channel);
+  if (found == readings_.end()) return {};
+  return {found->second.pending.begin(), found->second.pending.end()};
+}
+
 std::vector<std::string> ClientView::channels() const {
   std::vector<std::string> names;
   for (const auto& [channel, reading] : readings_) names.push_back(channel);
   return names;
 }
 
-void ClientView::check_settled() const {
+void ClientView::check_settled(const std::string& user) const {
   for (const auto& [channel, reading] : readings_) {
     const Life& life = *world_->model.current(channel);
     require(life.epoch == reading.epoch, "{} follows an epoch of {} that has ended", who_, channel);
+    if (life.ns->kind == hub::Kind::session)
+      require(life.state_at(life.latest()).is_member(user), "{} is no member of {} and follows it", who_,
+              channel);
+    if (life.ns->kind == hub::Kind::inbox) check_pending(life, channel, reading);
     if (!reading.next) {
       require(life.latest() <= reading.high, "{} was never caught up with {}", who_, channel);
       continue;

@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "hub/types.h"
+#include "kind_state.h"
 
 namespace tidewire::sim {
 
@@ -23,6 +24,9 @@ struct SubscribeAsked {
   std::optional<hub::Position> since;
   std::optional<std::uint64_t> history;
   bool presence = false;
+  bool snapshot = true;
+  bool automatic = false;  // by the server itself
+  std::string user = "null";
   std::int64_t at_us = 0;
 };
 
@@ -34,7 +38,9 @@ class ClientView {
   void connected(std::uint64_t connection_id) { connection_id_ = connection_id; }
   // `sent_us` is when the server wrote it.
   void on_subscribed(const Json& message, const SubscribeAsked& asked, std::int64_t sent_us);
-  void on_unsubscribed(const std::string& channel) { readings_.erase(channel); }
+  void on_unsubscribed(const std::string& channel);
+  void on_snapshot(const Json& message, std::int64_t sent_us);
+  void on_acked(const Json& message);
   void on_message(const Json& message, std::string_view raw);
   void on_gap(const Json& message, std::int64_t sent_us);
   // `asked`: a request for them is under way.
@@ -44,11 +50,15 @@ class ClientView {
 
   bool subscribed(const std::string& channel) const { return readings_.contains(channel); }
   const auto& positions() const { return positions_; }
-  void keep_positions(const std::map<std::string, hub::Position>& positions) { positions_ = positions; }
+  // What stays when a connection ends: positions, and copies of what channels fold to.
+  void keep(ClientView&& before);
+  std::vector<std::string> inboxes() const;
+  // Entries of an inbox that it has seen, and no ack of them.
+  std::vector<std::uint64_t> pending(const std::string& channel) const;
   std::vector<std::string> channels() const;
 
   // Everything has come to rest: each subscription must have all there is.
-  void check_settled() const;
+  void check_settled(const std::string& user) const;
   // Who is in the channel as this client knows it; nullopt when it does not follow presence there.
   std::optional<std::set<std::string>> members(const std::string& channel) const;
 
@@ -59,7 +69,25 @@ class ClientView {
     std::optional<std::uint64_t> next;  // nullopt: starts between the two below
     std::uint64_t low = 0, high = 0;
     std::optional<std::set<std::string>> members;
+    std::optional<KindState> copy = {};                 // of a channel that folds, while it is complete
+    std::set<std::uint64_t> pending = {};               // of an inbox
+    bool knows_pending = false;                         // all of them, once its backlog is through
+    std::optional<KindState::InboxEntry> backlog = {};  // the last one that came
+    bool in_backlog = false;
   };
+  struct Copy {
+    std::string epoch;
+    KindState state;
+  };
+  void keep_copy(const std::string& channel, const Reading& reading);
+  void begin_kind(const Json& message, const SubscribeAsked& asked, std::int64_t sent_us, const Life& life,
+                  Reading& reading);
+  void check_access(const SubscribeAsked& asked, std::int64_t sent_us, const Life& life) const;
+  void check_snapshot(const Life& life, const std::string& channel, std::uint64_t seq, const Json& data,
+                      std::int64_t from_us, std::int64_t to_us) const;
+  void fold(const Life& life, const std::string& channel, Reading& reading, const Json& message);
+  void on_backlog(const Life& life, const std::string& channel, Reading& reading, const Json& message);
+  void check_pending(const Life& life, const std::string& channel, const Reading& reading) const;
   Reading& reading(const Json& message, std::string_view type);
   // Published by this connection without echo: may be left out, and must be from the subscription on.
   bool own(const Life& life, std::uint64_t seq) const;
@@ -73,6 +101,7 @@ class ClientView {
   std::uint64_t connection_id_ = 0;
   std::map<std::string, Reading> readings_;
   std::map<std::string, hub::Position> positions_;
+  std::map<std::string, Copy> copies_;
 };
 
 }  // namespace tidewire::sim

@@ -26,7 +26,7 @@ void on_abort(int) {
 }
 
 struct Sum {
-  std::uint64_t messages = 0, gaps = 0, replies = 0;
+  std::uint64_t messages = 0, gaps = 0, replies = 0, snapshots = 0;
 };
 
 bool run(std::uint64_t seed, std::size_t steps, std::size_t keep_events, Sum& sum) {
@@ -42,6 +42,7 @@ bool run(std::uint64_t seed, std::size_t steps, std::size_t keep_events, Sum& su
   sum.messages += world.messages_seen;
   sum.gaps += world.gaps_seen;
   sum.replies += world.replies_seen;
+  sum.snapshots += world.snapshots_seen;
   if (keep_events > 0)
     for (const std::string& line : world.journal.lines()) fmt::print(stderr, "{}\n", line.substr(0, 400));
   return good;
@@ -81,6 +82,6 @@ int main(int argc, char** argv) {
     if (!verbose) run(seed, steps, kLastEvents, sum);  // the same again, and what happened
     return 1;
   }
-  fmt::print("{} worlds held: {} replies, {} messages, {} gaps\n", last - first + 1, sum.replies,
-             sum.messages, sum.gaps);
+  fmt::print("{} worlds held: {} replies, {} messages, {} snapshots, {} gaps\n", last - first + 1,
+             sum.replies, sum.messages, sum.snapshots, sum.gaps);
 }

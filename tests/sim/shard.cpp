@@ -20,7 +20,7 @@ hub::Tenants one_tenant(const World& world) {
     limits.guard.malformed_per_minute = 0;
   }
   limits.guard.connections_per_user = world.plan.rate_limits ? 3 : 0;
-  limits.channels = 8;
+  limits.channels = 12;
   tenants.push_back({.id = 0,
                      .name = "default",
                      .limits = limits,
@@ -37,6 +37,7 @@ Shard::Shard(World& world, hub::ShardId self)
       home_(
           {.idempotency_window_ms = kIdempotencyMs,
            .presence_grace_ms = kGraceMs,
+           .inbox = {.ttl_ms = kInboxTtlMs, .entries_max = kInboxEntries},
            .self = self,
            .shards = world.plan.shards,
            .hash_seed = kHashSeed},
@@ -46,22 +47,22 @@ Shard::Shard(World& world, hub::ShardId self)
       sessions_(
           {.self = self, .shards = world.plan.shards, .hash_seed = kHashSeed, .anonymous_capabilities = {}},
           world.namespaces, tenants_,
-          {.limits = world.limits, .attempts = world.attempts, .keys = guard::LimitKeys(1)}, *this,
+          {.limits = world.limits.back(), .attempts = world.attempts, .keys = guard::LimitKeys(1)}, *this,
           [this](hub::ShardId to, hub::Message&& message) { post(to, std::move(message)); }),
       calls_(self, world.plan.shards, kHashSeed, world.namespaces,
              [this](hub::ShardId to, hub::Message&& message) { post(to, std::move(message)); }),
-      log_([this](log::Outcome&& outcome) { outcomes_.push_back(std::move(outcome)); }),
       outgoing_(world.plan.shards) {}
 
 // ---- from outside ----
 
 void Shard::in_turn(std::function<void()> what) {
+  if (dead_) return;
   events_.push_back(std::move(what));
   wake();
 }
 
 void Shard::wake() {
-  if (awake_) return;
+  if (awake_ || dead_) return;
   awake_ = true;
   world_.schedule.after(1 + world_.up_to(200), [this] { turn(); });
 }
@@ -97,6 +98,7 @@ void Shard::arrive(Handle handle, std::string text) {
 }
 
 void Shard::reader_takes(Handle handle, std::int64_t bytes) {
+  if (dead_) return;
   Connection* connection = connections_.get(handle);
   if (connection == nullptr) return;
   connection->window_bytes = std::min(connection->window_bytes + bytes, std::max<std::int64_t>(bytes, 4096));
@@ -130,12 +132,18 @@ void Shard::tick() {
   home_.tick(world_.schedule.now());
   home_.show_due(world_.schedule.now());
   in_home_ = false;
+  watch_answers();
 }
 
 // ---- a turn ----
 
 void Shard::turn() {
+  if (dead_) return;
   awake_ = false;
+  in_home_ = true;
+  home_.show_due(world_.schedule.now());
+  in_home_ = false;
+  watch_answers();
   const auto events = std::exchange(events_, {});
   for (const auto& event : events) event();
   end_turn();
@@ -192,6 +200,8 @@ void Shard::answer(hub::ShardId from, hub::Ask&& ask) {
 
 void Shard::post(hub::ShardId to, hub::Message&& message) {
   if (in_home_) watch_home(to, message);
+  const auto* published = std::get_if<hub::PublishResult>(&message);
+  if (published != nullptr && published->reply.target == kNobody) return;
   if (to == self_)
     local_.push_back(std::move(message));
   else
@@ -200,36 +210,122 @@ void Shard::post(hub::ShardId to, hub::Message&& message) {
 
 // ---- what homes do is the truth that clients are checked against ----
 
-void Shard::remember(hub::ShardId from, const hub::PublishCommand& command) {
-  const Asker asker{from, static_cast<std::uint8_t>(command.reply.kind), command.reply.target.bits(),
-                    command.reply.slot};
+const hub::Namespace& Shard::rules_of(const std::string& channel) const {
+  return *world_.namespaces.find(protocol::namespace_of(channel));
+}
+
+Shard::Asker Shard::asker_of(hub::ShardId shard, const hub::ReplyTo& reply, const std::string& channel) {
+  return {shard, static_cast<std::uint8_t>(reply.kind), reply.target.bits(), reply.slot, channel};
+}
+
+void Shard::remember(hub::ShardId from, hub::PublishCommand& command) {
+  if (command.reply.kind == hub::ReplyTo::Kind::nobody)
+    command.reply = {.kind = hub::ReplyTo::Kind::call, .target = kNobody, .slot = ++nobodies_};
+  const Asker asker = asker_of(from, command.reply, command.channel.name);
   Model::Asked asked{.channel = command.channel.name,
                      .scope = command.author->scope,
                      .key = command.key,
                      .tail = command.tail,
-                     .ns = world_.namespaces.find(protocol::namespace_of(command.channel.name)),
+                     .ns = &rules_of(command.channel.name),
+                     .user = command.author->user_id,
+                     .server = command.rights.server,
                      .ephemeral = command.ephemeral,
                      .ttl_ms = command.ttl_ms,
-                     .not_for = command.skip ? command.author->connection : 0};
+                     .not_for = command.skip ? command.author->connection : 0,
+                     .if_seq = command.if_seq,
+                     .at_us = world_.now_us()};
+  if (asked.not_for != 0) world_.model.unechoed(asked);
+  last_asked_ = asked;
   require(asked_.emplace(asker, std::move(asked)).second, "two publishes ask for their answers at one place");
+}
+
+void Shard::remember(hub::ShardId from, const hub::AckCommand& command) {
+  const Asker asker = asker_of(from, command.reply, command.channel.name);
+  asked_acks_[asker] = {command.author->from_json, command.author->connection};
 }
 
 void Shard::watch_home(hub::ShardId to, const hub::Message& message) {
   if (const auto* result = std::get_if<hub::PublishResult>(&message)) {
-    const Asker asker{to, static_cast<std::uint8_t>(result->reply.kind), result->reply.target.bits(),
-                      result->reply.slot};
-    const auto asked = asked_.extract(asker);
-    require(!asked.empty(), "a publish to {} was answered twice", result->channel.name);
-    world_.model.published(asked.mapped(), result->result, world_.now_us());
-    if (result->result)
-      world_.journal.note(world_.now_us(), "home {}: {} {}{} {}", self_, result->channel.name,
-                          result->result->seq, result->result->duplicate ? " (again)" : "",
-                          asked.mapped().tail);
+    answers_.emplace_back(to, *result);
+  } else if (const auto* acked = std::get_if<hub::AckResult>(&message)) {
+    answers_.emplace_back(to, *acked);
   } else if (const auto* subscribed = std::get_if<hub::SubscribeResult>(&message)) {
-    if (subscribed->result)
-      world_.model.seen_epoch(subscribed->channel.name,
-                              *world_.namespaces.find(protocol::namespace_of(subscribed->channel.name)),
-                              subscribed->result->epoch, world_.now_us());
+    const std::string& channel = subscribed->channel.name;
+    if (!subscribed->result) return;
+    world_.model.seen_epoch(channel, rules_of(channel), subscribed->result->epoch, world_.now_us());
+    followed_.try_emplace({to, subscribed->follower.bits()}, Followed{.channel = channel});
+  } else if (const auto* delivery = std::get_if<hub::Delivery>(&message)) {
+    watch_delivery(to, *delivery);
+  }
+}
+
+void Shard::watch_answers() {
+  for (const auto& [to, answer] : std::exchange(answers_, {}))
+    std::visit([&, at = to](const auto& result) { watch_answer(at, result); }, answer);
+}
+
+void Shard::watch_answer(hub::ShardId to, const hub::PublishResult& result) {
+  const auto asked = asked_.extract(asker_of(to, result.reply, result.channel.name));
+  require(!asked.empty(), "a publish to {} was answered twice", result.channel.name);
+  if (result.result)
+    world_.journal.note(world_.now_us(), "home {}: {} {}{} {}", self_, result.channel.name,
+                        result.result->seq, result.result->duplicate ? " (again)" : "", asked.mapped().tail);
+  else
+    world_.journal.note(world_.now_us(), "home {}: {} refused: {} {}", self_, result.channel.name,
+                        result.result.error().message, asked.mapped().tail);
+  world_.model.published(asked.mapped(), result.result, world_.now_us());
+}
+
+void Shard::watch_answer(hub::ShardId to, const hub::AckResult& result) {
+  const std::string& channel = result.channel.name;
+  const auto asked = asked_acks_.extract(asker_of(to, result.reply, channel));
+  if (!result.result) return;
+  std::string seqs;
+  for (const std::uint64_t seq : result.result->seqs)
+    seqs += fmt::format("{}{}", seqs.empty() ? "" : ",", seq);
+  const std::string tail =
+      fmt::format(R"("event":"ack","from":{},"data":{{"seqs":[{}]}}}})", asked.mapped().from_json, seqs);
+  world_.journal.note(world_.now_us(), "home {}: {} {} acked {}", self_, channel, result.result->seq, seqs);
+  if (world_.model.current(channel) != nullptr)
+    world_.model.acked(channel, rules_of(channel), tail, asked.mapped().connection, *result.result,
+                       world_.now_us());
+}
+
+// In memory a message is there once the home has taken it, whenever its publisher is answered.
+void Shard::look_for_message(const std::string& channel) {
+  if (rules_of(channel).durability != hub::Durability::memory) return;
+  const auto found = home_.list({.tenant = 0, .prefix = channel, .after = "", .limit = 1});
+  if (found.empty() || found[0].name != channel) return;
+  const hub::ChannelInfo& info = found[0];
+  world_.model.seen_epoch(channel, rules_of(channel), info.epoch, world_.now_us());
+  if (info.seq != world_.model.current(channel)->latest())
+    world_.model.taken(last_asked_, info.seq, world_.now_us());
+}
+
+// A conflated channel's deliveries come at most once per window.
+void Shard::watch_delivery(hub::ShardId to, const hub::Delivery& delivery) {
+  if (delivery.seq == 0) return;
+  Followed& followed = followed_.at({to, delivery.follower.bits()});
+  const hub::Namespace& rules = rules_of(followed.channel);
+  const bool upload = rules.kind == hub::Kind::upload;
+  const std::int64_t window_ms = upload ? 100 : rules.conflate_ms;
+  const std::int64_t since_us = world_.now_us() - followed.shown_us;
+  const bool its_end = upload && since_us == 0;  // comes with the progress before it
+  require(window_ms == 0 || followed.shown_us < 0 || its_end || since_us > (window_ms - 1) * 1000,
+          "{} shows {} to {} only {} us after what was before", followed.channel, delivery.first_seq,
+          delivery.seq, since_us);
+  followed.shown_us = world_.now_us();
+}
+
+// Runs in memory that the server has just ended by itself.
+void Shard::look_for_orphans() {
+  for (const hub::ChannelInfo& info :
+       home_.list({.tenant = 0, .prefix = "", .after = "", .limit = ~std::size_t{0}})) {
+    const Life* life = world_.model.current(info.name);
+    const bool is_run = info.kind == hub::Kind::upload || info.kind == hub::Kind::agent;
+    if (life == nullptr || !is_run || life->ns->durability != hub::Durability::memory) continue;
+    if (life->epoch == info.epoch && info.seq == life->latest() + 1)
+      world_.model.orphaned(info.name, world_.now_us());
   }
 }
 
@@ -237,51 +333,89 @@ void Shard::watch_home(hub::ShardId to, const hub::Message& message) {
 
 void Shard::submit(log::Operation&& operation) {
   if (const auto* open = std::get_if<log::Open>(&operation)) {
-    log_names_[open->channel.bits()] =
-        open->name.substr(open->name.find_first_of(std::string_view("\0:/ ", 4)) + 1);
+    log_names_[open->channel.bits()] = open->name.substr(open->name.find('/') + 1);
   } else if (const auto* append = std::get_if<log::Append>(&operation)) {
-    for (const log::Entry& entry : append->entries)
-      world_.model.appended(log_names_.at(append->channel.bits()), entry);
+    world_.model.appended(log_names_.at(append->channel.bits()), *append);
   }
   operations_.push_back(std::move(operation));
 }
 
 // Carried out after a while, answered after another, in order; some fail.
 void Shard::log_works(std::vector<log::Operation>&& operations) {
-  auto shared = std::make_shared<std::vector<log::Operation>>(std::move(operations));
+  log_queue_.push_back(std::make_shared<std::vector<log::Operation>>(std::move(operations)));
   log_busy_until_us_ = std::max(log_busy_until_us_, world_.now_us() + 1 + world_.up_to(world_.plan.log_us));
-  world_.schedule.at(log_busy_until_us_, [this, shared] {
-    for (log::Operation& operation : *shared) {
-      const bool fails = world_.plan.log_failures > 0 && !world_.quiet &&
-                         world_.below(1000) < static_cast<std::uint64_t>(world_.plan.log_failures);
-      const Error error = tidewire::fail(ErrorCode::unavailable, "the simulated log fails").error();
-      using What = log::Failed::What;
-      if (const auto* append = std::get_if<log::Append>(&operation); fails && append != nullptr)
-        outcomes_.push_back(log::Failed{
-            .channel = append->channel, .what = What::append, .number = append->number, .error = error});
-      else if (const auto* read = std::get_if<log::Read>(&operation); fails && read != nullptr)
-        outcomes_.push_back(log::Failed{
-            .channel = read->channel, .what = What::read, .number = read->number, .error = error});
-      else
-        log_.submit(
-            self_,
-            [&] {
-              std::vector<log::Operation> one;
-              one.push_back(std::move(operation));
-              return one;
-            }(),
-            world_.schedule.now().unix_ms);
-    }
-    auto done = std::make_shared<std::vector<log::Outcome>>(std::exchange(outcomes_, {}));
+  world_.schedule.at(log_busy_until_us_, [this] {
+    if (dead_) return;
+    const auto batch = std::move(log_queue_.front());
+    log_queue_.pop_front();
+    for (log::Operation& operation : *batch) carry_out(std::move(operation));
+    auto done = std::make_shared<std::vector<log::Outcome>>(world_.disks[self_]->take_outcomes());
     log_busy_until_us_ = std::max(log_busy_until_us_, world_.now_us() + 1 + world_.up_to(world_.plan.log_us));
     world_.schedule.at(log_busy_until_us_, [this, done] {
       in_turn([this, done] {
         in_home_ = true;
-        for (log::Outcome& outcome : *done) home_.handle(std::move(outcome), world_.schedule.now());
+        for (log::Outcome& outcome : *done) {
+          watch_log(outcome);
+          home_.handle(std::move(outcome), world_.schedule.now());
+          watch_answers();
+        }
         in_home_ = false;
       });
     });
   });
+}
+
+void Shard::carry_out(log::Operation&& operation) {
+  const bool fails = world_.plan.log_failures > 0 && !world_.quiet &&
+                     world_.below(1000) < static_cast<std::uint64_t>(world_.plan.log_failures);
+  const auto fail = [&](const auto& what, log::Failed::What kind, std::uint64_t number) {
+    world_.journal.note(world_.now_us(), "log {}: {} of {} fails", self_, static_cast<int>(kind),
+                        log_names_.at(what.channel.bits()));
+    world_.disks[self_]->fail(
+        {.channel = what.channel,
+         .what = kind,
+         .number = number,
+         .error = tidewire::fail(ErrorCode::unavailable, "the simulated log fails").error()});
+  };
+  using What = log::Failed::What;
+  if (const auto* append = std::get_if<log::Append>(&operation); fails && append != nullptr)
+    fail(*append, What::append, append->number);
+  else if (const auto* read = std::get_if<log::Read>(&operation); fails && read != nullptr)
+    fail(*read, What::read, read->number);
+  else if (const auto* open = std::get_if<log::Open>(&operation); fails && open != nullptr)
+    fail(*open, What::open, 0);
+  else
+    world_.disks[self_]->carry_out(std::move(operation), world_.schedule.now().unix_ms);
+}
+
+void Shard::watch_log(const log::Outcome& outcome) {
+  const auto name = [&](Handle channel) { return log_names_.at(channel.bits()); };
+  if (const auto* opened = std::get_if<log::Opened>(&outcome)) {
+    world_.journal.note(world_.now_us(), "log {}: {} is open at {}", self_, name(opened->channel),
+                        opened->last_seq);
+    world_.model.opened(name(opened->channel), rules_of(name(opened->channel)), *opened, world_.now_us());
+  } else if (const auto* committed = std::get_if<log::Committed>(&outcome)) {
+    world_.model.committed(name(committed->channel), committed->last_seq, world_.now_us());
+  }
+}
+
+void Shard::die() {
+  dead_ = true;
+  std::vector<log::Operation> under_way;
+  for (const auto& batch : log_queue_) std::ranges::move(*batch, std::back_inserter(under_way));
+  std::ranges::move(operations_, std::back_inserter(under_way));
+  const auto dice = world_.below(3);
+  const std::size_t done = dice == 0 ? 0 : dice == 1 ? under_way.size() : world_.below(under_way.size() + 1);
+  Disk& disk = *world_.disks[self_];
+  for (std::size_t i = 0; i < done; ++i)
+    disk.carry_out(std::move(under_way[i]), world_.schedule.now().unix_ms);
+  disk.take_outcomes();
+  world_.journal.note(world_.now_us(), "shard {} ends; {} of {} operations were done", self_, done,
+                      under_way.size());
+  for (const auto& [name, opened] : disk.contents(world_.schedule.now().unix_ms)) {
+    const std::string channel = name.substr(name.find('/') + 1);
+    world_.model.found_on_disk(channel, rules_of(channel), opened, world_.now_us());
+  }
 }
 
 // ---- hub::Outbound ----

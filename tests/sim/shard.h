@@ -6,16 +6,17 @@
 #include <array>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <unordered_map>
+#include <variant>
 #include <vector>
 
 #include "auth/verifier.h"
 #include "hub/calls.h"
 #include "hub/home.h"
 #include "hub/sessions.h"
-#include "log/memory/memory_log.h"
 #include "model.h"
 
 namespace tidewire::sim {
@@ -62,6 +63,10 @@ class Shard final : public hub::Outbound {
   void in_turn(std::function<void()> what);
   void tick();
 
+  // The process ends: nothing happens here any more. What its log had to do is done in part.
+  void die();
+
+  hub::ShardId self() const { return self_; }
   hub::Home& home() { return home_; }
   hub::Sessions& sessions() { return sessions_; }
   hub::Calls& calls() { return calls_; }
@@ -85,13 +90,23 @@ class Shard final : public hub::Outbound {
   void dispatch(hub::ShardId from, hub::Message&& message);
   void dispatch_local();
   void watch_home(hub::ShardId to, const hub::Message& message);
-  void remember(hub::ShardId from, const hub::PublishCommand& command);
+  void watch_delivery(hub::ShardId to, const hub::Delivery& delivery);
+  void watch_log(const log::Outcome& outcome);
+  void remember(hub::ShardId from, hub::PublishCommand& command);
+  void remember(hub::ShardId from, const hub::AckCommand& command);
+  void watch_answers();
+  void watch_answer(hub::ShardId to, const hub::PublishResult& result);
+  void watch_answer(hub::ShardId to, const hub::AckResult& result);
+  void look_for_message(const std::string& channel);
+  void look_for_orphans();
   void answer(hub::ShardId from, hub::Ask&& ask);
   void take_input(Connection& connection, Handle handle);
   void write(Connection& connection, Handle handle);
   void touch(Connection& connection, Handle handle);
   void submit(log::Operation&& operation);
   void log_works(std::vector<log::Operation>&& operations);
+  void carry_out(log::Operation&& operation);
+  const hub::Namespace& rules_of(const std::string& channel) const;
 
   // Its home; what that posts is the truth that clients are checked against.
   struct WatchedHome {
@@ -101,12 +116,21 @@ class Shard final : public hub::Outbound {
         home.handle({}, std::move(body), now);
       }
     void handle(hub::ShardId from, Body&& body, const Time& now) {
-      if constexpr (std::is_same_v<Body, hub::PublishCommand>) shard.remember(from, body);
+      std::string published_to;
+      if constexpr (std::is_same_v<Body, hub::PublishCommand>) published_to = body.channel.name;
+      constexpr bool kRemembered =
+          std::is_same_v<Body, hub::PublishCommand> || std::is_same_v<Body, hub::AckCommand>;
+      if constexpr (kRemembered) shard.remember(from, body);
       shard.in_home_ = true;
       shard.home_.handle(from, std::move(body), now);
       shard.in_home_ = false;
+      if (!published_to.empty()) shard.look_for_message(published_to);
+      if constexpr (std::is_same_v<Body, hub::Answer>) shard.look_for_orphans();
+      shard.watch_answers();
     }
   };
+  // Whom answers go to that nobody waits for, so that they are seen here.
+  static constexpr Handle kNobody{0xfffffff0, 1};
 
   World& world_;
   hub::ShardId self_;
@@ -116,9 +140,9 @@ class Shard final : public hub::Outbound {
   hub::Home home_;
   hub::Sessions sessions_;
   hub::Calls calls_;
-  log::MemoryLog log_;
-  std::vector<log::Outcome> outcomes_;
+  bool dead_ = false;
   std::vector<log::Operation> operations_;
+  std::deque<std::shared_ptr<std::vector<log::Operation>>> log_queue_;
   std::int64_t log_busy_until_us_ = 0;
   std::unordered_map<std::uint64_t, std::string> log_names_;  // channels by their handle
   std::vector<std::function<void()>> events_;
@@ -131,9 +155,25 @@ class Shard final : public hub::Outbound {
     std::uint8_t kind;
     std::uint64_t target;
     std::uint32_t slot;
+    std::string channel;
     friend auto operator<=>(const Asker&, const Asker&) = default;
   };
+  static Asker asker_of(hub::ShardId shard, const hub::ReplyTo& reply, const std::string& channel);
   std::map<Asker, Model::Asked> asked_;
+  struct AskedAck {
+    std::string from_json;
+    std::uint64_t connection;
+  };
+  std::map<Asker, AskedAck> asked_acks_;
+  std::uint32_t nobodies_ = 0;
+  Model::Asked last_asked_;
+  // What the home has answered, looked at once it is through.
+  std::vector<std::pair<hub::ShardId, std::variant<hub::PublishResult, hub::AckResult>>> answers_;
+  struct Followed {
+    std::string channel;
+    std::int64_t shown_us = -1;
+  };
+  std::map<std::pair<hub::ShardId, std::uint64_t>, Followed> followed_;
 };
 
 }  // namespace tidewire::sim

@@ -1,11 +1,14 @@
 // Everything in one run: shards, the network between them, clients, the clock, all from one seed.
 #pragma once
 
+#include <deque>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "base/random.h"
+#include "disk.h"
 #include "guard/attempts.h"
 #include "guard/shared_limits.h"
 #include "hub/namespaces.h"
@@ -31,6 +34,8 @@ struct Plan {
   int slow_clients = 0;         // of a hundred
   bool rate_limits = false;
   bool deep = false;          // channels with more than a reply carries, and more than the log's cache
+  bool kinds = false;         // most channels are of kinds that fold
+  std::size_t restarts = 0;   // of the whole server
   bool long_silence = false;  // in the middle nobody does anything for a quarter of an hour
   std::int64_t tokens_live_ms = 0;
 };
@@ -62,24 +67,31 @@ class World {
   Schedule schedule;
   Model model;
   hub::Namespaces namespaces;
-  guard::SharedLimits limits;
+  std::deque<guard::SharedLimits> limits;  // the last one counts
   guard::Attempts attempts;
   std::shared_ptr<const auth::KeyRing> keys;
+  std::vector<std::unique_ptr<Disk>> disks;  // by shard
   std::vector<std::unique_ptr<Shard>> shards;
   std::vector<std::unique_ptr<Client>> clients;
-  std::uint64_t links_opened = 0, messages_seen = 0, gaps_seen = 0, replies_seen = 0;
+  std::uint64_t links_opened = 0, messages_seen = 0, gaps_seen = 0, replies_seen = 0, snapshots_seen = 0;
   bool quiet = false;  // clients start nothing any more
 
  private:
+  void open_server();
+  void restart();
   void tick();
   void server_acts();
+  void server_publishes(Shard& shard, const std::string& channel, const nlohmann::json& event);
   void settle(std::int64_t us) { schedule.run_until(schedule.now_us() + us); }
   void check_settled();
+  void check_snapshots();
   void check_presence();
   void check_empty();
 
   Random random_;
   std::size_t steps_left_;
+  std::set<std::size_t> restarts_at_;  // when so many steps are left
+  std::vector<std::unique_ptr<Shard>> dead_;
   std::uint64_t numbers_ = 0;
   std::vector<std::vector<std::int64_t>> network_free_us_;
   std::size_t calls_asked_ = 0, calls_answered_ = 0;
