@@ -264,10 +264,15 @@ void Sessions::handle(SubscriptionLost&& lost, const Time&) {
   Subscription* subscription = session->find(lost.subscription);
   if (subscription == nullptr) return catch_up_next(lost.session, *session);  // as after a CatchUpResult
   const std::string channel = replicas_.get(subscription->replica)->key.name;
+  // Its `subscribed` may still wait for the replies before it, and must not come after this.
+  const bool joining = subscription->state == Subscription::State::joining;
   end_subscription(lost.session, *session, *subscription);
-  outbound_.send(
-      lost.session,
-      protocol::MessageWriter("unsubscribed").text("channel", channel).text("code", lost.code).finish());
+  std::string notice =
+      protocol::MessageWriter("unsubscribed").text("channel", channel).text("code", lost.code).finish();
+  if (joining)
+    reply(lost.session, *session, std::move(notice));
+  else
+    outbound_.send(lost.session, notice);
   if (session->behind > 0) catch_up_next(lost.session, *session);
 }
 

@@ -5,6 +5,7 @@
 namespace tidewire::hub {
 namespace {
 
+using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -192,6 +193,46 @@ TEST(DurableFlow, GoesOnWithTheOthersWhenWhatWasBeingFetchedIsLostAndWasUnsubscr
   shards.run();
   EXPECT_THAT(shards.take(slow),
               ElementsAre(HasSubstr("unsubscribed"), HasSubstr(R"("channel":"room:1","seq":1)")));
+}
+
+// The log fails this shard's only Append; what the home then asks of it stays.
+void fail_append(TestShards& shards) {
+  auto operations = std::exchange(shards.operations(), {});
+  const auto append = std::ranges::find_if(
+      operations, [](const auto& operation) { return std::holds_alternative<log::Append>(operation); });
+  ASSERT_NE(append, operations.end());
+  shards.home().handle(append_fails(*append), shards.now);
+}
+
+std::string merge_of(int value) {
+  return R"({"type":"publish","id":"p","channel":"dash:1","merge":{"a":)" + std::to_string(value) + "}}";
+}
+
+TEST(DurableFlow, TellsNothingOfAStateThatAFailedAppendLeft) {
+  TestShards shards;
+  const auto a = shards.open();
+  shards.ask(a, R"({"type":"subscribe","id":"s","channel":"dash:1"})");
+  shards.ask(a, merge_of(1));  // told at once
+  shards.ask(a, merge_of(2));  // held back
+  shards.log_held = true;
+  EXPECT_THAT(shards.ask(a, merge_of(3)), IsEmpty());
+  fail_append(shards);
+  shards.run();
+  EXPECT_THAT(shards.take(a), ElementsAre(HasSubstr("unavailable")));
+  shards.pass(200);
+  shards.tick();  // the window ends while the log is being opened again
+  EXPECT_THAT(shards.take(a), IsEmpty());
+  shards.log_held = false;
+  shards.run();
+  shards.tick();
+  EXPECT_THAT(shards.take(a), ElementsAre(AllOf(HasSubstr("\"seq\":2"), HasSubstr(R"("merge":{"a":2})"))));
+  // And never again.
+  shards.ask(a, merge_of(4));
+  shards.ask(a, merge_of(5));
+  shards.take(a);
+  shards.pass(200);
+  shards.tick();
+  EXPECT_THAT(shards.take(a), ElementsAre(AllOf(HasSubstr("\"seq\":4"), HasSubstr(R"("merge":{"a":5})"))));
 }
 
 }  // namespace

@@ -51,6 +51,10 @@ inline std::vector<Namespace> test_namespaces() {
   session.subscribe = session.publish = Access::owner;
   Namespace agent = of_kind("agent", Kind::agent, Durability::memory);
   agent.subscribe = agent.publish = Access::owner;
+  Namespace dash = named("dash");
+  dash.kind = Kind::document;
+  dash.durability = Durability::disk;
+  dash.conflate_ms = 100;
   return {named("default"),
           room,
           open,
@@ -63,7 +67,8 @@ inline std::vector<Namespace> test_namespaces() {
           board,
           inbox,
           session,
-          agent};
+          agent,
+          dash};
 }
 
 // A connection's end as a test sees it.

@@ -184,12 +184,22 @@ SubscribeAsked Client::wish() {
   return asked;
 }
 
+// Whether a subscription that may be refused is asked for already: the reply to the next one is that of
+// a second one whatever becomes of the first.
+bool Client::is_joining(const std::string& channel, const Json& entries) const {
+  const auto asks = [&](const Owed& owed) { return owed.type == "subscribe" && owed.channel == channel; };
+  const auto names = [&](const Json& entry) { return entry.at("channel") == channel; };
+  const bool follows_inbox = inboxes_owed_ > 0 && channel.starts_with("user:");
+  return follows_inbox || std::ranges::any_of(owed_, asks) || std::ranges::any_of(entries, names);
+}
+
 void Client::subscribe() {
   const std::size_t count = world_.chance(70) ? 1 : 1 + world_.below(6);
   std::vector<Owed> owed;
   Json entries = Json::array();
   for (std::size_t i = 0; i < count; ++i) {
     const SubscribeAsked asked = wish();
+    if (is_joining(asked.channel, entries)) continue;
     Json entry{{"channel", asked.channel}};
     if (asked.since) entry["since"] = {{"epoch", asked.since->epoch}, {"seq", asked.since->seq}};
     if (asked.history) entry["history"] = *asked.history;
@@ -200,10 +210,11 @@ void Client::subscribe() {
     reply.type = "subscribe";
     reply.channel = asked.channel;
     reply.subscribe = asked;
-    reply.of_many = count > 1;
     owed.push_back(std::move(reply));
   }
-  Json body = count == 1 ? entries[0] : Json{{"channels", entries}};
+  if (entries.empty()) return;
+  for (Owed& reply : owed) reply.of_many = entries.size() > 1;
+  Json body = entries.size() == 1 ? entries[0] : Json{{"channels", entries}};
   body["type"] = "subscribe";
   request(std::move(body), std::move(owed));
 }

@@ -60,6 +60,7 @@ class Client {
   void request(Json body, std::vector<Owed> owed);
   void request(Json body);
   void raw(std::string text);
+  bool is_joining(const std::string& channel, const Json& entries) const;
   void subscribe();
   void publish();
   bool publish_event(const std::string& channel);

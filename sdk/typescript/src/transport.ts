@@ -21,6 +21,7 @@ export interface Socket {
 }
 
 export interface Transport {
+  /** No event comes before this has returned. */
   connect(request: TransportRequest, events: TransportEvents): Socket;
 }
 

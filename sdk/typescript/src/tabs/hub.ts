@@ -67,6 +67,7 @@ export class Hub {
     this.open(tab);
   }
 
+  /** Another tab. What it is told may come before this returns. */
   open(tab: TransportEvents): void {
     this.#tabs.add(tab);
     if (this.#welcome) return tab.message(JSON.stringify(this.#welcome));

@@ -44,6 +44,7 @@ class Tab implements Transport {
   readonly #id = randomName();
   readonly #channel: BroadcastChannel;
   readonly #locks = navigator.locks;
+  readonly #alive: Promise<void>;
   /** The sockets of other tabs that this one leads. */
   readonly #led = new Map<string, { socket: number; events: TransportEvents }>();
   #hub: Hub | undefined;
@@ -59,19 +60,26 @@ class Tab implements Transport {
     this.#transport = transport;
     this.#channel = new BroadcastChannel(name);
     this.#channel.onmessage = ({ data }) => this.#noted(data);
-    // Held as long as this tab lives.
-    void this.#locks.request(this.#lockOf(this.#id), () => new Promise(() => {})).catch(() => {});
+    // Held as long as this tab lives; before it is held, a leader would take this tab for gone.
+    this.#alive = new Promise((resolve) => {
+      const forever = (): Promise<never> => (resolve(), new Promise(() => {}));
+      this.#locks.request(this.#lockOf(this.#id), forever).catch(() => {});
+    });
   }
 
   connect(request: TransportRequest, events: TransportEvents): Socket {
     this.#request = request;
     this.#events = events;
     this.#socket += 1;
-    this.#stand();
-    if (this.#hub) this.#hub.openOwn(request, events);
-    else if (this.#leader) this.#note("open", this.#leader);
-    else this.#note("who");
     const isCurrent = (): boolean => this.#events === events;
+    // Later in any case: no event may come before this returns.
+    void this.#alive.then(() => {
+      if (!isCurrent()) return;
+      this.#stand();
+      if (this.#hub) this.#hub.openOwn(request, events);
+      else if (this.#leader) this.#note("open", this.#leader);
+      else this.#note("who");
+    });
     return {
       send: (text) => {
         if (!isCurrent()) return;
