@@ -43,7 +43,7 @@ Shard::Shard(World& world, hub::ShardId self)
           world.namespaces, tenants_,
           {.limits = world.limits, .attempts = world.attempts, .keys = guard::LimitKeys(1)}, *this,
           [this](hub::ShardId to, hub::Message&& message) { post(to, std::move(message)); }),
-      calls_(self, world.plan.shards, kHashSeed, world.namespaces,
+      calls_(world.plan.shards, kHashSeed, world.namespaces,
              [this](hub::ShardId to, hub::Message&& message) { post(to, std::move(message)); }),
       log_([this](log::Outcome&& outcome) { outcomes_.push_back(std::move(outcome)); }),
       outgoing_(world.plan.shards) {}
