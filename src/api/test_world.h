@@ -81,7 +81,7 @@ class World {
           hub::SessionOptions{
               .self = self, .shards = kShards, .hash_seed = kSeed, .anonymous_capabilities = {}},
           namespaces, tenants, shared, shards_[self].bags, post);
-      if (self == 0) calls = std::make_unique<hub::Calls>(self, kShards, kSeed, namespaces, post);
+      if (self == 0) calls = std::make_unique<hub::Calls>(kShards, kSeed, namespaces, post);
     }
     if (options.keys.empty())
       options.keys = {{"tw_all", kAllScopes, 0},

@@ -25,12 +25,8 @@ struct CallOrigin {
 class Calls {
  public:
   using Post = std::function<void(ShardId, Message&&)>;
-  Calls(ShardId self, ShardId shards, std::uint64_t hash_seed, const Namespaces& namespaces, Post post)
-      : self_(self),
-        shards_(shards),
-        hash_seed_(hash_seed),
-        namespaces_(namespaces),
-        post_(std::move(post)) {}
+  Calls(ShardId shards, std::uint64_t hash_seed, const Namespaces& namespaces, Post post)
+      : shards_(shards), hash_seed_(hash_seed), namespaces_(namespaces), post_(std::move(post)) {}
 
   void publish(const CallOrigin& origin, protocol::PublishRequest&& request,
                std::function<void(Result<Published>)> done);
@@ -68,7 +64,6 @@ class Calls {
   Done unwrap(Callback done);
   void send_home(const ChannelKey& channel, Message&& command);
 
-  ShardId self_;
   ShardId shards_;
   std::uint64_t hash_seed_;
   const Namespaces& namespaces_;

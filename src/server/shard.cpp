@@ -63,7 +63,7 @@ Shard::Shard(const Plan& plan, hub::Sessions::Shared shared, Server server)
       sessions_(session_options(plan.settings, plan.seeds, plan.self, plan.shards), namespaces_, tenants_,
                 shared, gateway_,
                 [this](hub::ShardId to, hub::Message&& message) { post(to, std::move(message)); }),
-      calls_(plan.self, plan.shards, plan.seeds.hash, namespaces_,
+      calls_(plan.shards, plan.seeds.hash, namespaces_,
              [this](hub::ShardId to, hub::Message&& message) { post(to, std::move(message)); }),
       router_(
           api_options(plan.settings, plan.tenants), calls_, tenants_, shared,

@@ -49,7 +49,7 @@ Shard::Shard(World& world, hub::ShardId self)
           world.namespaces, tenants_,
           {.limits = world.limits.back(), .attempts = world.attempts, .keys = guard::LimitKeys(1)}, *this,
           [this](hub::ShardId to, hub::Message&& message) { post(to, std::move(message)); }),
-      calls_(self, world.plan.shards, kHashSeed, world.namespaces,
+      calls_(world.plan.shards, kHashSeed, world.namespaces,
              [this](hub::ShardId to, hub::Message&& message) { post(to, std::move(message)); }),
       outgoing_(world.plan.shards) {}
 
