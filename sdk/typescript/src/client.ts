@@ -50,6 +50,8 @@ export interface ClientEvents {
 
 const kDefaults = { timeoutMs: 30_000, connectTimeoutMs: 10_000, heartbeatMs: 25_000, pingTimeoutMs: 8_000 };
 const kRenewAgainMs = 10_000;
+/** The server warns a minute before the end. */
+const kRenewMaxMs = 30_000;
 /** Failures of a renewal after which another try may go better. */
 const kPassing = new Set(["token_failed", "timeout", "unavailable", "rate_limited"]);
 
@@ -237,7 +239,7 @@ export class Tidewire extends Emitter<ClientEvents> {
 
   #heard(wire: Wire): void {
     if (wire.id !== undefined) return void this.#requests.settle(wire);
-    if (wire.type === "auth_expiring") return this.#renews ? this.#renewSoon(0) : undefined;
+    if (wire.type === "auth_expiring") return this.#renews ? this.#renewSoon((Number(wire.expires_at) - Date.now()) / 2) : undefined;
     if (wire.type === "error") return this.emit("error", errorOf(wire));
     if (wire.channel === "$all") {
       const message = messageOf(wire, "$all");
@@ -247,6 +249,7 @@ export class Tidewire extends Emitter<ClientEvents> {
     }
   }
 
+  /** Never at once: a token that lives too short to be renewed in time shall not be renewed without end. */
   #renewSoon(waitMs: number): void {
     clearTimeout(this.#renewal);
     this.#renewal = setTimeout(() => {
@@ -255,7 +258,7 @@ export class Tidewire extends Emitter<ClientEvents> {
         // The old token stays in force until its end; the connection after that asks for another one anyway.
         if (this.#session && kPassing.has(error.code)) this.#renewSoon(error.retryAfterMs ?? kRenewAgainMs);
       });
-    }, waitMs);
+    }, Math.max(1000, Math.min(waitMs || 0, kRenewMaxMs)));
   }
 
   #adopt(session: Session): void {

@@ -25,7 +25,7 @@ export interface OutboxOptions {
  * `name` tells apart what may not mix: give each signed-in user one, so that nobody sends what another has written.
  */
 export function outbox(name: string, options: OutboxOptions = {}): Outbox {
-  if (typeof name !== "string" || !name) throw misuse("outbox(name) needs a name, one for each user that signs in here");
+  if (!name) throw misuse("outbox(name) needs a name, one for each user that signs in here");
   const { store = indexedDbStore(`tidewire-outbox-${name}`), maxAgeMs = 86_400_000 } = options;
   return new StoredOutbox(`tidewire-outbox-${name}:`, store, maxAgeMs);
 }
@@ -116,6 +116,6 @@ class StoredOutbox implements Outbox {
   }
 
   #report(cause: unknown): void {
-    this.#port.problem(new TidewireError("outbox_failed", `the outbox can't be kept: ${cause}`, { cause }));
+    this.#port.problem(new TidewireError("outbox_failed", `the outbox failed: ${cause}`, { cause }));
   }
 }

@@ -6,7 +6,7 @@
 
 import { errorOf } from "../errors.js";
 import { Pacer, type RateLimits } from "../pacer.js";
-import { isObject, isSeq, wireOf, type Wire } from "../protocol.js";
+import { messageOf, wireOf, type Wire } from "../protocol.js";
 import { kTryAgainMs, kUncounted } from "../requests.js";
 import type { Socket, Transport, TransportEvents, TransportRequest } from "../transport.js";
 
@@ -104,7 +104,7 @@ export class Hub {
     if (!wire || !this.#tabs.has(tab)) return;
     const { id } = wire;
     const answer: Answer = (reply) => this.#tell(tab, JSON.stringify(id === undefined ? reply : { ...reply, id }));
-    if (wire.type === "subscribe") this.#subscribe(tab, wire.channels as (string | Entry)[], answer);
+    if (wire.type === "subscribe") this.#subscribe(tab, wire.channels as Entry[], answer);
     else if (wire.type === "unsubscribe") this.#unsubscribe(tab, wire, answer);
     else if (wire.type === "presence") this.#presence(tab, wire, answer);
     else if (wire.type === "publish" && wire.echo === false) this.#publishUnechoed(tab, wire, answer);
@@ -148,12 +148,12 @@ export class Hub {
       this.#pacer.reset((wire.limits ?? {}) as RateLimits, Date.now());
     }
     const room = this.#rooms.get(channel as string);
-    if (typeof channel === "string" && channel !== "$all") {
-      if (room) this.#deliver(room, wire, text);
-      if (type === "unsubscribed") this.#rooms.delete(channel);
+    if (room) {
+      this.#deliver(room, wire, text);
+      if (type === "unsubscribed") this.#rooms.delete(channel as string);
     } else if (type === "auth_expiring") {
       if (this.#own) this.#tell(this.#own, text);
-    } else {
+    } else if (!channel || channel === "$all") {
       for (const tab of this.#tabs) tab.message(text);
     }
   }
@@ -176,12 +176,11 @@ export class Hub {
     return room;
   }
 
-  #subscribe(tab: TransportEvents, list: (string | Entry)[], answer: Answer): void {
-    const entries = list.map((entry) => (typeof entry === "string" ? { channel: entry } : entry));
+  #subscribe(tab: TransportEvents, entries: Entry[], answer: Answer): void {
     const asked = new Map(entries.map((entry) => [entry.channel, entry]));
     // Who is first asks the server for its past; the others are told the present, and get theirs from the log.
     const first = new Set(entries.filter(({ channel }) => !this.#room(channel).readers.size));
-    const channels = entries.map((entry) => (first.has(entry) ? entry : { channel: entry.channel, ...(entry.presence ? { presence: true } : {}) }));
+    const channels = entries.map((entry) => (first.has(entry) ? entry : { channel: entry.channel, presence: entry.presence }));
     for (const entry of entries) {
       const { readers } = this.#room(entry.channel);
       if (!readers.has(tab)) readers.set(tab, { held: first.has(entry) ? undefined : [] });
@@ -234,8 +233,8 @@ export class Hub {
   #page(query: { channel: string; after?: number; before?: number; limit: number }): Promise<{ first: number; messages: { seq: number }[] }> {
     return new Promise((resolve) => {
       this.#ask({ type: "history", ...query }, ({ first, messages }) => {
-        const list = Array.isArray(messages) ? messages.filter((message) => isObject(message) && isSeq(message.seq)) : [];
-        resolve({ first: Number(first), messages: list });
+        const list: unknown[] = Array.isArray(messages) ? messages : [];
+        resolve({ first: first as number, messages: list.filter((one) => messageOf(one, "")?.seq) as { seq: number }[] });
       });
     });
   }
@@ -249,8 +248,10 @@ export class Hub {
 
   #presence(tab: TransportEvents, wire: Wire, answer: Answer): void {
     const { present } = this.#room(wire.channel as string);
-    if (wire.action === "enter" || wire.action === "update") present.set(tab, wire.data);
-    if (wire.action !== "leave") return this.#ask(wire, answer);
+    if (wire.action !== "leave") {
+      if (wire.action !== "get") present.set(tab, wire.data);
+      return this.#ask(wire, answer);
+    }
     present.delete(tab);
     const [data] = present.values();
     // The place is the connection's: it stays while another tab holds it, with that tab's data.

@@ -79,9 +79,9 @@ describe.skipIf(!hasBinary)("against the real server", () => {
   });
 
   it("renews its token on the live connection", async () => {
-    const client = open("ann", { token: () => server.token("ann", "--ttl", "30s") });
+    const client = open("ann", { token: () => server.token("ann", "--ttl", "6s") });
     const { connectionId, expiresAt } = await client.connect();
-    // A token that lives shorter than a minute is warned of at once.
+    // A token that lives shorter than a minute is warned of at once, and renewed at half of its time.
     await until(() => (client.session?.expiresAt ?? 0) > expiresAt! || client.session?.connectionId !== connectionId);
     expect(client.session?.connectionId).toBe(connectionId);
   });
