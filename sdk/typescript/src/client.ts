@@ -3,7 +3,7 @@
 import { Channel, type ChannelOptions } from "./channel.js";
 import { closedError, Connection, kTokenRule, sessionOf, type ConnectionState, type TokenSource } from "./connection.js";
 import { Emitter } from "./emitter.js";
-import { errorOf, misuse, TidewireError, unexpected, Waiters } from "./errors.js";
+import { errorOf, kPassing, misuse, TidewireError, unexpected, Waiters } from "./errors.js";
 import type { Link } from "./link.js";
 import { checkChannel, encode, randomName } from "./names.js";
 import type { Outbox, OutboxResult } from "./outbox_port.js";
@@ -52,8 +52,6 @@ const kDefaults = { timeoutMs: 30_000, connectTimeoutMs: 10_000, heartbeatMs: 25
 const kRenewAgainMs = 10_000;
 /** The server warns a minute before the end. */
 const kRenewMaxMs = 30_000;
-/** Failures of a renewal after which another try may go better. */
-const kPassing = new Set(["token_failed", "timeout", "unavailable", "rate_limited"]);
 
 export class Tidewire extends Emitter<ClientEvents> {
   readonly #connection: Connection;
@@ -179,7 +177,7 @@ export class Tidewire extends Emitter<ClientEvents> {
   }
 
   /** @internal */
-  async drop(channel: Subscribable): Promise<void> {
+  async letGo(channel: Subscribable): Promise<void> {
     if (this.#subscriber.forget(channel) || !this.#session) return;
     // Whatever the answer, it is not subscribed any more.
     await this.#call("unsubscribe", encode({ type: "unsubscribe", channel: channel.name }), { timeoutMs: this.timeoutMs }).catch(() => {});
@@ -223,7 +221,7 @@ export class Tidewire extends Emitter<ClientEvents> {
     }
     this.#user = user ?? this.#user;
     const channels = [...this.#channels.values()];
-    this.#subscriber.resume(channels.filter((channel) => channel.wanted));
+    this.#subscriber.resubscribe(channels.filter((channel) => channel.wanted));
     this.#requests.online(session.limits);
     for (const channel of channels) channel.online();
     this.#outbox?.online();

@@ -27,14 +27,14 @@ interface Entry {
 }
 
 /** What came for a tab while it caught up; undefined: it is up to date, and it just comes. */
-type Reader = { held: string[] | undefined };
+type Reader = { backlog: string[] | undefined };
 
 interface Room {
   readers: Map<TransportEvents, Reader>;
   /** Who has a place in its presence list, and with what data. */
   present: Map<TransportEvents, unknown>;
   /** `echo: false` publishes: who is not to see it, and how it will look. */
-  unechoed: { tab: TransportEvents; mark: string }[];
+  unechoed: { tab: TransportEvents; imprint: string }[];
 }
 
 /** false: another answer to the same request will follow. */
@@ -124,7 +124,7 @@ export class Hub {
   #pump(): void {
     clearTimeout(this.#timer);
     for (let waitMs = 0; this.#queue.length; ) {
-      waitMs = this.#pacer.take(Date.now());
+      waitMs = this.#pacer.spend(Date.now());
       if (waitMs > 0) return void (this.#timer = setTimeout(() => this.#pump(), waitMs));
       this.#socket?.send(this.#queue.shift()!);
     }
@@ -145,7 +145,7 @@ export class Hub {
     }
     if (type === "connected") {
       this.#welcome = wire;
-      this.#pacer.reset((wire.limits ?? {}) as RateLimits, Date.now());
+      this.#pacer.refill((wire.limits ?? {}) as RateLimits, Date.now());
     }
     const room = this.#rooms.get(channel as string);
     if (room) {
@@ -161,11 +161,11 @@ export class Hub {
   #deliver(room: Room, wire: Wire, text: string): void {
     const from = wire.from as { connection?: unknown } | undefined;
     const isOwn = room.unechoed.length > 0 && from?.connection === this.#welcome?.connection_id;
-    const at = isOwn ? room.unechoed.findIndex(({ mark }) => mark === markOf(wire)) : -1;
+    const at = isOwn ? room.unechoed.findIndex(({ imprint }) => imprint === imprintOf(wire)) : -1;
     const [skipped] = at < 0 ? [] : room.unechoed.splice(at, 1);
     for (const [tab, reader] of room.readers) {
       if (tab === skipped?.tab) continue;
-      if (reader.held) reader.held.push(text);
+      if (reader.backlog) reader.backlog.push(text);
       else this.#tell(tab, text);
     }
   }
@@ -183,7 +183,7 @@ export class Hub {
     const channels = entries.map((entry) => (first.has(entry) ? entry : { channel: entry.channel, presence: entry.presence }));
     for (const entry of entries) {
       const { readers } = this.#room(entry.channel);
-      if (!readers.has(tab)) readers.set(tab, { held: first.has(entry) ? undefined : [] });
+      if (!readers.has(tab)) readers.set(tab, { backlog: first.has(entry) ? undefined : [] });
     }
     this.#ask({ type: "subscribe", channels }, (reply) => {
       const channel = reply.channel as string;
@@ -196,11 +196,11 @@ export class Hub {
         for (const name of channel ? [channel] : asked.keys()) this.#rooms.get(name)?.readers.delete(tab);
         if (!channel) asked.clear();
       }
-      if (reply.type === "subscribed" && entry && reader?.held) {
+      if (reply.type === "subscribed" && entry && reader?.backlog) {
         void this.#catchUp(entry, reply).then((whole) => {
           answer(whole);
-          for (const text of reader.held ?? []) this.#tell(tab, text);
-          reader.held = undefined;
+          for (const text of reader.backlog ?? []) this.#tell(tab, text);
+          reader.backlog = undefined;
         });
       } else {
         answer(reply);
@@ -261,7 +261,7 @@ export class Hub {
   /** To the server all tabs are one connection, so the others would not get it either: the hub leaves one out itself. */
   #publishUnechoed(tab: TransportEvents, wire: Wire, answer: Answer): void {
     const room = this.#room(wire.channel as string);
-    const own = { tab, mark: markOf(wire) };
+    const own = { tab, imprint: imprintOf(wire) };
     if (room.readers.size) room.unechoed.push(own);
     const { echo: _echo, ...request } = wire;
     this.#ask(request, (reply) => {
@@ -284,6 +284,6 @@ export class Hub {
   }
 }
 
-function markOf({ data = null, merge, patch, event }: Wire): string {
+function imprintOf({ data = null, merge, patch, event }: Wire): string {
   return JSON.stringify([data, merge, patch, event]);
 }
