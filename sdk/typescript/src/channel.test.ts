@@ -285,6 +285,38 @@ describe("unsubscribing", () => {
     expect(seen).toEqual(["subscribed 5", "subscribed 6", 7]);
   });
 
+  it("and subscribing again leaves the first answer out", async () => {
+    const room = client.channel("room:1");
+    const seen = record(room);
+    room.subscribe().catch(() => {});
+    await turn();
+    void room.unsubscribe();
+    const ready = room.subscribe();
+    await turn();
+    const [first, second] = server.socket.all("subscribe");
+    const answer = { type: "subscribed", channel: "room:1", kind: "stream", epoch: "e1", messages: [] };
+    server.socket.say({ ...answer, id: first!.id, seq: 3 });
+    expect(room.state.name).toBe("subscribing");
+    server.socket.say({ ...answer, id: second!.id, seq: 5 });
+    await ready;
+    server.socket.message("room:1", 6, "x");
+    expect(seen).toEqual(["subscribed 5", 6]);
+  });
+
+  it("by a listener ends what the answer still holds", async () => {
+    const room = client.channel("room:1", { history: 3 });
+    const seen: unknown[] = [];
+    room.on("message", ({ seq }) => {
+      seen.push(seq);
+      void room.unsubscribe();
+    });
+    room.subscribe().catch(() => {});
+    await turn();
+    server.socket.subscribed({ seq: 3, messages: [1, 2, 3].map((seq) => ({ seq, timestamp: 1, data: seq })) });
+    expect(seen).toEqual([1]);
+    expect(room.position).toBeNull();
+  });
+
   it("while a subscription is on its way undoes that", async () => {
     const room = client.channel("room:1");
     const ready = room.subscribe();

@@ -7,7 +7,7 @@ import { backoffMs } from "./backoff.js";
 import { closedError } from "./connection.js";
 import { Cursor, type Hole, type Position } from "./cursor.js";
 import { Emitter } from "./emitter.js";
-import { errorOf, misuse, TidewireError, unexpected, Waiters } from "./errors.js";
+import { errorOf, kPassing, misuse, TidewireError, unexpected, Waiters } from "./errors.js";
 import type { Link } from "./link.js";
 import { Presence, type PresenceChange } from "./presence.js";
 import { publishBody, type EphemeralOptions, type PublishOptions } from "./publish.js";
@@ -84,9 +84,6 @@ export interface ChannelEvents<T> {
 
 const kEvents = ["state", "subscribed", "message", "gap", "snapshot", "presence", "unsubscribed", "change", "error"] as const;
 
-/** Refusals that time may mend. */
-const kPassing = new Set(["rate_limited", "unavailable", "internal", "protocol_error"]);
-
 export class Channel<T = unknown> extends Emitter<ChannelEvents<T>> {
   readonly name: string;
   /** Who is there; see `presence` in the options. */
@@ -149,7 +146,7 @@ export class Channel<T = unknown> extends Emitter<ChannelEvents<T>> {
   /** Ends the subscription, its iterators, and the position: the next `subscribe()` is a new beginning. */
   async unsubscribe(): Promise<void> {
     if (this.#state.name === "idle") return;
-    const gone = this.wanted && this.link.drop(this);
+    const gone = this.wanted && this.link.letGo(this);
     this.#end({ name: "idle" }, this.#error("unsubscribed", "unsubscribe() was called"));
     this.endEvents();
     await gone;
@@ -179,7 +176,7 @@ export class Channel<T = unknown> extends Emitter<ChannelEvents<T>> {
   // What the kinds build on.
 
   /** A snapshot of the state, as of `seq`; nothing older will be folded. @internal */
-  protected restore(_data: unknown, _seq: number): void {}
+  protected recall(_data: unknown, _seq: number): void {}
 
   /** The next event of the log. false: it does not fit, so the state has to be fetched anew. @internal */
   protected fold(_message: Message<T>): boolean {
@@ -213,7 +210,7 @@ export class Channel<T = unknown> extends Emitter<ChannelEvents<T>> {
   /** Fetches the state anew, since what is here can't be right. @internal */
   protected resync(): void {
     if (this.#state.name !== "subscribed") return;
-    this.link.drop(this).catch(() => {});
+    this.link.letGo(this).catch(() => {});
     this.#cursor.start("", 0);
     this.#setState({ name: "subscribing" });
     this.link.want(this);
@@ -251,7 +248,7 @@ export class Channel<T = unknown> extends Emitter<ChannelEvents<T>> {
       return;
     }
     if (!this.wanted) return;
-    const before = { ...this.position, floor: this.#cursor.floor, vague: this.#cursor.catchingUp };
+    const before = { ...this.position, horizon: this.#cursor.horizon, vague: this.#cursor.catchingUp };
     const messages = this.#messages(Array.isArray(wire.messages) ? wire.messages : []);
     const snapshot = isObject(wire.snapshot) && Number.isSafeInteger(wire.snapshot.seq) ? wire.snapshot : undefined;
     const result: Subscribed = { kind: kind as ChannelKind, epoch, seq: seq as number };
@@ -270,7 +267,7 @@ export class Channel<T = unknown> extends Emitter<ChannelEvents<T>> {
     }
     this.#tries = 0;
     this.#last = result;
-    if (snapshot) this.#restore(snapshot.data, snapshot.seq as number);
+    if (snapshot) this.#recall(snapshot.data, snapshot.seq as number);
     this.presence.listed(wire.members);
     this.#setState({ name: "subscribed" });
     this.emit("subscribed", result);
@@ -282,6 +279,11 @@ export class Channel<T = unknown> extends Emitter<ChannelEvents<T>> {
   /** @internal */
   refused(error: TidewireError): void {
     if (!this.wanted) return;
+    if (this.#state.name === "subscribed") {
+      // Only its members were refused.
+      this.presence.watched = false;
+      return this.emit("error", error);
+    }
     if (!kPassing.has(error.code)) return this.#fail(error);
     this.emit("error", error);
     this.#setState({ name: "subscribing", error });
@@ -311,7 +313,7 @@ export class Channel<T = unknown> extends Emitter<ChannelEvents<T>> {
       const { seq, epoch, data } = wire;
       if (!isSeq(seq) || (seq < this.#cursor.seq && epoch === this.#cursor.epoch)) return;
       this.#cursor.start(String(epoch), seq);
-      this.#restore(data, seq);
+      this.#recall(data, seq);
     }
   }
 
@@ -333,7 +335,7 @@ export class Channel<T = unknown> extends Emitter<ChannelEvents<T>> {
     this.endEvents(asked ? undefined : error);
   }
 
-  #begin(wire: Wire, firstSeq: number | undefined, snapshotSeq: number | undefined, before: Partial<Position> & { floor: number; vague: boolean }): Hole | undefined {
+  #begin(wire: Wire, firstSeq: number | undefined, snapshotSeq: number | undefined, before: Partial<Position> & { horizon: number; vague: boolean }): Hole | undefined {
     const epoch = wire.epoch as string;
     const seq = wire.seq as number;
     const vague = before.vague && before.epoch === epoch;
@@ -342,10 +344,10 @@ export class Channel<T = unknown> extends Emitter<ChannelEvents<T>> {
     this.#foldedSeq = 0;
     if (firstSeq !== undefined) {
       this.#cursor.start(epoch, firstSeq - 1);
-      if (vague && firstSeq > before.floor + 1) return { from: before.floor + 1, to: firstSeq - 1 };
+      if (vague && firstSeq > before.horizon + 1) return { from: before.horizon + 1, to: firstSeq - 1 };
     } else if (seq > 0 && mayFollow) {
       // As messages, from a seq that is not told.
-      this.#cursor.start(epoch, 0, vague ? before.floor : seq);
+      this.#cursor.start(epoch, 0, vague ? before.horizon : seq);
     } else {
       this.#cursor.start(epoch, snapshotSeq ?? seq, seq);
     }
@@ -354,8 +356,10 @@ export class Channel<T = unknown> extends Emitter<ChannelEvents<T>> {
 
   #deliver(message: Message<T>): void {
     const { seq } = message;
+    // A listener of the one before may have ended it.
+    if (this.#state.name !== "subscribed") return;
     if (seq !== undefined) {
-      const { deliver, hole, overlap } = this.#cursor.accept(seq, message.firstSeq, this.#hidden);
+      const { deliver, hole, overlap } = this.#cursor.admit(seq, message.firstSeq, this.#hidden);
       if (!deliver) return;
       if (hole) this.emit("gap", { epoch: this.#cursor.epoch, ...hole, declared: false });
       if ((hole || overlap) && this.folds) return this.resync();
@@ -364,15 +368,16 @@ export class Channel<T = unknown> extends Emitter<ChannelEvents<T>> {
     this.emit("message", message);
   }
 
-  #restore(data: unknown, seq: number): void {
+  #recall(data: unknown, seq: number): void {
     this.#foldedSeq = seq;
-    this.restore(data, seq);
+    this.recall(data, seq);
     this.emit("snapshot", { seq, data });
   }
 
   #ended(wire: Wire): void {
     const error = errorOf({ code: "unsubscribed", message: "the server ended the subscription", ...wire });
     this.emit("unsubscribed", { code: error.code });
+    this.offline();
     this.refused(error);
   }
 

@@ -3,7 +3,7 @@
 import { Channel, type ChannelOptions } from "./channel.js";
 import { closedError, Connection, kTokenRule, sessionOf, type ConnectionState, type TokenSource } from "./connection.js";
 import { Emitter } from "./emitter.js";
-import { errorOf, misuse, TidewireError, unexpected, Waiters } from "./errors.js";
+import { errorOf, kPassing, misuse, TidewireError, unexpected, Waiters } from "./errors.js";
 import type { Link } from "./link.js";
 import { checkChannel, encode, randomName } from "./names.js";
 import type { Outbox, OutboxResult } from "./outbox_port.js";
@@ -50,8 +50,8 @@ export interface ClientEvents {
 
 const kDefaults = { timeoutMs: 30_000, connectTimeoutMs: 10_000, heartbeatMs: 25_000, pingTimeoutMs: 8_000 };
 const kRenewAgainMs = 10_000;
-/** Failures of a renewal after which another try may go better. */
-const kPassing = new Set(["token_failed", "timeout", "unavailable", "rate_limited"]);
+/** The server warns a minute before the end. */
+const kRenewMaxMs = 30_000;
 
 export class Tidewire extends Emitter<ClientEvents> {
   readonly #connection: Connection;
@@ -177,7 +177,7 @@ export class Tidewire extends Emitter<ClientEvents> {
   }
 
   /** @internal */
-  async drop(channel: Subscribable): Promise<void> {
+  async letGo(channel: Subscribable): Promise<void> {
     if (this.#subscriber.forget(channel) || !this.#session) return;
     // Whatever the answer, it is not subscribed any more.
     await this.#call("unsubscribe", encode({ type: "unsubscribe", channel: channel.name }), { timeoutMs: this.timeoutMs }).catch(() => {});
@@ -221,7 +221,7 @@ export class Tidewire extends Emitter<ClientEvents> {
     }
     this.#user = user ?? this.#user;
     const channels = [...this.#channels.values()];
-    this.#subscriber.resume(channels.filter((channel) => channel.wanted));
+    this.#subscriber.resubscribe(channels.filter((channel) => channel.wanted));
     this.#requests.online(session.limits);
     for (const channel of channels) channel.online();
     this.#outbox?.online();
@@ -237,7 +237,7 @@ export class Tidewire extends Emitter<ClientEvents> {
 
   #heard(wire: Wire): void {
     if (wire.id !== undefined) return void this.#requests.settle(wire);
-    if (wire.type === "auth_expiring") return this.#renews ? this.#renewSoon(0) : undefined;
+    if (wire.type === "auth_expiring") return this.#renews ? this.#renewSoon((Number(wire.expires_at) - Date.now()) / 2) : undefined;
     if (wire.type === "error") return this.emit("error", errorOf(wire));
     if (wire.channel === "$all") {
       const message = messageOf(wire, "$all");
@@ -247,6 +247,7 @@ export class Tidewire extends Emitter<ClientEvents> {
     }
   }
 
+  /** Never at once: a token that lives too short to be renewed in time shall not be renewed without end. */
   #renewSoon(waitMs: number): void {
     clearTimeout(this.#renewal);
     this.#renewal = setTimeout(() => {
@@ -255,7 +256,7 @@ export class Tidewire extends Emitter<ClientEvents> {
         // The old token stays in force until its end; the connection after that asks for another one anyway.
         if (this.#session && kPassing.has(error.code)) this.#renewSoon(error.retryAfterMs ?? kRenewAgainMs);
       });
-    }, waitMs);
+    }, Math.max(1000, Math.min(waitMs || 0, kRenewMaxMs)));
   }
 
   #adopt(session: Session): void {

@@ -306,7 +306,7 @@ describe("renewal", () => {
     const sessions: unknown[] = [];
     client.on("session", (session) => sessions.push(session.expiresAt));
     server.socket.say({ type: "auth_expiring", expires_at: 1000 });
-    await after(0);
+    await after(1000);
     const { id, token } = server.socket.last("auth");
     expect(token).toBe("a.b.2");
     server.socket.say({ type: "auth_success", id, user: { id: 1, type: "user" }, capabilities: ["messaging", "agents"], expires_at: 5000 });
@@ -315,6 +315,20 @@ describe("renewal", () => {
     expect(client.state).toMatchObject({ name: "connected", session: { expiresAt: 5000 } });
     expect(sessions).toEqual([5000]);
     expect(server.sockets).toHaveLength(1);
+  });
+
+  it("waits for half of the time that is left, so that a short-lived token is not renewed without end", async () => {
+    await server.connected({ heartbeatMs: 100_000 }, { heartbeat_ms: 100_000 });
+    server.socket.say({ type: "auth_expiring", expires_at: Date.now() + 60_000 });
+    await after(29_999);
+    expect(server.socket.all("auth")).toEqual([]);
+    await after(1);
+    expect(server.socket.all("auth")).toHaveLength(1);
+    for (const expires_at of [Date.now() + 3_600_000_000, "soon", undefined, -5]) server.socket.say({ type: "auth_expiring", expires_at });
+    await after(999);
+    expect(server.socket.all("auth")).toHaveLength(1);
+    await after(1);
+    expect(server.socket.all("auth")).toHaveLength(2);
   });
 
   it("tries again when the token could not be had", async () => {
@@ -328,7 +342,7 @@ describe("renewal", () => {
     });
     client.on("error", (error) => errors.push(error));
     server.socket.say({ type: "auth_expiring", expires_at: 1000 });
-    await after(0);
+    await after(1000);
     expect(errors).toMatchObject([{ code: "token_failed" }]);
     expect(server.socket.all("auth")).toEqual([]);
     await after(10_000);
@@ -340,7 +354,7 @@ describe("renewal", () => {
     const client = await server.connected();
     client.on("error", (error) => errors.push(error));
     server.socket.say({ type: "auth_expiring", expires_at: 1000 });
-    await after(0);
+    await after(1000);
     server.socket.say({ type: "auth_error", id: server.socket.last("auth").id, code: "user_mismatch", message: "another" });
     await after(20_000);
     expect(errors).toMatchObject([{ code: "user_mismatch" }]);

@@ -88,6 +88,9 @@ export class TidewireError extends Error {
   }
 }
 
+/** Failures that time may mend. @internal */
+export const kPassing = new Set(["rate_limited", "unavailable", "internal", "protocol_error", "token_failed", "timeout"]);
+
 /** A call that can't work. @internal */
 export function misuse(message: string): TidewireError {
   return new TidewireError("invalid_argument", message);

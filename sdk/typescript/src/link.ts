@@ -16,5 +16,5 @@ export interface Link {
   /** Subscribes as soon as that can be done; the error if there will be no connection. */
   want(channel: Subscribable): void;
   /** Takes that back, or unsubscribes. */
-  drop(channel: Subscribable): Promise<void>;
+  letGo(channel: Subscribable): Promise<void>;
 }

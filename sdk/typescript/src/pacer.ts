@@ -14,7 +14,7 @@ export class Pacer {
   #blockedUntilMs = 0;
 
   /** A new connection: the bucket is full. Without limits nothing waits. */
-  reset(limits: RateLimits, nowMs: number): void {
+  refill(limits: RateLimits, nowMs: number): void {
     const { messages_per_minute: perMinute, burst } = limits;
     const known = Number(perMinute) > 0 && Number(burst) >= 1;
     this.#perMs = known ? Number(perMinute) / 60_000 : Infinity;
@@ -24,7 +24,7 @@ export class Pacer {
   }
 
   /** How long the next request must wait; 0: it may go, and has taken its token. */
-  take(nowMs: number): number {
+  spend(nowMs: number): number {
     if (nowMs < this.#blockedUntilMs) return this.#blockedUntilMs - nowMs;
     if (this.#burst === Infinity) return 0;
     this.#tokens = Math.min(this.#burst, this.#tokens + Math.max(0, nowMs - this.#atMs) * this.#perMs);

@@ -146,6 +146,21 @@ it("can be followed later, without a new subscription", async () => {
   expect(server.socket.last("subscribe").channels).toContainEqual({ channel: "room:2", since: { epoch: "e1", seq: 7 }, presence: true });
 });
 
+it("that the namespace does not have ends no subscription", async () => {
+  room = client.channel("room:2");
+  await follow({ seq: 7 });
+  const errors = vi.fn();
+  room.on("error", errors);
+  room.presence.watch();
+  await turn();
+  const { id } = server.socket.last("subscribe");
+  server.socket.say({ type: "error", id, request: "subscribe", channel: "room:2", code: "forbidden", message: "presence is off" });
+  expect(errors).toHaveBeenCalledWith(expect.objectContaining({ code: "forbidden" }));
+  expect(room.state.name).toBe("subscribed");
+  await comeBack();
+  expect(server.socket.last("subscribe").channels).toEqual([{ channel: "room:2", since: { epoch: "e1", seq: 7 } }]);
+});
+
 it("believes no nonsense", async () => {
   await follow({ members: [kAnn, "x", { user: 7 }, null] });
   expect(room.presence.members).toEqual([kAnn]);

@@ -22,7 +22,7 @@ export interface RequestOptions {
    * Several answers: true when `answer` was the last one. It is asked for errors too. The time of such a request begins
    * when it is sent, and anew with each answer.
    */
-  take?: (answer: Wire) => boolean;
+  collect?: (answer: Wire) => boolean;
 }
 
 interface Pending {
@@ -74,7 +74,7 @@ export class Requests {
         resolve,
         reject,
       };
-      if (!options.take) this.#arm(pending);
+      if (!options.collect) this.#arm(pending);
       this.#enqueue(pending);
     });
   }
@@ -83,7 +83,7 @@ export class Requests {
   online(limits: RateLimits & { message_bytes?: unknown }): void {
     this.#online = true;
     this.#bytesMax = typeof limits.message_bytes === "number" ? limits.message_bytes : Infinity;
-    this.#pacer.reset(limits, Date.now());
+    this.#pacer.refill(limits, Date.now());
     this.#pump();
   }
 
@@ -110,15 +110,15 @@ export class Requests {
     if (!pending) return false;
     const error = answer.type === "error" || answer.type === "auth_error" ? errorOf(answer) : undefined;
     if (error && this.#tryAgain(pending, error, answer)) return true;
-    if (pending.options.take) {
-      if (!pending.options.take(answer)) {
+    if (pending.options.collect) {
+      if (!pending.options.collect(answer)) {
         this.#arm(pending);
         return true;
       }
     }
     this.#inFlight.delete(pending.id);
     clearTimeout(pending.timer);
-    if (error && !pending.options.take) pending.reject(error);
+    if (error && !pending.options.collect) pending.reject(error);
     else pending.resolve(answer);
     this.#pump();
     return true;
@@ -128,13 +128,13 @@ export class Requests {
   #tryAgain(pending: Pending, error: TidewireError, answer: Wire): boolean {
     const limited = error.code === "rate_limited";
     if (!limited && !(error.code === "unavailable" && pending.options.repeatable)) return false;
-    if (pending.options.take && answer.channel !== undefined) return false;
+    if (pending.options.collect && answer.channel !== undefined) return false;
     const retryAfterMs = error.retryAfterMs ?? kTryAgainMs;
     const now = Date.now();
     if (limited && !kUncounted.has(pending.type)) this.#pacer.refused(retryAfterMs, now);
     else pending.notBeforeMs = now + retryAfterMs;
     pending.refusal = error;
-    if (pending.options.take) clearTimeout(pending.timer);
+    if (pending.options.collect) clearTimeout(pending.timer);
     this.#inFlight.delete(pending.id);
     this.#enqueue(pending);
     return true;
@@ -188,7 +188,7 @@ export class Requests {
       const { lane } = pending.options;
       if (lane !== undefined && lanes.has(lane)) continue;
       let waitMs = pending.notBeforeMs - now;
-      if (waitMs <= 0 && !kUncounted.has(pending.type)) waitMs = paceMs ||= this.#pacer.take(now);
+      if (waitMs <= 0 && !kUncounted.has(pending.type)) waitMs = paceMs ||= this.#pacer.spend(now);
       if (waitMs > 0) wakeMs = Math.min(wakeMs, waitMs);
       else this.#transmit(pending);
       if (lane !== undefined) lanes.add(lane);
@@ -207,7 +207,7 @@ export class Requests {
     }
     this.#inFlight.set(pending.id, pending);
     pending.refusal = undefined;
-    if (pending.options.take) this.#arm(pending);
+    if (pending.options.collect) this.#arm(pending);
     this.#send(whole);
   }
 }

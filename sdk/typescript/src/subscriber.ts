@@ -25,6 +25,8 @@ export class Subscriber {
   readonly #timeoutMs: number;
   readonly #stuck: (error: TidewireError) => void;
   readonly #waiting = new Set<Subscribable>();
+  /** The batch that last asked for a channel: what an earlier one is answered is out of date. */
+  readonly #latest = new WeakMap<Subscribable, object>();
   #asked = false;
 
   /** `stuck`: the server left a batch unanswered. What it did of it is unknown, so only another connection helps. */
@@ -46,7 +48,7 @@ export class Subscriber {
   }
 
   /** A new connection; these are wanted. One that was never subscribed keeps its place behind earlier requests. */
-  resume(channels: Subscribable[]): void {
+  resubscribe(channels: Subscribable[]): void {
     for (const channel of channels) {
       if (channel.resumable) this.#waiting.add(channel);
       else this.want(channel);
@@ -68,23 +70,25 @@ export class Subscriber {
         }
         if (first && !channel.resumable) continue;
         this.#waiting.delete(channel);
+        this.#latest.set(channel, batch);
         batch.set(channel.name, channel);
       }
       const channels = [...batch.values()].map((channel) => channel.entry());
       return batch.size ? JSON.stringify({ type: "subscribe", channels }) : null;
     };
-    const take = (answer: Wire): boolean => {
+    const collect = (answer: Wire): boolean => {
       const error = answer.type === "error" && errorOf(answer);
       const about = error && !answer.channel ? [...batch.values()] : [batch.get(answer.channel as string)];
       for (const channel of about) {
         if (!channel) continue;
         batch.delete(channel.name);
+        if (this.#latest.get(channel) !== batch) continue;
         if (error) channel.refused(error);
         else channel.subscribed(answer);
       }
       return batch.size === 0;
     };
-    this.#requests.call("subscribe", text, { timeoutMs: this.#timeoutMs, take, first }).catch((error: TidewireError) => {
+    this.#requests.call("subscribe", text, { timeoutMs: this.#timeoutMs, collect, first }).catch((error: TidewireError) => {
       this.#asked = false;
       if (error.code === "timeout") this.#stuck(error);
     });

@@ -8,11 +8,12 @@ import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } f
 import { dirname, join } from "node:path";
 import { build } from "esbuild";
 
-// Properties of objects that no application sees. None may stand in the published types, which is checked below.
+// Properties of objects that nobody else sees: not applications, not the platform, not the server. That is checked below.
 const kInternalNames = [
-  "accept", "catchingUp", "deliver", "delivered", "drop", "emit", "endEvents", "failAll", "floor", "fold", "folds", "heard", "held", "hole",
-  "known", "lane", "listed", "loose", "mark", "notBeforeMs", "offline", "overlap", "post", "readers", "refusal", "refused", "renewed",
-  "repeatable", "restart", "restore", "resumable", "resync", "settle", "skip", "take", "unechoed", "want", "wanted", "watched",
+  "admit", "backlog", "catchingUp", "deliver", "delivered", "down", "emit", "endEvents", "failAll", "horizon", "fold", "folds",
+  "forget", "heard", "hole", "isOwn", "known", "lane", "listed", "loose", "imprint", "notBeforeMs", "offline", "openOwn", "overlap", "post",
+  "present", "readers", "refusal", "refused", "renewed", "repeatable", "refill", "restart", "recall", "resumable", "resubscribe", "resync",
+  "settle", "skip", "collect", "spend", "letGo", "unechoed", "up", "want", "wanted", "watched",
 ];
 
 function files(folder, end) {
@@ -36,6 +37,18 @@ function pruneTypes() {
   for (const path of files("dist", ".d.ts")) if (!reached.has(path)) rmSync(path);
 }
 
+/** A shortened name that the platform or the protocol has too would break what is called or sent. */
+function checkNames() {
+  const platform = files("node_modules/@typescript", ".d.ts").filter((path) => /\/lib\.(dom|es)[^/]*$/.test(path));
+  const texts = platform.map((path) => readFileSync(path, "utf8"));
+  if (!texts.length) throw new Error("the compiler's own types are not where they were");
+  const members = texts.flatMap((text) => [...text.matchAll(/^ +(?:readonly |get |set )?(\w+)\??[:(<]/gm)]);
+  const fields = readFileSync("../../docs/protocol.md", "utf8").matchAll(/"(\w+)"/g);
+  const taken = new Set([...members, ...fields].map(([, name]) => name));
+  const clashes = kInternalNames.filter((name) => taken.has(name));
+  if (clashes.length) throw new Error(`${clashes.join(", ")} in tools/build.mjs: others have these names too`);
+}
+
 function checkTypes() {
   for (const path of files("dist", ".d.ts")) {
     // Comments and the names of events are text.
@@ -47,6 +60,7 @@ function checkTypes() {
 
 const sources = files("src", ".ts").filter((path) => !path.endsWith(".test.ts"));
 
+checkNames();
 rmSync("dist", { recursive: true, force: true });
 execFileSync("node_modules/.bin/tsc", ["-p", "tsconfig.build.json"], { stdio: "inherit" });
 for (const [format, outdir] of [["esm", "dist"], ["cjs", "dist/cjs"]]) {

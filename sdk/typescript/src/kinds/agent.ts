@@ -66,7 +66,7 @@ export class AgentRun extends Run<AgentState> {
   }
 
   /** @internal */
-  protected override restore(data: unknown): void {
+  protected override recall(data: unknown): void {
     if (!isObject(data)) return;
     const { started_at: startedAt, ended_at: endedAt, ...rest } = data;
     this.set({ ...rest, startedAt, endedAt } as AgentState);

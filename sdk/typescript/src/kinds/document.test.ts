@@ -182,8 +182,9 @@ describe("an own edit", () => {
 
   it("that can't be is refused at once and shows nothing", async () => {
     await follow();
-    expect(() => plan.patch({ op: "add" } as never)).toThrow(/list of operations/);
-    expect(() => plan.merge({ title: "x" }, { ifSeq: -1 })).toThrow(/`ifSeq` is a seq/);
+    await expect(plan.patch({ op: "add" } as never)).rejects.toThrow(/list of operations/);
+    await expect(plan.merge({ title: "x" }, { ifSeq: -1 })).rejects.toThrow(/`ifSeq` is a seq/);
+    await expect(plan.merge({ title: () => {} } as never)).rejects.toMatchObject({ code: "invalid_argument" });
     const circle: { title?: unknown } = {};
     circle.title = circle;
     await expect(plan.merge(circle as never)).rejects.toMatchObject({ code: "invalid_argument" });

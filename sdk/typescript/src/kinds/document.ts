@@ -6,6 +6,7 @@
 
 import { Channel } from "../channel.js";
 import { misuse, TidewireError } from "../errors.js";
+import { encode } from "../names.js";
 import { applyMerge, applyPatch, equals, type PatchOperation } from "./json_tree.js";
 import type { Message, Published } from "../protocol.js";
 import type { PublishOptions } from "../publish.js";
@@ -59,7 +60,6 @@ export class Document<T = unknown> extends Channel<T> {
 
   /** Changes places in it (RFC 6902); all operations are done or none. */
   patch(operations: PatchOperation[], options: EditOptions = {}): Promise<Published> {
-    if (!Array.isArray(operations)) throw misuse("patch() takes a list of operations: [{op, path, value}]");
     return this.#edit({ patch: operations }, options);
   }
 
@@ -90,7 +90,7 @@ export class Document<T = unknown> extends Channel<T> {
   }
 
   /** @internal */
-  protected override restore(data: unknown, seq: number): void {
+  protected override recall(data: unknown, seq: number): void {
     this.#confirmed = data as T | null;
     this.#passed(seq);
   }
@@ -113,24 +113,24 @@ export class Document<T = unknown> extends Channel<T> {
     return true;
   }
 
-  #edit(content: Content, options: EditOptions): Promise<Published> {
+  async #edit(content: Content, options: EditOptions): Promise<Published> {
     const { ifSeq, ...rest } = options;
+    if ("patch" in content && !Array.isArray(content.patch)) throw misuse("patch() takes a list of operations: [{op, path, value}]");
     if (ifSeq !== undefined && !(Number.isSafeInteger(ifSeq) && ifSeq >= 0)) throw misuse("`ifSeq` is a seq of the document, as `seq` tells it");
-    const edit: Edit = { content: structuredClone(content) };
+    // As the server will have it.
+    const edit: Edit = { content: JSON.parse(encode(content)) as Content };
     const sent = this.send({ ...content, ...(ifSeq === undefined ? {} : { if_seq: ifSeq }) }, rest);
     this.#edits.push(edit);
     this.#show();
-    return sent.then(
-      (published) => {
-        if (this.state.name === "subscribed" && Number(published.seq) > this.#seq) edit.seq = published.seq!;
-        else this.#forget(edit);
-        return published;
-      },
-      (error: unknown) => {
-        this.#forget(edit);
-        throw error;
-      },
-    );
+    try {
+      const published = await sent;
+      if (this.state.name === "subscribed" && Number(published.seq) > this.#seq) edit.seq = published.seq!;
+      else this.#forget(edit);
+      return published;
+    } catch (error) {
+      this.#forget(edit);
+      throw error;
+    }
   }
 
   #forget(edit: Edit): void {

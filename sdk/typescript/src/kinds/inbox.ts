@@ -45,7 +45,7 @@ export class Inbox<T = unknown> extends Channel<T> {
   }
 
   /** @internal */
-  protected override restore(data: unknown): void {
+  protected override recall(data: unknown): void {
     const known = new Set(this.#entries.map((entry) => entry.seq));
     const pending = isObject(data) && Array.isArray(data.pending) ? data.pending : [];
     const entries = pending.map((entry) => messageOf(entry, this.name)).filter((entry) => entry !== null && isSeq(entry.seq)) as InboxEntry<T>[];

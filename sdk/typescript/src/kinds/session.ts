@@ -79,7 +79,7 @@ export class SessionChannel<T = unknown> extends Channel<T> {
   }
 
   /** @internal */
-  protected override restore(data: unknown, seq: number): void {
+  protected override recall(data: unknown, seq: number): void {
     const { members, last_seq: lastSeq } = isObject(data) ? data : {};
     const list = Array.isArray(members) ? (members as unknown[]).filter(isObject) : [];
     this.#members = list as unknown as SessionMember[];

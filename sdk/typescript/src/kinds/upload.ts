@@ -47,7 +47,7 @@ export class Upload extends Run<UploadState> {
   }
 
   /** @internal */
-  protected override restore(data: unknown): void {
+  protected override recall(data: unknown): void {
     if (!isObject(data)) return;
     const { rate_bps: rateBps, eta_ms: etaMs, ...rest } = data;
     this.#at = undefined;

@@ -25,7 +25,7 @@ export interface OutboxOptions {
  * `name` tells apart what may not mix: give each signed-in user one, so that nobody sends what another has written.
  */
 export function outbox(name: string, options: OutboxOptions = {}): Outbox {
-  if (typeof name !== "string" || !name) throw misuse("outbox(name) needs a name, one for each user that signs in here");
+  if (!name) throw misuse("outbox(name) needs a name, one for each user that signs in here");
   const { store = indexedDbStore(`tidewire-outbox-${name}`), maxAgeMs = 86_400_000 } = options;
   return new StoredOutbox(`tidewire-outbox-${name}:`, store, maxAgeMs);
 }
@@ -60,7 +60,7 @@ class StoredOutbox implements Outbox {
   }
 
   publish(entry: OutboxEntry, timeoutMs: number): Promise<Published> {
-    const what = `no answer to publish within ${timeoutMs} ms; it stays in the outbox`;
+    const what = `still in the outbox after ${timeoutMs} ms`;
     const error = (): TidewireError => new TidewireError("timeout", what, { request: "publish", channel: entry.channel, queued: true });
     return within(timeoutMs, this.#publish(entry), error);
   }
@@ -88,7 +88,7 @@ class StoredOutbox implements Outbox {
 
   async #send(entry: StoredEntry, kept: Promise<void>): Promise<Published> {
     try {
-      if (Date.now() > entry.atMs + this.#maxAgeMs) throw new TidewireError("timeout", "it could not be sent in time", { channel: entry.channel });
+      if (Date.now() > entry.atMs + this.#maxAgeMs) throw new TidewireError("timeout", "too old to be sent", { channel: entry.channel });
       const published = await this.#port.send(entry);
       void this.#remove(entry.key, kept);
       this.#port.settled({ entry, published });
@@ -116,6 +116,6 @@ class StoredOutbox implements Outbox {
   }
 
   #report(cause: unknown): void {
-    this.#port.problem(new TidewireError("outbox_failed", `the outbox can't be kept: ${cause}`, { cause }));
+    this.#port.problem(new TidewireError("outbox_failed", `the outbox failed: ${cause}`, { cause }));
   }
 }

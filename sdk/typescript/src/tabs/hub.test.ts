@@ -204,7 +204,7 @@ describe("a channel", () => {
     expect(server.socket.all("unsubscribe")).toHaveLength(1);
     server.socket.say({ type: "unsubscribed", channel: "room:1", id: last("unsubscribe").id });
     expect(b.news()).toMatchObject([{ type: "unsubscribed" }]);
-    a.send({ type: "subscribe", channels: ["room:1"] });
+    a.send({ type: "subscribe", channels: [{ channel: "room:1" }] });
     expect(last("subscribe").channels).toEqual([{ channel: "room:1" }]);
   });
 

@@ -6,7 +6,7 @@
 
 import { errorOf } from "../errors.js";
 import { Pacer, type RateLimits } from "../pacer.js";
-import { isObject, isSeq, wireOf, type Wire } from "../protocol.js";
+import { messageOf, wireOf, type Wire } from "../protocol.js";
 import { kTryAgainMs, kUncounted } from "../requests.js";
 import type { Socket, Transport, TransportEvents, TransportRequest } from "../transport.js";
 
@@ -27,14 +27,14 @@ interface Entry {
 }
 
 /** What came for a tab while it caught up; undefined: it is up to date, and it just comes. */
-type Reader = { held: string[] | undefined };
+type Reader = { backlog: string[] | undefined };
 
 interface Room {
   readers: Map<TransportEvents, Reader>;
   /** Who has a place in its presence list, and with what data. */
   present: Map<TransportEvents, unknown>;
   /** `echo: false` publishes: who is not to see it, and how it will look. */
-  unechoed: { tab: TransportEvents; mark: string }[];
+  unechoed: { tab: TransportEvents; imprint: string }[];
 }
 
 /** false: another answer to the same request will follow. */
@@ -104,7 +104,7 @@ export class Hub {
     if (!wire || !this.#tabs.has(tab)) return;
     const { id } = wire;
     const answer: Answer = (reply) => this.#tell(tab, JSON.stringify(id === undefined ? reply : { ...reply, id }));
-    if (wire.type === "subscribe") this.#subscribe(tab, wire.channels as (string | Entry)[], answer);
+    if (wire.type === "subscribe") this.#subscribe(tab, wire.channels as Entry[], answer);
     else if (wire.type === "unsubscribe") this.#unsubscribe(tab, wire, answer);
     else if (wire.type === "presence") this.#presence(tab, wire, answer);
     else if (wire.type === "publish" && wire.echo === false) this.#publishUnechoed(tab, wire, answer);
@@ -124,7 +124,7 @@ export class Hub {
   #pump(): void {
     clearTimeout(this.#timer);
     for (let waitMs = 0; this.#queue.length; ) {
-      waitMs = this.#pacer.take(Date.now());
+      waitMs = this.#pacer.spend(Date.now());
       if (waitMs > 0) return void (this.#timer = setTimeout(() => this.#pump(), waitMs));
       this.#socket?.send(this.#queue.shift()!);
     }
@@ -145,15 +145,15 @@ export class Hub {
     }
     if (type === "connected") {
       this.#welcome = wire;
-      this.#pacer.reset((wire.limits ?? {}) as RateLimits, Date.now());
+      this.#pacer.refill((wire.limits ?? {}) as RateLimits, Date.now());
     }
     const room = this.#rooms.get(channel as string);
-    if (typeof channel === "string" && channel !== "$all") {
-      if (room) this.#deliver(room, wire, text);
-      if (type === "unsubscribed") this.#rooms.delete(channel);
+    if (room) {
+      this.#deliver(room, wire, text);
+      if (type === "unsubscribed") this.#rooms.delete(channel as string);
     } else if (type === "auth_expiring") {
       if (this.#own) this.#tell(this.#own, text);
-    } else {
+    } else if (!channel || channel === "$all") {
       for (const tab of this.#tabs) tab.message(text);
     }
   }
@@ -161,11 +161,11 @@ export class Hub {
   #deliver(room: Room, wire: Wire, text: string): void {
     const from = wire.from as { connection?: unknown } | undefined;
     const isOwn = room.unechoed.length > 0 && from?.connection === this.#welcome?.connection_id;
-    const at = isOwn ? room.unechoed.findIndex(({ mark }) => mark === markOf(wire)) : -1;
+    const at = isOwn ? room.unechoed.findIndex(({ imprint }) => imprint === imprintOf(wire)) : -1;
     const [skipped] = at < 0 ? [] : room.unechoed.splice(at, 1);
     for (const [tab, reader] of room.readers) {
       if (tab === skipped?.tab) continue;
-      if (reader.held) reader.held.push(text);
+      if (reader.backlog) reader.backlog.push(text);
       else this.#tell(tab, text);
     }
   }
@@ -176,15 +176,14 @@ export class Hub {
     return room;
   }
 
-  #subscribe(tab: TransportEvents, list: (string | Entry)[], answer: Answer): void {
-    const entries = list.map((entry) => (typeof entry === "string" ? { channel: entry } : entry));
+  #subscribe(tab: TransportEvents, entries: Entry[], answer: Answer): void {
     const asked = new Map(entries.map((entry) => [entry.channel, entry]));
     // Who is first asks the server for its past; the others are told the present, and get theirs from the log.
     const first = new Set(entries.filter(({ channel }) => !this.#room(channel).readers.size));
-    const channels = entries.map((entry) => (first.has(entry) ? entry : { channel: entry.channel, ...(entry.presence ? { presence: true } : {}) }));
+    const channels = entries.map((entry) => (first.has(entry) ? entry : { channel: entry.channel, presence: entry.presence }));
     for (const entry of entries) {
       const { readers } = this.#room(entry.channel);
-      if (!readers.has(tab)) readers.set(tab, { held: first.has(entry) ? undefined : [] });
+      if (!readers.has(tab)) readers.set(tab, { backlog: first.has(entry) ? undefined : [] });
     }
     this.#ask({ type: "subscribe", channels }, (reply) => {
       const channel = reply.channel as string;
@@ -197,11 +196,11 @@ export class Hub {
         for (const name of channel ? [channel] : asked.keys()) this.#rooms.get(name)?.readers.delete(tab);
         if (!channel) asked.clear();
       }
-      if (reply.type === "subscribed" && entry && reader?.held) {
+      if (reply.type === "subscribed" && entry && reader?.backlog) {
         void this.#catchUp(entry, reply).then((whole) => {
           answer(whole);
-          for (const text of reader.held ?? []) this.#tell(tab, text);
-          reader.held = undefined;
+          for (const text of reader.backlog ?? []) this.#tell(tab, text);
+          reader.backlog = undefined;
         });
       } else {
         answer(reply);
@@ -234,8 +233,8 @@ export class Hub {
   #page(query: { channel: string; after?: number; before?: number; limit: number }): Promise<{ first: number; messages: { seq: number }[] }> {
     return new Promise((resolve) => {
       this.#ask({ type: "history", ...query }, ({ first, messages }) => {
-        const list = Array.isArray(messages) ? messages.filter((message) => isObject(message) && isSeq(message.seq)) : [];
-        resolve({ first: Number(first), messages: list });
+        const list: unknown[] = Array.isArray(messages) ? messages : [];
+        resolve({ first: first as number, messages: list.filter((one) => messageOf(one, "")?.seq) as { seq: number }[] });
       });
     });
   }
@@ -249,8 +248,10 @@ export class Hub {
 
   #presence(tab: TransportEvents, wire: Wire, answer: Answer): void {
     const { present } = this.#room(wire.channel as string);
-    if (wire.action === "enter" || wire.action === "update") present.set(tab, wire.data);
-    if (wire.action !== "leave") return this.#ask(wire, answer);
+    if (wire.action !== "leave") {
+      if (wire.action !== "get") present.set(tab, wire.data);
+      return this.#ask(wire, answer);
+    }
     present.delete(tab);
     const [data] = present.values();
     // The place is the connection's: it stays while another tab holds it, with that tab's data.
@@ -260,7 +261,7 @@ export class Hub {
   /** To the server all tabs are one connection, so the others would not get it either: the hub leaves one out itself. */
   #publishUnechoed(tab: TransportEvents, wire: Wire, answer: Answer): void {
     const room = this.#room(wire.channel as string);
-    const own = { tab, mark: markOf(wire) };
+    const own = { tab, imprint: imprintOf(wire) };
     if (room.readers.size) room.unechoed.push(own);
     const { echo: _echo, ...request } = wire;
     this.#ask(request, (reply) => {
@@ -283,6 +284,6 @@ export class Hub {
   }
 }
 
-function markOf({ data = null, merge, patch, event }: Wire): string {
+function imprintOf({ data = null, merge, patch, event }: Wire): string {
   return JSON.stringify([data, merge, patch, event]);
 }

@@ -33,7 +33,7 @@ export interface SharedOptions {
  * there are no tabs to share with (no Web Locks, no BroadcastChannel) each has a socket of its own.
  */
 export function sharedSocket(name: string, { transport = webSocketTransport() }: SharedOptions = {}): Transport {
-  if (typeof name !== "string" || !name) throw misuse("sharedSocket(name) needs a name, one for each user that signs in here");
+  if (!name) throw misuse("sharedSocket(name) needs a name, one for each user that signs in here");
   if (!globalThis.navigator?.locks || !globalThis.BroadcastChannel) return transport;
   return new Tab(`tidewire-${name}`, transport);
 }

@@ -1,9 +1,7 @@
 // The client against the real binary, over a network that delays, stalls and cuts.
 
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { Tidewire, type Channel, type Options } from "../../src/node.js";
-import { NodeWebSocket } from "../../src/node_socket.js";
-import { webSocketTransport } from "../../src/transport.js";
+import { Tidewire, type Channel, type Options } from "@tidewire/client";
 import { Proxy } from "./proxy.js";
 import { hasBinary, Server } from "./server.js";
 
@@ -39,7 +37,6 @@ describe.skipIf(!hasBinary)("against the real server", () => {
 
   function open(user: string | number | null, options: Options = {}, url = server.url): Tidewire {
     const client = new Tidewire(url, {
-      transport: webSocketTransport(NodeWebSocket),
       ...(user === null ? {} : { token: () => server.token(user) }),
       ...options,
     });
@@ -79,9 +76,9 @@ describe.skipIf(!hasBinary)("against the real server", () => {
   });
 
   it("renews its token on the live connection", async () => {
-    const client = open("ann", { token: () => server.token("ann", "--ttl", "30s") });
+    const client = open("ann", { token: () => server.token("ann", "--ttl", "6s") });
     const { connectionId, expiresAt } = await client.connect();
-    // A token that lives shorter than a minute is warned of at once.
+    // A token that lives shorter than a minute is warned of at once, and renewed at half of its time.
     await until(() => (client.session?.expiresAt ?? 0) > expiresAt! || client.session?.connectionId !== connectionId);
     expect(client.session?.connectionId).toBe(connectionId);
   });
@@ -249,7 +246,8 @@ describe.skipIf(!hasBinary)("against the real server", () => {
     it("keeps trying while there is no way, and tells so", async () => {
       proxy.isDown = true;
       const client = openBad("ann", { timeoutMs: 300 });
-      await expect(client.connect()).rejects.toMatchObject({ code: "connection_lost" });
+      // In the middle of an attempt, or between two.
+      await expect(client.connect()).rejects.toMatchObject({ code: expect.stringMatching(/^(timeout|connection_lost)$/) });
       await expect(client.channel(name()).publish(1)).rejects.toMatchObject({ code: "timeout" });
       proxy.isDown = false;
       await until(() => client.state.name === "connected");
@@ -273,7 +271,7 @@ describe.skipIf(!hasBinary)("when the server goes", () => {
 
   beforeEach(async () => {
     server = await Server.start(kSettings);
-    client = new Tidewire(server.url, { transport: webSocketTransport(NodeWebSocket), token: () => server.token("ann") });
+    client = new Tidewire(server.url, { token: () => server.token("ann") });
   });
   afterEach(async () => {
     client?.close();
@@ -312,7 +310,7 @@ describe.skipIf(!hasBinary)("the server's own limits", () => {
   afterAll(() => server?.dispose());
 
   it("are met by waiting: a burst of messages arrives whole, in order, and nothing is refused", async () => {
-    const client = new Tidewire(server.url, { transport: webSocketTransport(NodeWebSocket), token: () => server.token("ann") });
+    const client = new Tidewire(server.url, { token: () => server.token("ann") });
     try {
       const room = client.channel<number>("room:1");
       const answers = await Promise.all(Array.from({ length: 25 }, (_, i) => room.publish(i)));
@@ -323,7 +321,7 @@ describe.skipIf(!hasBinary)("the server's own limits", () => {
   });
 
   it("are met again when others of the same address have used them up", async () => {
-    const clients = Array.from({ length: 6 }, () => new Tidewire(server.url, { transport: webSocketTransport(NodeWebSocket), token: () => server.token("bob"), timeoutMs: 60_000 }));
+    const clients = Array.from({ length: 6 }, () => new Tidewire(server.url, { token: () => server.token("bob"), timeoutMs: 60_000 }));
     try {
       const answers = await Promise.all(clients.map((client) => Promise.all(Array.from({ length: 6 }, (_, i) => client.channel<number>("room:2").publish(i)))));
       expect(answers.flat().map(({ seq }) => seq).sort((a, b) => a! - b!)).toEqual(Array.from({ length: 36 }, (_, i) => i + 1));

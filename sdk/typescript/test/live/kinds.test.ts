@@ -1,10 +1,8 @@
 // The kinds of channel against the real binary.
 
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { openAgentRun, openDocument, openInbox, openSession, openUpload } from "../../src/kinds/index.js";
-import { Tidewire } from "../../src/node.js";
-import { NodeWebSocket } from "../../src/node_socket.js";
-import { webSocketTransport } from "../../src/transport.js";
+import { openAgentRun, openDocument, openInbox, openSession, openUpload } from "@tidewire/client/kinds";
+import { Tidewire } from "@tidewire/client";
 import { Proxy } from "./proxy.js";
 import { hasBinary, Server } from "./server.js";
 
@@ -41,7 +39,7 @@ describe.skipIf(!hasBinary)("against the real server", () => {
   /** A user of this test alone, who comes back at once. */
   function open(user: string, url = server.url, ...grants: string[]): Tidewire {
     const token = server.token(`${user}${serial}`, ...grants.flatMap((grant) => ["--grant", grant]));
-    const client = new Tidewire(url, { transport: webSocketTransport(NodeWebSocket), token: () => token });
+    const client = new Tidewire(url, { token: () => token });
     client.on("state", ({ name }) => name === "waiting" && client.connect().catch(() => {}));
     clients.push(client);
     return client;
