@@ -297,6 +297,9 @@ void Home::handle(ShardId from, AckCommand&& command, const Time& now) {
   Handle handle;
   Channel& channel = open(command.channel, now, &handle);
   if (wait_for_log(handle, channel, from, command, now)) return;
+  if (channel.kind != Kind::inbox)  // opened as another kind, before a reload
+    return refuse({.from = from, .command = std::move(command)},
+                  fail(ErrorCode::invalid_message, "`ack` is for inboxes").error());
   auto& inbox = static_cast<kinds::Inbox&>(*channel.folded->fold);
   Acked acked;
   acked.seqs = command.up_to ? inbox.pending_up_to(*command.up_to, now.unix_ms)
@@ -356,11 +359,12 @@ bool Home::tell_absent(Handle handle, Channel& channel, const kinds::Event& even
   if (ns == nullptr || ns->kind != Kind::inbox || !kinds::SessionChannel::is_message(event)) return false;
   Folded& folded = *channel.folded;
   const std::uint32_t slot = folded.next_telling++;
+  std::vector<std::string_view> here;
+  for (const Folded::Reader& reader : folded.readers) here.push_back(reader.user_id);
+  std::ranges::sort(here);
   std::string data, key;
   for (const auto& member : static_cast<const kinds::SessionChannel&>(*folded.fold).members()) {
-    if (member.user_id == event.user_id) continue;
-    if (std::ranges::find(folded.readers, member.user_id, &Folded::Reader::user_id) != folded.readers.end())
-      continue;
+    if (member.user_id == event.user_id || std::ranges::binary_search(here, member.user_id)) continue;
     if (data.empty()) {
       protocol::MessageWriter writer;
       writer.text("channel", channel.key.name).number("seq", event.seq);
