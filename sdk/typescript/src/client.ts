@@ -135,7 +135,7 @@ export class Tidewire extends Emitter<ClientEvents> {
     if (!this.#session) return this.connect();
     const token = await this.#connection.token();
     if (!token) throw new TidewireError("token_failed", "there is no token to renew with");
-    const answer = await this.#requests.call("auth", encode({ type: "auth", token }), { timeoutMs: this.timeoutMs });
+    const answer = await this.#requests.call("auth", () => encode({ type: "auth", token }), { timeoutMs: this.timeoutMs });
     if (answer.type !== "auth_success" || !this.#session) throw unexpected(answer, "auth");
     this.#adopt(sessionOf(answer, this.#session));
     return this.#session;
@@ -186,7 +186,7 @@ export class Tidewire extends Emitter<ClientEvents> {
   async #call(type: string, text: string, options: RequestOptions): Promise<Wire> {
     this.#open();
     if (this.state.name === "closed") throw closedError(this.state);
-    return this.#requests.call(type, text, options);
+    return this.#requests.call(type, () => text, options);
   }
 
   /** Of one channel, one message after the other: its order holds whatever is refused and sent again. */
@@ -236,7 +236,7 @@ export class Tidewire extends Emitter<ClientEvents> {
   }
 
   #heard(wire: Wire): void {
-    if (wire.id !== undefined) return void this.#requests.settle(wire);
+    if (wire.id !== undefined) return this.#requests.settle(wire);
     if (wire.type === "auth_expiring") return this.#renews ? this.#renewSoon((Number(wire.expires_at) - Date.now()) / 2) : undefined;
     if (wire.type === "error") return this.emit("error", errorOf(wire));
     if (wire.channel === "$all") {

@@ -130,6 +130,15 @@ describe("the handshake", () => {
     expect(log).toEqual([[1006, "HTTP 503"]]);
   });
 
+  it("answered by a refusal of the token tells that", async () => {
+    server.removeAllListeners("upgrade");
+    server.removeAllListeners("request");
+    server.on("request", (_request, response) => response.writeHead(401).end());
+    open();
+    await until(() => log.length);
+    expect(log).toEqual([[1008, "token_invalid"]]);
+  });
+
   it("to nobody fails", async () => {
     url = "ws://127.0.0.1:1/ws";
     open();

@@ -53,7 +53,9 @@ export class NodeWebSocket implements WebSocketLike {
     request.on("error", (error) => this.#finish(1006, String(error)));
     request.on("response", (response) => {
       request.destroy();
-      this.#finish(1006, `HTTP ${response.statusCode}`);
+      // A server that refuses tokens by HTTP means the same as one that closes for it.
+      if (response.statusCode === 401) this.#finish(1008, "token_invalid");
+      else this.#finish(1006, `HTTP ${response.statusCode}`);
     });
     request.on("upgrade", (response, socket, head) => this.#open(key, protocols, response, socket as Socket, head));
     request.end();

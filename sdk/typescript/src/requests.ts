@@ -1,8 +1,8 @@
 // Requests and their answers. Each is sent when there is a connection and the rate limit has room, sent again where that
 // is safe, and always settled: by its answer, its deadline, or an error.
 //
-// Invariant: a request is in `#queue` (not sent, or to be sent again) or in `#inFlight`, until it is settled. `#queue` is
-// in the order of the calls, and of one lane only one request is in flight, so a lane keeps its order whatever is refused.
+// Invariant: until it is settled, a request is in `#inFlight`, or in `#queue` (in the order of the calls), or behind the
+// first of its lane, which alone is in one of these. So a lane keeps its order whatever is refused.
 
 import { errorOf, TidewireError } from "./errors.js";
 import { Pacer, type RateLimits } from "./pacer.js";
@@ -47,6 +47,8 @@ export class Requests {
   readonly #send: (text: string) => void;
   readonly #queue: Pending[] = [];
   readonly #inFlight = new Map<number, Pending>();
+  /** All of one lane, the first one first. */
+  readonly #lanes = new Map<string | undefined, Pending[]>();
   readonly #pacer = new Pacer();
   #online = false;
   #bytesMax = Infinity;
@@ -59,14 +61,14 @@ export class Requests {
     this.#send = send;
   }
 
-  /** The text comes without its `id`, as `{"type":…}`; it may be made when the request is sent. */
-  call(type: string, text: string | (() => string | null), options: RequestOptions): Promise<Wire> {
+  /** The text is asked for when the request is sent, and comes without its `id`, as `{"type":…}`. */
+  call(type: string, text: () => string | null, options: RequestOptions): Promise<Wire> {
     return new Promise((resolve, reject) => {
       const pending: Pending = {
         id: this.#nextId++,
         type,
         order: this.#nextOrder++ - (options.first ? 2 ** 52 : 0),
-        text: typeof text === "string" ? () => text : text,
+        text,
         options,
         notBeforeMs: 0,
         refusal: undefined,
@@ -75,7 +77,11 @@ export class Requests {
         reject,
       };
       if (!options.collect) this.#arm(pending);
-      this.#enqueue(pending);
+      const { lane } = options;
+      const line = this.#lanes.get(lane);
+      if (line) line.push(pending);
+      else this.#enqueue(pending);
+      if (lane && !line) this.#lanes.set(lane, [pending]);
     });
   }
 
@@ -94,34 +100,27 @@ export class Requests {
     this.#inFlight.clear();
     for (const pending of lost) {
       if (pending.options.repeatable && !poison) this.#enqueue(pending);
-      else this.#fail(pending, poison ?? new TidewireError("connection_lost", `no answer to ${pending.type} before the connection ended`));
+      else this.#done(pending, poison ?? new TidewireError("connection_lost", `no answer to ${pending.type} before the connection ended`));
     }
   }
 
   /** Settles everything. */
   failAll(error: TidewireError): void {
-    for (const pending of [...this.#inFlight.values(), ...this.#queue.splice(0)]) this.#fail(pending, error);
-    this.#inFlight.clear();
+    const all = new Set([...this.#inFlight.values(), ...this.#queue, ...[...this.#lanes.values()].flat()]);
+    // Nothing moves up.
+    this.#lanes.clear();
+    for (const pending of all) this.#done(pending, error);
   }
 
-  /** False: this is no answer to a request that waits for one. */
-  settle(answer: Wire): boolean {
-    const pending = typeof answer.id === "number" ? this.#inFlight.get(answer.id) : undefined;
-    if (!pending) return false;
-    const error = answer.type === "error" || answer.type === "auth_error" ? errorOf(answer) : undefined;
-    if (error && this.#tryAgain(pending, error, answer)) return true;
-    if (pending.options.collect) {
-      if (!pending.options.collect(answer)) {
-        this.#arm(pending);
-        return true;
-      }
-    }
-    this.#inFlight.delete(pending.id);
-    clearTimeout(pending.timer);
-    if (error && !pending.options.collect) pending.reject(error);
-    else pending.resolve(answer);
-    this.#pump();
-    return true;
+  /** An answer, perhaps to a request that nobody waits for any more. */
+  settle(answer: Wire): void {
+    const pending = this.#inFlight.get(answer.id as number);
+    if (!pending) return;
+    const { collect } = pending.options;
+    const error = /error$/.test(answer.type) ? errorOf(answer) : undefined;
+    if (error && this.#tryAgain(pending, error, answer)) return;
+    if (collect && !collect(answer)) this.#arm(pending);
+    else this.#done(pending, (!collect && error) || answer);
   }
 
   /** The server did not do it, and may do it later. */
@@ -145,10 +144,8 @@ export class Requests {
     const { timeoutMs } = pending.options;
     if (timeoutMs === Infinity) return;
     pending.timer = setTimeout(() => {
-      this.#drop(pending);
       const what = `no answer to ${pending.type} within ${timeoutMs} ms`;
-      this.#fail(pending, pending.refusal ?? new TidewireError("timeout", what, { request: pending.type }));
-      this.#pump();
+      this.#done(pending, pending.refusal ?? new TidewireError("timeout", what, { request: pending.type }));
     }, timeoutMs);
   }
 
@@ -158,9 +155,20 @@ export class Requests {
     if (at >= 0) this.#queue.splice(at, 1);
   }
 
-  #fail(pending: Pending, error: TidewireError): void {
+  /** It is over, and the next one of its lane moves up. */
+  #done(pending: Pending, result: Wire | TidewireError): void {
     clearTimeout(pending.timer);
-    pending.reject(error);
+    this.#drop(pending);
+    const { lane } = pending.options;
+    const line = this.#lanes.get(lane);
+    if (line) {
+      const at = line.indexOf(pending);
+      line.splice(at, 1);
+      if (!line[0]) this.#lanes.delete(lane);
+      else if (!at) this.#enqueue(line[0]);
+    }
+    if (result instanceof TidewireError) pending.reject(result);
+    else pending.resolve(result);
   }
 
   #enqueue(pending: Pending): void {
@@ -181,17 +189,13 @@ export class Requests {
     clearTimeout(this.#timer);
     if (!this.#online) return;
     const now = Date.now();
-    const lanes = new Set([...this.#inFlight.values()].map((pending) => pending.options.lane));
     let wakeMs = Infinity;
     let paceMs = 0;
     for (const pending of [...this.#queue]) {
-      const { lane } = pending.options;
-      if (lane !== undefined && lanes.has(lane)) continue;
       let waitMs = pending.notBeforeMs - now;
       if (waitMs <= 0 && !kUncounted.has(pending.type)) waitMs = paceMs ||= this.#pacer.spend(now);
       if (waitMs > 0) wakeMs = Math.min(wakeMs, waitMs);
       else this.#transmit(pending);
-      if (lane !== undefined) lanes.add(lane);
     }
     if (wakeMs < Infinity) this.#timer = setTimeout(() => this.#pump(), wakeMs);
   }
@@ -199,11 +203,11 @@ export class Requests {
   #transmit(pending: Pending): void {
     this.#drop(pending);
     const text = pending.text();
-    if (text === null) return pending.resolve({ type: "nothing" });
+    if (text === null) return this.#done(pending, { type: "" });
     const whole = `${text.slice(0, -1)},"id":${pending.id}}`;
     // A character is at most three bytes of UTF-8.
     if (whole.length * 3 > this.#bytesMax && new TextEncoder().encode(whole).length > this.#bytesMax) {
-      return this.#fail(pending, new TidewireError("too_large", `over the server's limit of ${this.#bytesMax} bytes`, { request: pending.type }));
+      return this.#done(pending, new TidewireError("too_large", `over the server's limit of ${this.#bytesMax} bytes`, { request: pending.type }));
     }
     this.#inFlight.set(pending.id, pending);
     pending.refusal = undefined;

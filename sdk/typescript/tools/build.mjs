@@ -70,4 +70,5 @@ pruneTypes();
 checkTypes();
 mkdirSync("dist/cjs", { recursive: true });
 for (const path of files("dist", ".d.ts")) cpSync(path, path.replace(/^dist/, "dist/cjs"));
+cpSync("../../LICENSE", "dist/LICENSE");
 writeFileSync("dist/cjs/package.json", '{ "type": "commonjs" }\n');
