@@ -185,8 +185,8 @@ void Home::close_window(Handle handle, Channel& channel, const Time& now) {
   // The whole state, which may be ahead of what is safe: then what it stands for grows until it is.
   window.whole = true;
   const std::uint64_t seq = folded.seq;
-  settle(channel, [this, handle, seq, body = folded.fold->whole(folded.shown + 1, seq, now.unix_ms),
-                   now](const Error* error) {
+  settle(channel, [this, handle, seq,
+                   body = folded.fold->whole(folded.shown + 1, seq, now.unix_ms)](const Error* error) {
     if (error != nullptr) return;  // opening it anew shows what is safe
     Channel& there = *channels_.get(handle);
     if (there.folded->shown >= seq) return;  // a later window's, told together with an earlier one's
