@@ -1,13 +1,31 @@
 #include "log/rocksdb/encoding.h"
 
 #include <algorithm>
+#include <array>
 
 namespace tidewire::log {
 
 namespace {
 constexpr std::size_t kU64 = 8;
-constexpr std::size_t kRecordHead = 11 * kU64;
+constexpr std::size_t kRecordNumbers = 11;
 constexpr std::uint64_t kDamaged = 1, kFolded = 2;
+
+// Seven bits to a byte, the low ones first; the highest bit says that there are more.
+void append_short(std::string& to, std::uint64_t value) {
+  for (; value >= 0x80; value >>= 7) to += static_cast<char>(value | 0x80);
+  to += static_cast<char>(value);
+}
+
+bool take_short(std::string_view& from, std::uint64_t& value) {
+  value = 0;
+  for (int shift = 0; !from.empty() && shift < 64; shift += 7) {
+    const auto byte = static_cast<std::uint8_t>(from.front());
+    from.remove_prefix(1);
+    value |= std::uint64_t{byte & 0x7fu} << shift;
+    if (byte < 0x80) return true;
+  }
+  return false;
+}
 }  // namespace
 
 std::uint64_t ChannelRecord::needed_from() const {
@@ -54,42 +72,45 @@ std::optional<std::uint64_t> seq_in(std::string_view key, std::uint64_t id) {
 
 std::string encode_record(const ChannelRecord& record) {
   std::string value;
-  value.reserve(kRecordHead + record.epoch.size());
-  append_u64(value, record.first_seq);
-  append_u64(value, record.last_seq);
-  append_u64(value, record.cleared_to);
-  append_u64(value, record.keys_from);
-  append_u64(value, record.snapshot_seq);
-  append_u64(value, record.keep_from);
-  append_u64(value, record.mark);
-  append_u64(value, static_cast<std::uint64_t>(record.touched_ms));
-  append_u64(value, record.retention.messages);
-  append_u64(value, static_cast<std::uint64_t>(record.retention.ttl_ms));
-  append_u64(value, (record.damaged ? kDamaged : 0) | (record.retention.folded ? kFolded : 0));
+  value.reserve(2 * kU64 * kRecordNumbers + record.epoch.size());
+  append_short(value, record.last_seq);
+  // Counted back from the latest seq, since as a rule they are close to it.
+  append_short(value, record.last_seq + 1 - record.first_seq);
+  append_short(value, record.first_seq - record.cleared_to);
+  append_short(value, record.last_seq + 1 - record.keys_from);
+  append_short(value, record.last_seq - record.snapshot_seq);
+  append_short(value, record.keep_from);
+  append_short(value, record.mark);
+  append_short(value, static_cast<std::uint64_t>(record.touched_ms));
+  append_short(value, record.retention.messages);
+  append_short(value, static_cast<std::uint64_t>(record.retention.ttl_ms));
+  append_short(value, (record.damaged ? kDamaged : 0) | (record.retention.folded ? kFolded : 0));
   value += record.epoch;
   return value;
 }
 
 std::optional<ChannelRecord> decode_record(std::string_view value) {
-  if (value.size() <= kRecordHead) return std::nullopt;
-  ChannelRecord record;
-  record.first_seq = take_u64(value);
-  record.last_seq = take_u64(value);
-  record.cleared_to = take_u64(value);
-  record.keys_from = take_u64(value);
-  record.snapshot_seq = take_u64(value);
-  record.keep_from = take_u64(value);
-  record.mark = take_u64(value);
-  record.touched_ms = static_cast<std::int64_t>(take_u64(value));
-  record.retention.messages = take_u64(value);
-  record.retention.ttl_ms = static_cast<std::int64_t>(take_u64(value));
-  const std::uint64_t flags = take_u64(value);
-  record.damaged = (flags & kDamaged) != 0;
-  record.retention.folded = (flags & kFolded) != 0;
-  record.epoch = value;
-  const bool sane = record.cleared_to <= record.first_seq && record.first_seq <= record.last_seq + 1 &&
-                    record.snapshot_seq <= record.last_seq;
-  return sane ? std::optional(std::move(record)) : std::nullopt;
+  std::array<std::uint64_t, kRecordNumbers> numbers = {};
+  for (std::uint64_t& number : numbers)
+    if (!take_short(value, number)) return std::nullopt;
+  const auto [last, kept, uncleared, keys, uncovered, keep_from, mark, touched, messages, ttl, flags] =
+      numbers;
+  if (value.empty() || last == UINT64_MAX || kept > last || uncleared > last - kept || keys > last ||
+      uncovered > last)
+    return std::nullopt;
+  return ChannelRecord{.first_seq = last + 1 - kept,
+                       .last_seq = last,
+                       .cleared_to = last + 1 - kept - uncleared,
+                       .keys_from = last + 1 - keys,
+                       .snapshot_seq = last - uncovered,
+                       .keep_from = keep_from,
+                       .mark = mark,
+                       .touched_ms = static_cast<std::int64_t>(touched),
+                       .retention = {.messages = messages,
+                                     .ttl_ms = static_cast<std::int64_t>(ttl),
+                                     .folded = (flags & kFolded) != 0},
+                       .damaged = (flags & kDamaged) != 0,
+                       .epoch = std::string(value)};
 }
 
 std::string encode_entry_head(const Entry& entry) {
