@@ -56,8 +56,10 @@ TEST(SseRequest, RefusesWhatIsBadlyEncoded) {
 }
 
 TEST(SseRequest, GoesOnBehindItsPositions) {
-  const std::vector<ResumePosition> positions{{resume_key("a"), {"e1", 7}}, {resume_key("z"), {"e2", 1}}};
-  const std::string token = write_resume_token(positions);
+  ResumeToken positions;
+  positions.set(resume_key("a"), {"e1", 7});
+  positions.set(resume_key("z"), {"e2", 1});
+  const std::string token(positions.text());
   for (const auto& request :
        {request_for("channels=a,b", token), request_for("channels=a,b&last_event_id=" + token),
         request_for("channels=a,b&lastEventId=" + token),

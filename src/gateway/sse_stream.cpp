@@ -16,7 +16,7 @@ SseStream::SseStream(std::string head, std::vector<protocol::SubscribeItem> chan
     keys_.push_back(key);
     // Until the channel is answered its position is what the client came with: it may have to come back
     // before that.
-    if (item.since) positions_.push_back({.channel = key, .position = *item.since});
+    if (item.since) token_.set(key, *item.since);
   }
 }
 
@@ -39,25 +39,20 @@ bool SseStream::note(std::string_view json, std::optional<std::uint64_t> start) 
   if (!is_subscribed && !is_snapshot && !is_gap && head.type != "message") return false;
 
   const std::uint64_t key = resume_key(head.channel);
-  auto place = std::ranges::find(positions_, key, &ResumePosition::channel);
   if (is_subscribed || is_snapshot) {
     // A new beginning, which may lie before the old position and in another epoch.
     const std::optional<std::uint64_t> seq = is_subscribed ? start : head.seq;
-    if (seq && std::ranges::find(keys_, key) != keys_.end()) {
-      if (place == positions_.end()) place = positions_.insert(place, {.channel = key, .position = {}});
-      place->position = {.epoch = std::string(head.epoch), .seq = *seq};
-    }
-  } else if (const auto reached = is_gap ? head.to : head.seq; reached && place != positions_.end()) {
+    if (seq && std::ranges::find(keys_, key) != keys_.end())
+      token_.set(key, {.epoch = std::string(head.epoch), .seq = *seq});
+  } else if (const auto reached = is_gap ? head.to : head.seq) {
     // An inbox sends its backlog by priority, so a seq may be below those before it.
-    place->position.seq = std::max(place->position.seq, *reached);
+    token_.advance(key, *reached);
   }
-  return head.seq.has_value() && !positions_.empty();
+  return head.seq.has_value();
 }
 
 void SseStream::render(std::string& out, std::string_view json, std::optional<std::uint64_t> start) {
-  std::string id;
-  if (note(json, start)) id = write_resume_token(positions_);
-  wire::append_sse_event(out, id, json);
+  wire::append_sse_event(out, note(json, start) ? token_.text() : std::string_view(), json);
 }
 
 void SseStream::keep_reply(std::string_view json, std::optional<std::uint64_t> start) {

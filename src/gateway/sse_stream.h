@@ -84,8 +84,8 @@ class SseStream {
   std::string head_;
   std::vector<protocol::SubscribeItem> channels_;
   std::size_t next_ = 0;
-  std::vector<std::uint64_t> keys_;        // of the channels
-  std::vector<ResumePosition> positions_;  // of those that have one: what the next `id:` says
+  std::vector<std::uint64_t> keys_;  // of the channels
+  ResumeToken token_;                // the positions of those that have one: what the next `id:` says
   bool begun_ = false;
   bool open_ = false;
   Ring<Reply> replies_;

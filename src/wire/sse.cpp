@@ -6,7 +6,10 @@
 namespace tidewire::wire {
 namespace {
 
-bool one_line(std::string_view text) { return text.find_first_of("\r\n") == std::string_view::npos; }
+// Two searches for one character are far faster than one for two.
+bool one_line(std::string_view text) {
+  return text.find('\n') == std::string_view::npos && text.find('\r') == std::string_view::npos;
+}
 
 }  // namespace
 

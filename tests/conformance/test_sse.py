@@ -698,7 +698,7 @@ async def test_what_can_not_be_recovered_is_said(server):
 @clause("8.sse", "5.resume")
 @pytest.mark.parametrize(
     "last_id",
-    ["17", "not a token", "A" * 20000, "AQ==", "AaD_ah1YqA", "\xff\xfe", "AaD_ah1YqP________f8QZDlhMTQz", "*"],
+    ["17", "not a token", "1" + "A" * 20000, "1AQ==", "1oP9qHVio", "\xff\xfe", "1" + "_" * 40, "2" + "A" * 20],
     ids=range(8),
 )
 async def test_a_forged_resume_token_is_a_position_that_is_not_known(server, last_id):
