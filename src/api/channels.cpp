@@ -5,7 +5,7 @@
 #include "api/answers.h"
 #include "api/query.h"
 #include "api/router.h"
-#include "auth/base64url.h"
+#include "base/base64url.h"
 #include "wire/url.h"
 
 namespace tidewire::api {
@@ -38,7 +38,7 @@ std::string list_json(const std::vector<hub::ChannelInfo>& channels, std::size_t
   protocol::MessageWriter writer;
   writer.json("channels", list);
   if (channels.size() > shown)
-    writer.text("next", auth::base64url_encode(channels[shown - 1].name));
+    writer.text("next", base64url_encode(channels[shown - 1].name));
   else
     writer.json("next", "null");
   return writer.finish();
@@ -68,7 +68,7 @@ void Router::list_channels(Call& call) {
   if (!wanted) return call.respond(problem_answer(wanted.error()));
   std::string after;
   if (const auto cursor = wire::query_parameter(query, "cursor")) {
-    auto name = auth::base64url_decode(*cursor);
+    auto name = base64url_decode(*cursor);
     if (!name) return call.respond(problem_answer(ErrorCode::invalid_message, "`cursor` is not one of ours"));
     after = std::move(*name);
   }

@@ -11,9 +11,9 @@
 #include <memory>
 #include <optional>
 
-#include "auth/base64url.h"
 #include "auth/free_by.h"
 #include "auth/json_value.h"
+#include "base/base64url.h"
 #include "base/json_text.h"
 
 namespace tidewire::auth {

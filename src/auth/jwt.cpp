@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "auth/base64url.h"
+#include "base/base64url.h"
 
 namespace tidewire::auth {
 

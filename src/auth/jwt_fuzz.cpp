@@ -3,10 +3,10 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "auth/base64url.h"
 #include "auth/jwt.h"
 #include "auth/test_signer.h"
 #include "auth/verifier.h"
+#include "base/base64url.h"
 #include "base/check.h"
 
 namespace tidewire::auth {

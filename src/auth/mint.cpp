@@ -1,11 +1,11 @@
 #include "auth/mint.h"
 
-#include "auth/base64url.h"
 #include "auth/grants.h"
 #include "auth/identity.h"
 #include "auth/json_value.h"
 #include "auth/jwt.h"
 #include "auth/key.h"
+#include "base/base64url.h"
 #include "base/json_text.h"
 
 namespace tidewire::auth {

@@ -2,9 +2,9 @@
 
 #include <gtest/gtest.h>
 
-#include "auth/base64url.h"
 #include "auth/jwt.h"
 #include "auth/verifier.h"
+#include "base/base64url.h"
 
 namespace tidewire::auth {
 namespace {

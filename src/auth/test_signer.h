@@ -15,8 +15,8 @@
 #include <string_view>
 
 #include "auth/algorithm.h"
-#include "auth/base64url.h"
 #include "auth/key.h"
+#include "base/base64url.h"
 #include "base/check.h"
 #include "base/json_text.h"
 

@@ -5,10 +5,10 @@
 #include <fstream>
 #include <sstream>
 
-#include "auth/base64url.h"
 #include "auth/json_value.h"
 #include "auth/jwk.h"
 #include "auth/verifier.h"
+#include "base/base64url.h"
 
 namespace tidewire::auth {
 namespace {

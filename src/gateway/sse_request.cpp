@@ -5,7 +5,7 @@
 #include <string_view>
 
 #include "base/error.h"
-#include "gateway/resume_token.h"
+#include "protocol/resume_token.h"
 #include "wire/url.h"
 #include "wire/utf8.h"
 
@@ -53,17 +53,18 @@ std::expected<std::vector<protocol::SubscribeItem>, wire::HttpProblem> read_sse_
       split_at_commas(*value, items);
   }
   if (items.empty()) return malformed("`channels` or `channel` must name at least one channel");
-  if (items.size() > kResumePositionsMax) return malformed("a stream has at most 100 channels");
+  if (items.size() > protocol::kResumePositionsMax) return malformed("a stream has at most 100 channels");
 
   const std::string token = resume_token_of(request);
   if (token.empty()) return items;
-  const auto positions = read_resume_token(token);
+  const auto positions = protocol::read_resume_token(token);
   for (protocol::SubscribeItem& item : items) {
     if (!positions) {
       item.since = protocol::Position{};
       continue;
     }
-    const auto found = std::ranges::find(*positions, resume_key(item.channel), &ResumePosition::channel);
+    const auto found =
+        std::ranges::find(*positions, protocol::resume_key(item.channel), &protocol::ResumePosition::channel);
     if (found != positions->end()) item.since = found->position;
   }
   return items;

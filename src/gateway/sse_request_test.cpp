@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "gateway/resume_token.h"
+#include "protocol/resume_token.h"
 
 namespace tidewire::gateway {
 namespace {
@@ -56,9 +56,9 @@ TEST(SseRequest, RefusesWhatIsBadlyEncoded) {
 }
 
 TEST(SseRequest, GoesOnBehindItsPositions) {
-  ResumeToken positions;
-  positions.set(resume_key("a"), {"e1", 7});
-  positions.set(resume_key("z"), {"e2", 1});
+  protocol::ResumeToken positions;
+  positions.set(protocol::resume_key("a"), {"e1", 7});
+  positions.set(protocol::resume_key("z"), {"e2", 1});
   const std::string token(positions.text());
   for (const auto& request :
        {request_for("channels=a,b", token), request_for("channels=a,b&last_event_id=" + token),

@@ -11,7 +11,7 @@ namespace tidewire::gateway {
 SseStream::SseStream(std::string head, std::vector<protocol::SubscribeItem> channels)
     : head_(std::move(head)), channels_(std::move(channels)) {
   for (const protocol::SubscribeItem& item : channels_) {
-    const std::uint64_t key = resume_key(item.channel);
+    const std::uint64_t key = protocol::resume_key(item.channel);
     if (std::ranges::find(keys_, key) != keys_.end()) continue;
     keys_.push_back(key);
     // Until the channel is answered its position is what the client came with: it may have to come back
@@ -38,7 +38,7 @@ bool SseStream::note(std::string_view json, std::optional<std::uint64_t> start) 
   const bool is_gap = head.type == "gap";
   if (!is_subscribed && !is_snapshot && !is_gap && head.type != "message") return false;
 
-  const std::uint64_t key = resume_key(head.channel);
+  const std::uint64_t key = protocol::resume_key(head.channel);
   if (is_subscribed || is_snapshot) {
     // A new beginning, which may lie before the old position and in another epoch.
     const std::optional<std::uint64_t> seq = is_subscribed ? start : head.seq;

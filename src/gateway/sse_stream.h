@@ -17,16 +17,16 @@
 
 #include "base/ring.h"
 #include "base/shared_bytes.h"
-#include "gateway/resume_token.h"
 #include "hub/types.h"
 #include "protocol/request.h"
+#include "protocol/resume_token.h"
 
 namespace tidewire::gateway {
 
 class SseStream {
  public:
-  // At most kResumePositionsMax channels, with the positions that the client came with. `head` is the
-  // response's, which goes out before the first event.
+  // At most protocol::kResumePositionsMax channels, with the positions that the client came with. `head` is
+  // the response's, which goes out before the first event.
   SseStream(std::string head, std::vector<protocol::SubscribeItem> channels);
 
   bool begun() const { return begun_; }
@@ -85,7 +85,7 @@ class SseStream {
   std::vector<protocol::SubscribeItem> channels_;
   std::size_t next_ = 0;
   std::vector<std::uint64_t> keys_;  // of the channels
-  ResumeToken token_;                // the positions of those that have one: what the next `id:` says
+  protocol::ResumeToken token_;      // the positions of those that have one: what the next `id:` says
   bool begun_ = false;
   bool open_ = false;
   Ring<Reply> replies_;

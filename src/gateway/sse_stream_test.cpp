@@ -47,12 +47,12 @@ Seen read(std::string_view text, const std::vector<std::string>& names) {
     text.remove_prefix(line.size() + 1);
     if (line.starts_with("id: ")) {
       has_id = true;
-      const auto positions = read_resume_token(line.substr(4));
+      const auto positions = protocol::read_resume_token(line.substr(4));
       EXPECT_TRUE(positions);
       seen.positions.clear();
-      for (const auto& [key, position] : positions.value_or(std::vector<ResumePosition>()))
+      for (const auto& [key, position] : positions.value_or(std::vector<protocol::ResumePosition>()))
         for (const std::string& name : names)
-          if (resume_key(name) == key) seen.positions[name] = position;
+          if (protocol::resume_key(name) == key) seen.positions[name] = position;
     } else if (line.starts_with("data: ")) {
       seen.data.emplace_back(line.substr(6));
       seen.has_id.push_back(std::exchange(has_id, false));

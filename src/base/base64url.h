@@ -8,11 +8,11 @@
 #include <string>
 #include <string_view>
 
-namespace tidewire::auth {
+namespace tidewire {
 
 std::string base64url_encode(std::string_view bytes);
 
 // nullopt where `text` is not the canonical encoding of some bytes. Empty text is empty bytes.
 std::optional<std::string> base64url_decode(std::string_view text);
 
-}  // namespace tidewire::auth
+}  // namespace tidewire

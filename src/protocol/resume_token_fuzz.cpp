@@ -2,13 +2,13 @@
 
 #include <cstdint>
 
-#include "auth/base64url.h"
+#include "base/base64url.h"
 #include "base/check.h"
-#include "gateway/resume_token.h"
+#include "protocol/resume_token.h"
 
 namespace {
 void check(std::string_view text) {
-  using namespace tidewire::gateway;
+  using namespace tidewire::protocol;
   const auto positions = read_resume_token(text);
   if (!positions) return;
   ResumeToken token;
@@ -27,6 +27,6 @@ void check(std::string_view text) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   check(text);
-  check("1" + tidewire::auth::base64url_encode(text));
+  check("1" + base64url_encode(text));
   return 0;
 }

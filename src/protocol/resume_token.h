@@ -15,13 +15,13 @@
 
 #include "protocol/request.h"
 
-namespace tidewire::gateway {
+namespace tidewire::protocol {
 
 inline constexpr std::size_t kResumePositionsMax = 100;  // the channels of a stream
 
 struct ResumePosition {
   std::uint64_t channel = 0;  // resume_key() of the name
-  protocol::Position position;
+  Position position;
   friend bool operator==(const ResumePosition&, const ResumePosition&) = default;
 };
 
@@ -36,7 +36,7 @@ class ResumeToken {
  public:
   // Adds the channel, or moves it to wherever this is. At most kResumePositionsMax channels; an epoch of at
   // most 32 bytes, a seq below 2^53 (protocol §1).
-  void set(std::uint64_t channel, const protocol::Position& position);
+  void set(std::uint64_t channel, const Position& position);
   // Moves a channel that is in it forward, if this is forward.
   void advance(std::uint64_t channel, std::uint64_t seq);
 
@@ -56,4 +56,4 @@ class ResumeToken {
   std::string text_;
 };
 
-}  // namespace tidewire::gateway
+}  // namespace tidewire::protocol

@@ -1,10 +1,10 @@
-#include "gateway/resume_token.h"
+#include "protocol/resume_token.h"
 
 #include <gtest/gtest.h>
 
-#include "auth/base64url.h"
+#include "base/base64url.h"
 
-namespace tidewire::gateway {
+namespace tidewire::protocol {
 namespace {
 
 constexpr std::uint64_t kSeqMax = (std::uint64_t{1} << 53) - 1;
@@ -69,7 +69,7 @@ TEST(ResumeToken, KeepsItsTextTrueWhateverMoves) {
   ResumeToken token;
   for (const auto& [channel, position] : positions) token.set(channel, position);
   for (std::size_t step = 0; step < 500; ++step) {
-    protocol::Position& position = positions[step * 7 % 20].position;
+    Position& position = positions[step * 7 % 20].position;
     const std::uint64_t channel = positions[step * 7 % 20].channel;
     if (step % 5 == 0) {
       position = {.epoch = std::string(step % 33, static_cast<char>(step)), .seq = step};
@@ -97,7 +97,7 @@ TEST(ResumeToken, RefusesWhatItHasNotWritten) {
         good + "AAAA", "2" + good.substr(1), std::string(100'000, 'A'), "1" + std::string(100'000, 'A')})
     EXPECT_FALSE(read_resume_token(bad)) << bad.substr(0, 100);
   const auto from_bytes = [](std::string_view bytes) {
-    return read_resume_token("1" + auth::base64url_encode(bytes));
+    return read_resume_token("1" + base64url_encode(bytes));
   };
   using namespace std::string_view_literals;
   EXPECT_TRUE(from_bytes("keykey\5\0\0\0\0\0\0\2ep\0\0"sv));
@@ -110,4 +110,4 @@ TEST(ResumeToken, RefusesWhatItHasNotWritten) {
 }
 
 }  // namespace
-}  // namespace tidewire::gateway
+}  // namespace tidewire::protocol

@@ -1,13 +1,13 @@
-#include "gateway/resume_token.h"
+#include "protocol/resume_token.h"
 
 #include <xxhash.h>
 
 #include <algorithm>
 
-#include "auth/base64url.h"
+#include "base/base64url.h"
 #include "base/check.h"
 
-namespace tidewire::gateway {
+namespace tidewire::protocol {
 
 namespace {
 
@@ -55,7 +55,7 @@ std::string text_of(std::uint64_t channel, std::uint64_t seq, std::string_view e
   bytes += moving_part(seq, epoch);
   if (!epoch.empty()) bytes += epoch.substr(1);
   bytes.resize(padded(kHeadBytes + epoch.size()));
-  return auth::base64url_encode(bytes);
+  return base64url_encode(bytes);
 }
 
 }  // namespace
@@ -66,7 +66,7 @@ std::uint64_t resume_key(std::string_view channel) {
 
 std::optional<std::vector<ResumePosition>> read_resume_token(std::string_view token) {
   if (token.size() > kTokenSizeMax || !token.starts_with(kVersion)) return std::nullopt;
-  const auto decoded = auth::base64url_decode(token.substr(1));
+  const auto decoded = base64url_decode(token.substr(1));
   if (!decoded || decoded->empty()) return std::nullopt;
   std::string_view bytes = *decoded;
   std::vector<ResumePosition> positions;
@@ -92,7 +92,7 @@ ResumeToken::Place* ResumeToken::find(std::uint64_t channel) {
   return found == places_.end() ? nullptr : &*found;
 }
 
-void ResumeToken::set(std::uint64_t channel, const protocol::Position& position) {
+void ResumeToken::set(std::uint64_t channel, const Position& position) {
   TIDEWIRE_CHECK(position.epoch.size() <= kEpochBytesMax && position.seq < kSeqEnd);
   const std::string text = text_of(channel, position.seq, position.epoch);
   Place* place = find(channel);
@@ -117,7 +117,7 @@ void ResumeToken::advance(std::uint64_t channel, std::uint64_t seq) {
   if (place == nullptr || seq <= place->seq) return;
   place->seq = seq;
   text_.replace(place->at + characters(kKeyBytes), characters(kMovingBytes),
-                auth::base64url_encode(moving_part(seq, place->epoch)));
+                base64url_encode(moving_part(seq, place->epoch)));
 }
 
-}  // namespace tidewire::gateway
+}  // namespace tidewire::protocol

@@ -1,9 +1,9 @@
-#include "auth/base64url.h"
+#include "base/base64url.h"
 
 #include <array>
 #include <cstdint>
 
-namespace tidewire::auth {
+namespace tidewire {
 
 namespace {
 
@@ -58,4 +58,4 @@ std::optional<std::string> base64url_decode(std::string_view text) {
   return bytes;
 }
 
-}  // namespace tidewire::auth
+}  // namespace tidewire
