@@ -205,13 +205,13 @@ void fail_append(TestShards& shards) {
 }
 
 std::string merge_of(int value) {
-  return R"({"type":"publish","id":"p","channel":"dash:1","merge":{"a":)" + std::to_string(value) + "}}";
+  return R"({"type":"publish","id":"p","channel":"board:1","merge":{"a":)" + std::to_string(value) + "}}";
 }
 
 TEST(DurableFlow, TellsNothingOfAStateThatAFailedAppendLeft) {
   TestShards shards;
   const auto a = shards.open();
-  shards.ask(a, R"({"type":"subscribe","id":"s","channel":"dash:1"})");
+  shards.ask(a, R"({"type":"subscribe","id":"s","channel":"board:1"})");
   shards.ask(a, merge_of(1));  // told at once
   shards.ask(a, merge_of(2));  // held back
   shards.log_held = true;

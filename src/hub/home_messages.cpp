@@ -314,9 +314,11 @@ void Home::on(log::ReadDone&& done, const Time& now) {
   auto& command = std::get<CatchUpCommand>(asker);
   if (wait_for_log(done.channel, *channel, from, command, now)) return;
   std::uint64_t next = command.next_seq;
-  std::vector<CatchUpItem> items = items_of(std::move(done.entries), next, now.unix_ms);
-  if (items.empty() && next < channel->first_seq() && channel->folded)
+  // The log may have been trimmed while this was waiting to be read.
+  if (channel->folded && next < channel->first_seq() &&
+      (done.entries.empty() || next < done.entries.front().seq))
     return answer_with_snapshot(from, command, *channel, now);
+  std::vector<CatchUpItem> items = items_of(std::move(done.entries), next, now.unix_ms);
   if (items.empty()) add_trimmed(*channel, next, items);
   answer_catch_up(from, command, *channel, std::move(items), next, now);
 }

@@ -51,10 +51,8 @@ inline std::vector<Namespace> test_namespaces() {
   session.subscribe = session.publish = Access::owner;
   Namespace agent = of_kind("agent", Kind::agent, Durability::memory);
   agent.subscribe = agent.publish = Access::owner;
-  Namespace dash = named("dash");
-  dash.kind = Kind::document;
-  dash.durability = Durability::disk;
-  dash.conflate_ms = 100;
+  Namespace few = of_kind("few", Kind::document, Durability::disk);
+  few.history_messages = 10;
   return {named("default"),
           room,
           open,
@@ -68,7 +66,7 @@ inline std::vector<Namespace> test_namespaces() {
           inbox,
           session,
           agent,
-          dash};
+          few};
 }
 
 // A connection's end as a test sees it.
