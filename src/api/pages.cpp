@@ -19,6 +19,16 @@ constexpr std::string_view kContentSecurityPolicy =
 constexpr std::int64_t kDemoTokenMs = 3'600'000;
 constexpr std::size_t kDemoNameMax = 24;
 
+// What the demo's users may do beyond the built-in namespaces' rules: join any session, write to each
+// other's inboxes, feed dashboards, and watch what others upload and run.
+std::vector<auth::MintGrant> demo_grants() {
+  return {{"session:*", {"publish"}},
+          {"user:*", {"publish"}},
+          {"dashboard:*", {"publish"}},
+          {"upload:*", {"subscribe"}},
+          {"agent:*", {"subscribe"}}};
+}
+
 bool is_demo_name(std::string_view name) {
   const auto fits = [](char c) {
     return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' ||
@@ -65,7 +75,7 @@ void Router::demo_token(Call& call) {
                             .secret = options_.demo_secret,
                             .kid = {},
                             .tenant = {},
-                            .grants = {},
+                            .grants = demo_grants(),
                             .claims = {}};
   const auto token = auth::mint(options, call.now);
   if (!token) return call.respond(problem_answer(ErrorCode::internal, token.error()));

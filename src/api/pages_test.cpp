@@ -62,6 +62,25 @@ TEST(DemoToken, ProvesTheNameForAnHour) {
               1000);
 }
 
+TEST(DemoToken, GrantsWhatTheDemoShowsAndNobodysInbox) {
+  World world(with_demo(std::string(auth::kDevelopmentSecret)));
+  const Answer answer = world.send({.target = "/demo/token?name=ann"});
+  const auto identity =
+      world.tenants[0].verifier.verify(answer.body.substr(10, answer.body.size() - 12), world.now);
+  ASSERT_TRUE(identity);
+  const auto may = [&](auth::Action action, std::string_view channel) {
+    return auth::allows((*identity)->grants, action, channel);
+  };
+  EXPECT_TRUE(may(auth::Action::publish, "session:lobby"));
+  EXPECT_TRUE(may(auth::Action::publish, "user:bob"));
+  EXPECT_TRUE(may(auth::Action::publish, "dashboard:server"));
+  EXPECT_TRUE(may(auth::Action::subscribe, "agent:lobby:1"));
+  EXPECT_TRUE(may(auth::Action::subscribe, "upload:lobby:1"));
+  EXPECT_FALSE(may(auth::Action::subscribe, "user:bob"));
+  EXPECT_FALSE(may(auth::Action::subscribe, "session:lobby"));
+  EXPECT_FALSE(may(auth::Action::publish, "public:news"));
+}
+
 TEST(DemoToken, IsOnlyForNames) {
   World world(with_demo("secret"));
   for (const std::string query :
