@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "api/answers.h"
+#include "api/encoding.h"
 #include "api/router.h"
 #include "auth/mint.h"
 #include "wire/url.h"
@@ -55,6 +56,10 @@ void Router::demo_file(Call& call) {
     return call.respond(problem_answer(ErrorCode::not_found));
   wire::HttpAnswer answer;
   answer.body = page->body;
+  if (!page->brotli.empty() && choose_coding(call.request.headers) == Coding::br) {
+    answer.body = page->brotli;
+    answer.fields.emplace_back("Content-Encoding", "br");
+  }
   answer.content_type = page->content_type;
   answer.fields.emplace_back("Cache-Control", "no-cache");
   answer.fields.emplace_back("Content-Security-Policy", kContentSecurityPolicy);

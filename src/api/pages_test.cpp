@@ -1,5 +1,7 @@
 #include "api/pages.h"
 
+#include <brotli/decode.h>
+
 #include <fstream>
 #include <sstream>
 
@@ -33,7 +35,7 @@ TEST(Demo, ServesItsFilesAsTheyAre) {
                                                         {"demo.css", "text/css; charset=utf-8"},
                                                         {"demo.js", "text/javascript; charset=utf-8"},
                                                         {"favicon.svg", "image/svg+xml"}}) {
-    std::ifstream file(std::string(TIDEWIRE_SOURCE_DIR "/web/demo/") + name, std::ios::binary);
+    std::ifstream file(std::string(TIDEWIRE_SOURCE_DIR "/web/demo/dist/") + name, std::ios::binary);
     std::ostringstream bytes;
     bytes << file.rdbuf();
     const Answer answer = world.send({.target = "/demo/" + name});
@@ -46,6 +48,25 @@ TEST(Demo, ServesItsFilesAsTheyAre) {
   EXPECT_EQ(world.send({.target = "/demo/"}).body, world.send({.target = "/demo/index.html"}).body);
   EXPECT_EQ(world.send({.target = "/demo/nope.js"}).status, 404);
   EXPECT_EQ(world.send({.target = "/demo/..%2Fdemo.js"}).status, 404);
+}
+
+TEST(Demo, SendsWhatWasCompressedWhenItWasBuilt) {
+  World world(with_demo(""));
+  const std::string whole = world.send({.target = "/demo/demo.js"}).body;
+  const Answer brotli = world.send({.target = "/demo/demo.js", .fields = {{"Accept-Encoding", "br"}}});
+  EXPECT_EQ(brotli.field("Content-Encoding"), "br");
+  EXPECT_THAT(brotli.field("Vary"), HasSubstr("Accept-Encoding"));
+  std::string unpacked(whole.size(), '\0');
+  std::size_t size = unpacked.size();
+  ASSERT_EQ(
+      BrotliDecoderDecompress(brotli.body.size(), reinterpret_cast<const std::uint8_t*>(brotli.body.data()),
+                              &size, reinterpret_cast<std::uint8_t*>(unpacked.data())),
+      BROTLI_DECODER_RESULT_SUCCESS);
+  unpacked.resize(size);
+  EXPECT_EQ(unpacked, whole);
+  EXPECT_EQ(world.send({.target = "/demo/demo.js", .fields = {{"Accept-Encoding", "gzip"}}})
+                .field("Content-Encoding"),
+            "gzip");
 }
 
 TEST(DemoToken, ProvesTheNameForAnHour) {
