@@ -16,6 +16,15 @@ const kHere = dirname(fileURLToPath(import.meta.url));
 const kClient = join(kHere, "../sdk/typescript/src");
 const kPages = ["demo"];
 const kAsTheyAre = [".html", ".svg"];
+export const kAlias = {
+  "@tidewire/client/kinds": join(kClient, "kinds/index.ts"),
+  "@tidewire/client/outbox": join(kClient, "outbox/index.ts"),
+  "@tidewire/client/react": join(kClient, "react/index.ts"),
+  "@tidewire/client": join(kClient, "index.ts"),
+  "react-dom/client": "preact/compat/client",
+  "react/jsx-runtime": "preact/jsx-runtime",
+  react: "preact/compat",
+};
 
 async function bundle(page) {
   const folder = join(kHere, page);
@@ -31,15 +40,7 @@ async function bundle(page) {
     legalComments: "none",
     logLevel: "warning",
     write: false,
-    alias: {
-      "@tidewire/client/kinds": join(kClient, "kinds/index.ts"),
-      "@tidewire/client/outbox": join(kClient, "outbox/index.ts"),
-      "@tidewire/client/react": join(kClient, "react/index.ts"),
-      "@tidewire/client": join(kClient, "index.ts"),
-      "react-dom/client": "preact/compat/client",
-      "react/jsx-runtime": "preact/jsx-runtime",
-      react: "preact/compat",
-    },
+    alias: kAlias,
   });
   const files = new Map();
   for (const { path, contents } of outputFiles) files.set(path.slice(folder.length + 6).replace("-style.css", ".css"), Buffer.from(contents));
@@ -63,13 +64,16 @@ async function write(page, files) {
   for (const [name, contents] of files) await writeFile(join(folder, name), contents);
 }
 
-const isCheck = process.argv.includes("--check");
-for (const page of kPages) {
-  const files = await bundle(page);
-  if (!isCheck) {
-    await write(page, files);
-  } else if (!(await isCurrent(page, files))) {
-    console.error(`web/${page}/dist is not what its sources make: run ./dev web and commit it`);
-    process.exitCode = 1;
+async function main(isCheck) {
+  for (const page of kPages) {
+    const files = await bundle(page);
+    if (!isCheck) {
+      await write(page, files);
+    } else if (!(await isCurrent(page, files))) {
+      console.error(`web/${page}/dist is not what its sources make: run ./dev web and commit it`);
+      process.exitCode = 1;
+    }
   }
 }
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) await main(process.argv.includes("--check"));

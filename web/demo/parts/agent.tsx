@@ -18,12 +18,12 @@ export function Agent(): ReactNode {
   useFollow(document);
   const info = value?.run;
   const [prompt, setPrompt] = useState<string>(kPrompts[0]);
-  const begin = async (): Promise<void> => {
+  const begin = async (asked: string): Promise<void> => {
     const seed = crypto.getRandomValues(new Uint32Array(1))[0]!;
     const channel = `agent:${who.room}:${seed.toString(36)}`;
     // Whoever publishes first is the run's creator.
-    await openAgentRun(client, channel).start({ model: "canned-1", prompt });
-    await document.merge({ run: { channel, by: who.name, prompt, seed } });
+    await openAgentRun(client, channel).start({ model: "canned-1", prompt: asked });
+    await document.merge({ run: { channel, by: who.name, prompt: asked, seed } });
   };
   return (
     <Card id="agent" title="Agent run" icon="agent" aside={info && <Status channel={info.channel} />}>
@@ -36,17 +36,27 @@ export function Agent(): ReactNode {
             <option key={text}>{text}</option>
           ))}
         </select>
-        <button type="button" className="primary" onClick={() => void begin().catch(() => {})}>
+        <button type="button" className="primary" onClick={() => void begin(prompt).catch(() => {})}>
           Run
         </button>
       </div>
       {info ? (
         <Run key={info.channel} info={info} />
       ) : (
-        <p className="hint roomy">
-          The text streams to everybody in the room. Reload in the middle, or <a href={addressOf(who.room)} target="_blank" rel="noopener">open another tab</a>: it is there so
-          far and goes on, with no word twice.
-        </p>
+        <div className="run-empty">
+          {kPrompts.map((text) => (
+            <button key={text} type="button" onClick={() => void begin(text).catch(() => {})}>
+              {text}
+            </button>
+          ))}
+          <p className="hint">
+            The text streams to everybody in the room. Reload in the middle, or{" "}
+            <a href={addressOf(who.room)} target="_blank" rel="noopener">
+              open another tab
+            </a>
+            : what was said is there, the rest follows, no word comes twice.
+          </p>
+        </div>
       )}
     </Card>
   );
