@@ -115,6 +115,20 @@ test("two people chat, see each other type and read, and one numbering", async (
   await leave(ada, grace);
 });
 
+test("what a back end publishes to the room is shown at once, and again after a reload", async () => {
+  const { ada, grace, room } = await twoPeople();
+  const answer = await fetch(`${server.url}/api/v1/publish`, {
+    method: "POST",
+    headers: { Authorization: "Bearer tw_dev" },
+    body: JSON.stringify({ channel: `room:${room}`, data: { text: "The tide is coming in." } }),
+  });
+  assert.equal(answer.status, 200);
+  for (const tab of [ada, grace]) await tab.page.locator('.news[data-news="1"]').filter({ hasText: "The tide is coming in." }).waitFor();
+  await ada.page.reload();
+  await ada.page.locator(".news").filter({ hasText: "by server" }).waitFor();
+  await leave(ada, grace);
+});
+
 test("what somebody writes is shown as text, whatever it is", async () => {
   const { ada, grace } = await twoPeople();
   const text = '<img src=x onerror="window.broken=1"><script>window.broken=1</script>';

@@ -45,14 +45,14 @@ export class Network {
 
   #connect(request: TransportRequest, events: TransportEvents): Socket {
     const link = new Link(this.mode, this.#inner, request, events, {
-      passed: (direction, text) => this.#passed(direction, text),
+      passed: (...what) => this.#passed(...what),
       ended: () => this.#links.delete(link),
     });
     this.#links.add(link);
     return link;
   }
 
-  #passed(direction: Frame["direction"], text: string): void {
+  #passed(direction: Frame["direction"], text: string, sinceMs: number): void {
     let message: Frame["message"];
     try {
       message = JSON.parse(text) as Frame["message"];
@@ -62,7 +62,7 @@ export class Network {
     if (message.type === "auth") message.token = "…";
     const { sent, received, tripsMs } = this.traffic.get();
     if (direction === "out") {
-      if (message.type === "ping") this.#pings.set(message.id, performance.now());
+      if (message.type === "ping") this.#pings.set(message.id, sinceMs);
       this.traffic.set({ sent: sent + 1, received, tripsMs });
     } else {
       const askedMs = message.type === "pong" ? this.#pings.get(message.id) : undefined;
@@ -80,7 +80,8 @@ export class Network {
 }
 
 interface Watcher {
-  passed(direction: Frame["direction"], text: string): void;
+  /** `sinceMs`: when it was sent, by performance.now(). */
+  passed(direction: Frame["direction"], text: string, sinceMs: number): void;
   ended(): void;
 }
 
@@ -99,8 +100,8 @@ class Link implements Socket {
     this.#events = events;
     this.#watcher = watcher;
     const message = (text: string): void =>
-      this.#queue(() => {
-        watcher.passed("in", text);
+      this.#queue((sinceMs) => {
+        watcher.passed("in", text, sinceMs);
         events.message(text);
       });
     const close = (code: number, reason: string): void => this.#queue(() => this.#end(code, reason));
@@ -109,8 +110,8 @@ class Link implements Socket {
   }
 
   send(text: string): void {
-    this.#queue(() => {
-      this.#watcher.passed("out", text);
+    this.#queue((sinceMs) => {
+      this.#watcher.passed("out", text, sinceMs);
       this.#socket?.send(text);
     });
   }
@@ -130,10 +131,11 @@ class Link implements Socket {
     }
   }
 
-  #queue(run: () => void): void {
+  #queue(run: (sinceMs: number) => void): void {
     if (this.#ended) return;
     const delayMs = this.#mode.get() === "slow" ? kSlowMs : 0;
-    this.#line.push({ atMs: performance.now() + delayMs, run });
+    const nowMs = performance.now();
+    this.#line.push({ atMs: nowMs + delayMs, run: () => run(nowMs) });
     // Not at once: no event may come while `connect` is still running.
     if (this.#socket && this.#line.length === 1 && !delayMs) this.#pump();
     else if (this.#line.length === 1) this.#later(delayMs);

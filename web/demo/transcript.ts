@@ -20,10 +20,21 @@ export interface Said {
 export interface Note {
   what: "note";
   key: string;
+  atMs: number;
   text: string;
 }
 
-export type Line = Said | Note;
+/** What somebody, most likely a back end, published to the room's stream beside the session. */
+export interface News {
+  what: "news";
+  key: string;
+  seq: number;
+  by: string;
+  text: string;
+  atMs: number;
+}
+
+export type Line = Said | Note | News;
 
 export interface Transcript {
   lines: Line[];
@@ -36,18 +47,18 @@ const kTogetherMs = 120_000;
 
 type Fields = { text?: unknown; id?: unknown; seq?: unknown; user?: unknown };
 
-export function transcriptOf(messages: readonly Message<any>[]): Transcript {
+export function transcriptOf(messages: readonly Message<any>[], news: readonly Message<any>[] = []): Transcript {
   const lines: Line[] = [];
   const said = new Map<number, Said>();
   const ids = new Set<string>();
   for (const message of messages) {
     const { event = "message", seq = 0, timestamp } = message;
-    const data: Fields = typeof message.data === "object" && message.data !== null ? message.data : { text: message.data };
-    const by = message.from?.user ? String(message.from.user.id) : "server";
+    const data = fieldsOf(message);
+    const by = authorOf(message);
     const key = `${timestamp}-${seq}`;
     if (event === "message") {
       if (typeof data.id === "string") ids.add(data.id);
-      const text = typeof data.text === "string" ? data.text : JSON.stringify(message.data);
+      const text = textOf(message);
       const flags = (message as { flags?: string[] }).flags ?? [];
       const line: Said = { what: "said", key, seq, by, text, atMs: timestamp, isEdited: false, flags, isMore: false };
       lines.push(line);
@@ -60,8 +71,14 @@ export function transcriptOf(messages: readonly Message<any>[]): Transcript {
       if (line) lines.splice(lines.indexOf(line), 1);
     } else if (event === "join" || event === "leave") {
       const about = data.user === undefined ? by : String(data.user);
-      lines.push({ what: "note", key, text: `${about} ${event === "join" ? "joined" : "left"}` });
+      lines.push({ what: "note", key, atMs: timestamp, text: `${about} ${event === "join" ? "joined" : "left"}` });
     }
+  }
+  for (const message of news) {
+    const { seq = 0, timestamp: atMs } = message;
+    const line: News = { what: "news", key: `news-${atMs}-${seq}`, seq, by: authorOf(message), text: textOf(message), atMs };
+    const later = lines.findIndex((other) => other.atMs > atMs);
+    lines.splice(later < 0 ? lines.length : later, 0, line);
   }
   let above: Line | undefined;
   for (const line of lines) {
@@ -69,6 +86,20 @@ export function transcriptOf(messages: readonly Message<any>[]): Transcript {
     above = line;
   }
   return { lines, ids, lastSaidSeq: Math.max(0, ...said.keys()) };
+}
+
+function fieldsOf({ data }: Message<any>): Fields {
+  return typeof data === "object" && data !== null ? data : { text: data };
+}
+
+function textOf(message: Message<any>): string {
+  const { text } = fieldsOf(message);
+  return typeof text === "string" ? text : JSON.stringify(message.data);
+}
+
+/** An API key has no user. */
+function authorOf({ from }: Message<any>): string {
+  return from?.user ? String(from.user.id) : "server";
 }
 
 /** For each line the members that have read exactly so far. */

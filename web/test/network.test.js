@@ -98,6 +98,18 @@ test("slow is late both ways and in order, also when it is switched back", async
   assert.deepEqual(got.map(({ type }) => type), ["x", "y"]);
 });
 
+test("slow shows in the round trip", async () => {
+  const { network, link, socket } = await connected();
+  network.set("slow");
+  link.send('{"type":"ping","id":1}');
+  await pass(450);
+  assert.equal(socket.sent.length, 1);
+  nowMs += 3;
+  socket.says({ type: "pong", id: 1 });
+  await pass(450);
+  assert.deepEqual(network.traffic.get().tripsMs, [903]);
+});
+
 test("stalled passes nothing, says nothing, and loses nothing", async () => {
   const { network, link, got, closes, socket } = await connected();
   network.set("stalled");

@@ -56,3 +56,10 @@ test("a reader stands at the last line that was read, unless it wrote that one",
   assert.deepEqual([...readersOf(lines, members, "eve")], [[5, ["cid"]]]);
   assert.deepEqual(readersOf(lines, members, "ann").get(9), ["eve"]);
 });
+
+test("what a back end publishes to the room stands among the lines by its time", () => {
+  const news = [{ seq: 1, timestamp: 2500, data: { text: "high water" } }, { seq: 2, timestamp: 9000, from: from("cid"), data: 5 }];
+  const { lines, lastSaidSeq } = transcriptOf([said(2, "ann", "a"), said(3, "ann", "b")], news);
+  assert.deepEqual(lines.map(({ what, by, text }) => `${what} ${by} ${text}`), ["said ann a", "news server high water", "said ann b", "news cid 5"]);
+  assert.deepEqual([lines[2].isMore, lastSaidSeq], [false, 3]);
+});

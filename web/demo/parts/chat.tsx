@@ -4,7 +4,7 @@ import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState, typ
 import { TidewireError, type Message } from "@tidewire/client";
 import type { SessionChannel } from "@tidewire/client/kinds";
 import { useChannel, useConnection, useSession } from "@tidewire/client/react";
-import { readersOf, transcriptOf, type Line } from "../transcript.js";
+import { readersOf, transcriptOf, type Line, type News } from "../transcript.js";
 import { addressOf } from "../who.js";
 import { Avatar, Card, clockText, Icon, plural, useClock, useFollow, useWorld } from "./bits.js";
 import { Members } from "./members.js";
@@ -27,14 +27,22 @@ export function Chat(): ReactNode {
   const typing = useTyping(who.name);
   const { session, state, messages, members } = useSession<Words>(names.session, { history: 300, keep: 1000, join: true, onMessage: typing.heard });
   useFollow(session);
-  const transcript = useMemo(() => transcriptOf(messages), [messages]);
+  const waves = useWaves();
+  const transcript = useMemo(() => transcriptOf(messages, waves.news), [messages, waves.news]);
   const readers = useMemo(() => readersOf(transcript.lines, members, who.name), [transcript, members]);
   const { pending, say } = useOwnWords(session, transcript.ids);
   const scroll = useScroll(transcript.lines.length + pending.length, transcript.lines);
   useReading(session, transcript.lastSaidSeq, scroll.isAtEnd);
   const isEmpty = transcript.lines.every((line) => line.what === "note") && pending.length === 0;
   return (
-    <Card id="chat" title="Chat" icon="chat" aside={<WaveButton />}>
+    <Card id="chat" title="Chat" icon="chat" aside={<WaveButton wave={waves.wave} />}>
+      <span className="waves" aria-live="polite">
+        {waves.shown.map(({ key, by }) => (
+          <span className="wave" key={key}>
+            <Icon name="wave" /> {by === who.name ? "You wave" : `${by} waves`}
+          </span>
+        ))}
+      </span>
       <Members session={session} members={members} />
       <Banner />
       {state.name === "failed" && <p className="banner bad">{state.error.message}</p>}
@@ -64,6 +72,7 @@ export function Chat(): ReactNode {
 
 function Row({ line, me, readers, session }: { line: Line; me: string; readers: string[]; session: SessionChannel<any> }): ReactNode {
   if (line.what === "note") return <li className="note">{line.text}</li>;
+  if (line.what === "news") return <NewsRow line={line} />;
   const isOwn = line.by === me;
   return (
     <li className={`message${isOwn ? " own" : ""}${line.isMore ? " more" : ""}`} data-seq={line.seq}>
@@ -186,31 +195,42 @@ function Empty({ room }: { room: string }): ReactNode {
   );
 }
 
-/** Waves go to whoever is there now and are kept nowhere: ephemeral messages of the room's stream. */
-function WaveButton(): ReactNode {
-  const { who, names } = useWorld();
-  const [waves, setWaves] = useState<{ key: string; by: string }[]>([]);
+function NewsRow({ line }: { line: News }): ReactNode {
+  const { names } = useWorld();
+  return (
+    <li className="news" data-news={line.seq}>
+      <span className="bubble">{line.text}</span>
+      <span className="meta">
+        <code>{names.room}</code> <span className="number">#{line.seq}</span> by {line.by}
+        <time dateTime={new Date(line.atMs).toISOString()}>{clockText(line.atMs)}</time>
+      </span>
+    </li>
+  );
+}
+
+function WaveButton({ wave }: { wave: () => void }): ReactNode {
+  return (
+    <button type="button" className="quiet" onClick={wave}>
+      <Icon name="wave" /> Wave
+    </button>
+  );
+}
+
+/**
+ * The room's stream: waves, which go to whoever is there now and are kept nowhere (ephemeral), and what others publish to
+ * it, a back end with one HTTP call for example.
+ */
+function useWaves(): { news: readonly Message<any>[]; shown: { key: string; by: string }[]; wave: () => void } {
+  const { names } = useWorld();
+  const [shown, setShown] = useState<{ key: string; by: string }[]>([]);
   const heard = (message: Message<any>): void => {
     if (message.event !== "wave") return;
     const key = `${message.timestamp}-${Math.random()}`;
-    setWaves((before) => [...before.slice(-4), { key, by: String(message.from?.user?.id ?? "server") }]);
-    setTimeout(() => setWaves((before) => before.filter((wave) => wave.key !== key)), 2600);
+    setShown((before) => [...before.slice(-4), { key, by: String(message.from?.user?.id ?? "server") }]);
+    setTimeout(() => setShown((before) => before.filter((wave) => wave.key !== key)), 2600);
   };
-  const { channel } = useChannel(names.room, { onMessage: heard });
-  return (
-    <>
-      <button type="button" className="quiet" onClick={() => void channel.publish({}, { event: "wave", ephemeral: true }).catch(() => {})}>
-        <Icon name="wave" /> Wave
-      </button>
-      <span className="waves" aria-live="polite">
-        {waves.map(({ key, by }) => (
-          <span className="wave" key={key}>
-            <Icon name="wave" /> {by === who.name ? "You wave" : `${by} waves`}
-          </span>
-        ))}
-      </span>
-    </>
-  );
+  const { channel, messages } = useChannel(names.room, { history: 20, onMessage: heard });
+  return { news: messages, shown, wave: () => void channel.publish({}, { event: "wave", ephemeral: true }).catch(() => {}) };
 }
 
 /** Own messages until they come back numbered. The outbox keeps them over a reload, too. */
