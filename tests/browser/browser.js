@@ -164,6 +164,7 @@ export class Tab {
     const folder = process.env.TIDEWIRE_SCREENSHOTS;
     if (!folder) return;
     await mkdir(folder, { recursive: true });
+    await this.page.bringToFront();
     for (const [look, colorScheme, size] of [
       ["light", "light", kDesktop],
       ["dark", "dark", kDesktop],
