@@ -1,10 +1,13 @@
 #!/usr/bin/env python3
 """Writes the files of a folder as a C++ source that defines one function returning them.
 
-embed.py FOLDER OUTPUT FUNCTION: FUNCTION is declared in api/pages.h. Bytes are copied as they are.
+embed.py FOLDER OUTPUT FUNCTION: FUNCTION is declared in api/pages.h. Bytes are copied as they are, and once more as
+Brotli makes them at its best, if the program `brotli` is here and it gains something.
 """
 
 import pathlib
+import shutil
+import subprocess
 import sys
 
 CONTENT_TYPES = {
@@ -29,6 +32,15 @@ def array(name, data):
     return "\n".join(lines)
 
 
+def compressed(path):
+    """b"" where that is not worth it, or not possible: then the server compresses each answer by itself."""
+    program = shutil.which("brotli")
+    if program is None or path.stat().st_size <= 1024:
+        return b""
+    data = subprocess.run([program, "-q", "11", "-c", path], check=True, capture_output=True).stdout
+    return data if len(data) < path.stat().st_size else b""
+
+
 def source(folder, function):
     arrays, rows = [], []
     files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
@@ -37,12 +49,16 @@ def source(folder, function):
         if content_type is None:
             sys.exit(f"{path}: no content type is known for {path.suffix or 'a name without a suffix'}")
         arrays.append(array(f"kFile{number}", path.read_bytes()))
-        rows.append(f'    {{"{path.name}", "{content_type}", {{kFile{number}, sizeof kFile{number} - 1}}}},')
+        arrays.append(array(f"kBrotli{number}", compressed(path)))
+        rows.append(
+            f'    {{"{path.name}", "{content_type}", {{kFile{number}, sizeof kFile{number} - 1}}, '
+            f"{{kBrotli{number}, sizeof kBrotli{number} - 1}}}},"
+        )
     if not rows:
         sys.exit(f"{folder}: no files")
     return "\n".join(
         [
-            f"// Made from {folder.name}/ by tools/embed.py.",
+            f"// Made from {folder.parent.name}/{folder.name}/ by tools/embed.py.",
             '#include "api/pages.h"',
             "namespace tidewire::api {",
             "namespace {",

@@ -87,6 +87,8 @@ std::string compress(Coding coding, std::string_view body) {
 }
 
 bool encode(wire::HttpAnswer& answer, Coding coding) {
+  const auto names_coding = [](const auto& field) { return field.first == "Content-Encoding"; };
+  if (std::ranges::any_of(answer.fields, names_coding)) return true;
   if (answer.body.size() <= kCompressAbove) return false;
   if (coding == Coding::identity) return true;
   std::string body = compress(coding, answer.body);

@@ -23,8 +23,8 @@ inline constexpr std::size_t kCompressAbove = 1024;
 // Empty where the library refuses.
 std::string compress(Coding coding, std::string_view body);
 
-// Compresses the body if it is large enough and gets smaller by it, and names the coding. True when the
-// answer depends on Accept-Encoding, whatever was chosen.
+// Compresses the body if it is large enough and gets smaller by it, and names the coding; one that names
+// a coding already stays as it is. True when the answer depends on Accept-Encoding, whatever was chosen.
 bool encode(wire::HttpAnswer& answer, Coding coding);
 
 }  // namespace tidewire::api

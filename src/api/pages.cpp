@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "api/answers.h"
+#include "api/encoding.h"
 #include "api/router.h"
 #include "auth/mint.h"
 #include "wire/url.h"
@@ -18,6 +19,16 @@ constexpr std::string_view kContentSecurityPolicy =
     "base-uri 'none'; form-action 'none'";
 constexpr std::int64_t kDemoTokenMs = 3'600'000;
 constexpr std::size_t kDemoNameMax = 24;
+
+// What the demo's users may do beyond the built-in namespaces' rules: join any session, write to each
+// other's inboxes, feed dashboards, and watch what others upload and run.
+std::vector<auth::MintGrant> demo_grants() {
+  return {{"session:*", {"publish"}},
+          {"user:*", {"publish"}},
+          {"dashboard:*", {"publish"}},
+          {"upload:*", {"subscribe"}},
+          {"agent:*", {"subscribe"}}};
+}
 
 bool is_demo_name(std::string_view name) {
   const auto fits = [](char c) {
@@ -45,6 +56,10 @@ void Router::demo_file(Call& call) {
     return call.respond(problem_answer(ErrorCode::not_found));
   wire::HttpAnswer answer;
   answer.body = page->body;
+  if (!page->brotli.empty() && choose_coding(call.request.headers) == Coding::br) {
+    answer.body = page->brotli;
+    answer.fields.emplace_back("Content-Encoding", "br");
+  }
   answer.content_type = page->content_type;
   answer.fields.emplace_back("Cache-Control", "no-cache");
   answer.fields.emplace_back("Content-Security-Policy", kContentSecurityPolicy);
@@ -65,7 +80,7 @@ void Router::demo_token(Call& call) {
                             .secret = options_.demo_secret,
                             .kid = {},
                             .tenant = {},
-                            .grants = {},
+                            .grants = demo_grants(),
                             .claims = {}};
   const auto token = auth::mint(options, call.now);
   if (!token) return call.respond(problem_answer(ErrorCode::internal, token.error()));

@@ -1,5 +1,7 @@
 #include "api/pages.h"
 
+#include <brotli/decode.h>
+
 #include <fstream>
 #include <sstream>
 
@@ -33,7 +35,7 @@ TEST(Demo, ServesItsFilesAsTheyAre) {
                                                         {"demo.css", "text/css; charset=utf-8"},
                                                         {"demo.js", "text/javascript; charset=utf-8"},
                                                         {"favicon.svg", "image/svg+xml"}}) {
-    std::ifstream file(std::string(TIDEWIRE_SOURCE_DIR "/web/demo/") + name, std::ios::binary);
+    std::ifstream file(std::string(TIDEWIRE_SOURCE_DIR "/web/demo/dist/") + name, std::ios::binary);
     std::ostringstream bytes;
     bytes << file.rdbuf();
     const Answer answer = world.send({.target = "/demo/" + name});
@@ -48,6 +50,25 @@ TEST(Demo, ServesItsFilesAsTheyAre) {
   EXPECT_EQ(world.send({.target = "/demo/..%2Fdemo.js"}).status, 404);
 }
 
+TEST(Demo, SendsWhatWasCompressedWhenItWasBuilt) {
+  World world(with_demo(""));
+  const std::string whole = world.send({.target = "/demo/demo.js"}).body;
+  const Answer brotli = world.send({.target = "/demo/demo.js", .fields = {{"Accept-Encoding", "br"}}});
+  EXPECT_EQ(brotli.field("Content-Encoding"), "br");
+  EXPECT_THAT(brotli.field("Vary"), HasSubstr("Accept-Encoding"));
+  std::string unpacked(whole.size(), '\0');
+  std::size_t size = unpacked.size();
+  ASSERT_EQ(
+      BrotliDecoderDecompress(brotli.body.size(), reinterpret_cast<const std::uint8_t*>(brotli.body.data()),
+                              &size, reinterpret_cast<std::uint8_t*>(unpacked.data())),
+      BROTLI_DECODER_RESULT_SUCCESS);
+  unpacked.resize(size);
+  EXPECT_EQ(unpacked, whole);
+  EXPECT_EQ(world.send({.target = "/demo/demo.js", .fields = {{"Accept-Encoding", "gzip"}}})
+                .field("Content-Encoding"),
+            "gzip");
+}
+
 TEST(DemoToken, ProvesTheNameForAnHour) {
   World world(with_demo(std::string(auth::kDevelopmentSecret)));
   const Answer answer = world.send({.target = "/demo/token?name=Ann-1"});
@@ -60,6 +81,25 @@ TEST(DemoToken, ProvesTheNameForAnHour) {
   EXPECT_FALSE((*identity)->id_is_number);
   EXPECT_NEAR(static_cast<double>(*(*identity)->expires_at_ms), static_cast<double>(kUnixMs + 3'600'000),
               1000);
+}
+
+TEST(DemoToken, GrantsWhatTheDemoShowsAndNobodysInbox) {
+  World world(with_demo(std::string(auth::kDevelopmentSecret)));
+  const Answer answer = world.send({.target = "/demo/token?name=ann"});
+  const auto identity =
+      world.tenants[0].verifier.verify(answer.body.substr(10, answer.body.size() - 12), world.now);
+  ASSERT_TRUE(identity);
+  const auto may = [&](auth::Action action, std::string_view channel) {
+    return auth::allows((*identity)->grants, action, channel);
+  };
+  EXPECT_TRUE(may(auth::Action::publish, "session:lobby"));
+  EXPECT_TRUE(may(auth::Action::publish, "user:bob"));
+  EXPECT_TRUE(may(auth::Action::publish, "dashboard:server"));
+  EXPECT_TRUE(may(auth::Action::subscribe, "agent:lobby:1"));
+  EXPECT_TRUE(may(auth::Action::subscribe, "upload:lobby:1"));
+  EXPECT_FALSE(may(auth::Action::subscribe, "user:bob"));
+  EXPECT_FALSE(may(auth::Action::subscribe, "session:lobby"));
+  EXPECT_FALSE(may(auth::Action::publish, "public:news"));
 }
 
 TEST(DemoToken, IsOnlyForNames) {

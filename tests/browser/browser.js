@@ -6,8 +6,17 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { chromium } from "playwright-core";
 
-const kDesktop = { width: 1240, height: 800 };
-const kPhone = { width: 390, height: 844 };
+const kDesktop = { width: 1440, height: 900 };
+export const kPhone = { width: 390, height: 844 };
+
+/** Asks until the answer is yes. The page's own content policy forbids to send it a function that asks. */
+export async function until(check, what) {
+  const endMs = Date.now() + 30_000;
+  while (!(await check())) {
+    if (Date.now() > endMs) throw new Error(`not within 30 s: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
 
 export class Browser {
   #profile = "";
@@ -66,7 +75,7 @@ export class Tab {
     page.on("pageerror", (error) => this.#errors.push(error.stack));
     page.on("console", (message) => {
       if (message.type() !== "error" && message.type() !== "warning") return;
-      const refused = /WebSocket connection to .* failed|ERR_CONNECTION_/.test(message.text());
+      const refused = /WebSocket connection to .* failed|ERR_CONNECTION_|ERR_EMPTY_RESPONSE|503/.test(message.text());
       if (!(refused && this.serverIsAway)) this.#errors.push(message.text());
     });
     page.on("websocket", (socket) => {
@@ -75,27 +84,34 @@ export class Tab {
   }
 
   async join(serverUrl, name, room) {
-    await this.page.goto(`${serverUrl}/demo/`);
-    const gate = this.page.locator("#gate");
-    await gate.getByLabel("Name", { exact: true }).fill(name);
-    await gate.getByLabel("Room", { exact: true }).fill(room);
-    await gate.getByRole("button", { name: "Come in" }).click();
+    await this.page.goto(`${serverUrl}/demo/?room=${room}`);
+    await this.page.getByLabel("Your name", { exact: true }).fill(name);
+    await this.page.getByRole("button", { name: "Come in" }).click();
     await this.here(name);
   }
 
   async say(text) {
     await this.page.getByLabel("Message", { exact: true }).fill(text);
-    await this.page.getByRole("button", { name: "Send" }).click();
+    await this.page.getByRole("button", { name: "Send", exact: true }).click();
   }
 
   state(name) {
-    return this.page.locator(`#pill[data-state="${name}"]`).waitFor();
+    return this.page.locator(`#state[data-state="${name}"]`).waitFor();
   }
 
-  /** Until the tab is connected and the server has told it, on this connection, that these users are present. */
+  /** "Online", "Slow", "Stalled" or "Off". */
+  async network(mode) {
+    await this.page.locator(".bar .segments label").filter({ hasText: mode }).click();
+  }
+
+  /** Until the tab is connected, has joined, and the server has told it that these users are present. */
   async here(...names) {
-    await this.state("open");
-    for (const name of names) await this.page.locator(`#members:not(.stale) .member[data-user="${name}"]`).waitFor();
+    await this.state("connected");
+    for (const name of names) await this.member(name, "[data-here=true]").waitFor();
+  }
+
+  member(name, state = "") {
+    return this.page.locator(`#members:not(.stale) .member[data-user="${name}"]${state}`);
   }
 
   /** Until the text stands in the transcript with a number; answers the number. */
@@ -106,27 +122,31 @@ export class Tab {
     return Number(await message.getAttribute("data-seq"));
   }
 
-  note(text) {
-    return this.page.locator(".note").filter({ hasText: text }).last().waitFor();
+  get waiting() {
+    return this.page.locator(".message.pending");
   }
 
-  /** What the transcript shows of the present numbering: [seq, text] from top to bottom. */
+  /** What the transcript shows: [seq, text] from top to bottom. */
   transcript() {
-    return this.page.$$eval(".message[data-seq]:not(.past)", (items) =>
+    return this.page.$$eval(".message[data-seq]", (items) =>
       items.map((item) => [Number(item.dataset.seq), item.querySelector(".bubble").textContent]),
     );
   }
 
-  /** Every number is there once, in order, without a hole; and the client saw nothing missing or repeated either. */
-  async isContiguous() {
+  /** Every number is there once and in order, and the client saw nothing missing. */
+  async isWhole() {
     const numbers = (await this.transcript()).map(([seq]) => seq);
     assert.deepEqual(
       numbers,
-      numbers.map((_, i) => numbers[0] + i),
-      "sequence numbers are not contiguous",
+      [...new Set(numbers)].sort((a, b) => a - b),
+      "sequence numbers are not in order",
     );
-    assert.equal(await this.page.locator("#missed").textContent(), "0", "missed");
-    assert.equal(await this.page.locator("#repeated").textContent(), "0", "repeated");
+    assert.equal(await this.page.locator("#gaps").textContent(), "0", "gaps");
+  }
+
+  /** Until the network card shows how a channel was resumed: fresh, recovered, epoch or trimmed. */
+  verdict(channel, verdict) {
+    return this.page.locator(`#positions tr:not(.stale)[data-channel="${channel}"][data-verdict="${verdict}"]`).waitFor();
   }
 
   presenceEvents() {
@@ -144,6 +164,7 @@ export class Tab {
     const folder = process.env.TIDEWIRE_SCREENSHOTS;
     if (!folder) return;
     await mkdir(folder, { recursive: true });
+    await this.page.bringToFront();
     for (const [look, colorScheme, size] of [
       ["light", "light", kDesktop],
       ["dark", "dark", kDesktop],

@@ -14,6 +14,8 @@ const kSettings = { TIDEWIRE_PRESENCE_GRACE: "10s" };
 const kBuilt = fileURLToPath(new URL("../../build/release/tidewire", import.meta.url));
 
 export class Server {
+  #mode = ["--dev"];
+  #settings = kSettings;
   #binary = process.env.TIDEWIRE_BINARY ?? kBuilt;
   #data = "";
   #child = null;
@@ -21,7 +23,18 @@ export class Server {
   url = "";
 
   static async start() {
+    return Server.#start(new Server());
+  }
+
+  /** Not in development mode, with these settings. */
+  static async startProduction(settings) {
     const server = new Server();
+    server.#mode = [];
+    server.#settings = settings;
+    return Server.#start(server);
+  }
+
+  static async #start(server) {
     if (!existsSync(server.#binary)) {
       throw new Error(`no binary at ${server.#binary}: build it, or name it in TIDEWIRE_BINARY`);
     }
@@ -50,8 +63,8 @@ export class Server {
   }
 
   async #run(listen) {
-    const child = spawn(this.#binary, ["serve", "--dev", "--listen", listen, "--data", this.#data], {
-      env: { ...process.env, ...kSettings },
+    const child = spawn(this.#binary, ["serve", ...this.#mode, "--listen", listen, "--data", this.#data], {
+      env: { ...process.env, ...this.#settings },
       stdio: ["ignore", "pipe", "pipe"],
     });
     this.#child = child;

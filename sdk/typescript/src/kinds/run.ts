@@ -35,8 +35,9 @@ export abstract class Run<S extends { status: string }> extends Channel<unknown>
   }
 
   /** @internal */
-  protected override async send(...request: Parameters<Channel["send"]>): Promise<Published> {
-    const published = await super.send(...request);
+  protected override async send(...[content, options]: Parameters<Channel["send"]>): Promise<Published> {
+    // Whoever goes on with it after a reload goes by what the server has of it: an outbox would add the rest once more.
+    const published = await super.send(content, options.ephemeral ? options : { ...options, outbox: false });
     // Before its creator has published, a run is nobody's to read.
     if (this.state.name === "failed") this.subscribe().catch(() => {});
     return published;

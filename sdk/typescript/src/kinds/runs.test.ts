@@ -282,3 +282,18 @@ describe("an agent's run that is made", () => {
     expect(await outcome(token)).toMatchObject({ error: { code: "forbidden" } });
   });
 });
+
+it("an outbox keeps nothing of a run, since who goes on with it goes by the server's state", async () => {
+  const kept = vi.fn(() => new Promise<never>(() => {}));
+  const mine = await server.connected({ outbox: { start: () => {}, online: () => {}, publish: kept } });
+  const run = openAgentRun(mine, "agent:1");
+  void run.delta("a");
+  void openUpload(mine, "upload:1").progress(1).catch(() => {});
+  await after(200);
+  expect(kept).not.toHaveBeenCalled();
+  expect(sent()).toMatchObject([["delta", { text: "a" }], ["progress", { bytes: 1 }]]);
+  void mine.channel("room:1").publish("b");
+  await turn();
+  expect(kept).toHaveBeenCalledTimes(1);
+  mine.close();
+});

@@ -26,7 +26,7 @@ export class Upload extends Run<UploadState> {
   #at: { ms: number; bytes: number } | undefined;
   readonly #progress = new Coalescer<{ bytes: number; total?: number }, Published>(
     (earlier, later) => ({ ...earlier, ...later }),
-    (data) => this.send({ data }, { event: "progress", outbox: false }),
+    (data) => this.send({ data }, { event: "progress" }),
     this.link,
   );
 

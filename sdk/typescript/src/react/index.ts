@@ -7,6 +7,7 @@ import {
   openAgentRun,
   openDocument,
   openInbox,
+  openSession,
   openUpload,
   type AgentRun,
   type AgentState,
@@ -14,6 +15,8 @@ import {
   type Inbox,
   type InboxCounts,
   type InboxEntry,
+  type SessionChannel,
+  type SessionMember,
   type Upload,
   type UploadState,
 } from "../kinds/index.js";
@@ -56,7 +59,10 @@ export interface UseChannelOptions<T> extends ChannelOptions {
 }
 
 export function useChannel<T = unknown>(name: string, { onMessage, keep = 200, ...options }: UseChannelOptions<T> = {}): ChannelView<T> {
-  const channel = useTidewire().channel<T>(name, options);
+  return useMessages(useTidewire().channel<T>(name, options), keep, onMessage);
+}
+
+function useMessages<T, C extends Channel<T>>(channel: C, keep: number, onMessage?: (message: Message<T>) => void): ChannelView<T> & { channel: C } {
   const listener = useRef(onMessage);
   useEffect(() => {
     listener.current = onMessage;
@@ -64,6 +70,37 @@ export function useChannel<T = unknown>(name: string, { onMessage, keep = 200, .
   useEffect(() => channel.on("message", (message) => listener.current?.(message)), [channel]);
   useHold(channel, keep);
   return { channel, state: useState(channel), messages: useValue(channel, "message", messagesOf<T>, messagesOf<T>(channel)) };
+}
+
+export interface SessionView<T> {
+  session: SessionChannel<T>;
+  state: ChannelState;
+  /** As in useChannel: events such as `edit` and `read` are among them. */
+  messages: readonly Message<T>[];
+  /** Those who have joined, whether they are there or not; another array after each change. */
+  members: readonly SessionMember[];
+}
+
+export interface UseSessionOptions<T> extends UseChannelOptions<T> {
+  /** Become a member if this user is none yet, where that is allowed. It is tried once: who is taken out stays out. */
+  join?: boolean;
+}
+
+const kNoMembers: readonly never[] = [];
+
+export function useSession<T = unknown>(name: string, { onMessage, keep = 200, join = false, ...options }: UseSessionOptions<T> = {}): SessionView<T> {
+  const session = openSession<T>(useTidewire(), name, options);
+  const { state, messages } = useMessages<T, SessionChannel<T>>(session, keep, onMessage);
+  const members = useValue(session, "change", (from) => from.members, kNoMembers as readonly SessionMember[]);
+  const joined = useRef<SessionChannel<T>>(undefined);
+  const isOut = join && state.name === "failed" && state.error.code === "forbidden";
+  useEffect(() => {
+    if (!isOut || joined.current === session) return;
+    joined.current = session;
+    // A refusal leaves the state as it is, which the component shows.
+    session.join().then(() => session.subscribe()).catch(() => {});
+  }, [session, isOut]);
+  return { session, state, messages, members };
 }
 
 export interface PresenceView<D> {

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { FakeServer, turn } from "../../test/fake_server.js";
 import type { Tidewire } from "../index.js";
 import { openDocument } from "../kinds/index.js";
-import { TidewireProvider, useAgentRun, useChannel, useConnection, useDocument, useInbox, usePresence, useTidewire, useUpload } from "./index.js";
+import { TidewireProvider, useAgentRun, useChannel, useConnection, useDocument, useInbox, usePresence, useSession, useTidewire, useUpload } from "./index.js";
 
 let server: FakeServer;
 let client: Tidewire;
@@ -212,6 +212,57 @@ it("useDocument shows the value with what is not answered yet", async () => {
   expect(page.textContent).toBe("mine");
   await happen(() => server.socket.refuse("publish", "conflict"));
   expect(page.textContent).toBe("theirs");
+});
+
+describe("useSession", () => {
+  const Chat = ({ join = true }: { join?: boolean }): ReactNode => {
+    const { members, messages, session, state } = useSession<string>("session:1", { history: 5, join });
+    return `${session.name} ${state.name}: ${messages.map(({ data }) => data).join(",")} / ${members.map(({ user, unread }) => `${user}:${unread}`).join(",")}`;
+  };
+  const members = [
+    { user: 1, role: "owner", read: 1, unread: 0 },
+    { user: 2, role: "member", read: 1, unread: 0 },
+  ];
+  const enter = (): Promise<void> => happen(() => server.socket.subscribed({ kind: "session", seq: 1, snapshot: { seq: 1, data: { members, last_seq: 1 } } }));
+  const refuseIt = (code = "forbidden"): Promise<void> =>
+    happen(() => {
+      const { id } = server.socket.last("subscribe");
+      server.socket.say({ type: "error", id, request: "subscribe", channel: "session:1", code, message: "no" });
+    });
+
+  it("shows members and messages without joining again who is a member", async () => {
+    await show(<Chat />);
+    expect(server.socket.last("subscribe").channels).toEqual([{ channel: "session:1", history: 5 }]);
+    await enter();
+    expect(page.textContent).toBe("session:1 subscribed:  / 1:0,2:0");
+    await happen(() => server.socket.message("session:1", 2, "a", { from: { user: { id: 1, type: "user" } } }));
+    expect(page.textContent).toBe("session:1 subscribed: a / 1:0,2:1");
+    expect(server.socket.all("publish")).toEqual([]);
+  });
+
+  it("joins who is no member, once", async () => {
+    await show(<Chat />);
+    await refuseIt();
+    expect(server.socket.all("publish")).toMatchObject([{ channel: "session:1", event: "join", data: {} }]);
+    await happen(() => server.socket.published(1));
+    expect(server.socket.all("subscribe")).toHaveLength(2);
+    await enter();
+    expect(page.textContent).toContain("subscribed");
+    await happen(() => server.socket.say({ type: "unsubscribed", channel: "session:1", code: "forbidden" }));
+    expect(page.textContent).toContain("failed");
+    expect(server.socket.all("publish")).toHaveLength(1);
+  });
+
+  it("only shows the refusal where it was not to join, or can't", async () => {
+    await show(<Chat join={false} />);
+    await refuseIt();
+    expect(page.textContent).toContain("failed");
+    expect(server.socket.all("publish")).toEqual([]);
+    await show(<Chat />);
+    await happen(() => server.socket.refuse("publish", "forbidden"));
+    expect(page.textContent).toContain("failed");
+    expect(server.socket.all("subscribe")).toHaveLength(1);
+  });
 });
 
 describe("useInbox", () => {
