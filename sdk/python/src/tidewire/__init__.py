@@ -4,6 +4,7 @@
 with over HTTP; `mint_token` signs what its users connect with."""
 
 from .agent import AgentRun, AgentState
+from .api import ChannelInfo, ChannelPage, ChannelSnapshot, Publication, Revoked, UserConnection, UserInfo
 from .channel import Change, Channel, ChannelState, Gap, Snapshot, Subscribed, Unsubscribed
 from .client import Broadcast, Tidewire
 from .connection import ConnectionState, TokenSource
@@ -25,17 +26,24 @@ from .errors import (
 from .inbox import Inbox
 from .presence import Presence, PresenceChange
 from .protocol import HistoryPage, Member, Message, Priority, Published, Sender, Session, User, UserId
+from .publisher import AsyncPublisher, Publisher
 from .session import SessionChannel, SessionMember
+from .tokens import DEVELOPMENT_SECRET, Grant, mint_token
 from .transport import Ending, Socket, Transport, TransportEvents, TransportRequest, WebSocketTransport
 from .upload import Upload, UploadState
 
 __all__ = [
+    "DEVELOPMENT_SECRET",
     "AgentRun",
     "AgentState",
+    "AsyncPublisher",
     "AuthenticationError",
     "Broadcast",
     "Change",
     "Channel",
+    "ChannelInfo",
+    "ChannelPage",
+    "ChannelSnapshot",
     "ChannelState",
     "ClosedError",
     "ConflictError",
@@ -46,6 +54,7 @@ __all__ = [
     "Events",
     "ForbiddenError",
     "Gap",
+    "Grant",
     "HistoryPage",
     "Inbox",
     "LimitError",
@@ -56,8 +65,11 @@ __all__ = [
     "Presence",
     "PresenceChange",
     "Priority",
+    "Publication",
     "Published",
+    "Publisher",
     "RefusedError",
+    "Revoked",
     "Sender",
     "Session",
     "SessionChannel",
@@ -76,6 +88,9 @@ __all__ = [
     "Upload",
     "UploadState",
     "User",
+    "UserConnection",
     "UserId",
+    "UserInfo",
     "WebSocketTransport",
+    "mint_token",
 ]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
+from time import time as unix_time
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -294,7 +294,7 @@ class Tidewire(Emitter):
         elif kind == "auth_expiring":
             expires_at = number_of(wire.get("expires_at"))
             if self._renews:
-                self._renew_soon(0 if expires_at is None else (expires_at / 1000 - time.time()) / 2)
+                self._renew_soon(0 if expires_at is None else (expires_at / 1000 - unix_time()) / 2)
         elif kind == "error":
             self._emit(error_of(wire))
         elif name == "$all":

@@ -10,9 +10,9 @@ import inspect
 import math
 import random
 import re
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from time import time as unix_time
 from typing import Any, Literal, Protocol
 
 from .backoff import after_close, backoff_s
@@ -263,7 +263,7 @@ class Connection:
         wait = max(self._not_before - now, 0) + backoff_s(self._attempt)
         self._attempt += 1
         self._after(wait, self._try)
-        self._set_state(ConnectionState("waiting", self._attempt, retry_at=time.time() + wait, error=why))
+        self._set_state(ConnectionState("waiting", self._attempt, retry_at=unix_time() + wait, error=why))
         return None
 
     def _let_go(self, code: int) -> None:
