@@ -176,9 +176,8 @@ def refusal_of(status: int, headers: Mapping[str, str], content: bytes) -> Tidew
         details.pop("retry_after_ms", None)
     if isinstance(problem.get("code"), str):
         return error_of({"message": problem.get("detail", problem.get("title")), **problem}, **details)
-    code = _CODES.get(status) or (
-        "unavailable" if status in (502, 503, 504) else "internal" if status >= 500 else "protocol_error"
-    )
+    # 502 and 504 are a proxy's: what lies behind it may have done it.
+    code = _CODES.get(status) or ("internal" if status >= 500 else "protocol_error")
     return make_error(code, f"the server answered with {status}", **details)
 
 

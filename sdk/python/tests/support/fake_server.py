@@ -52,7 +52,8 @@ class FakeSocket:
 
     def say(self, message: object) -> None:
         if self.ended is None:
-            self._events.message(message if isinstance(message, str) else json.dumps(message))
+            # A number beyond all numbers is JSON as well.
+            self._events.message(message if isinstance(message, str) else json.dumps(message).replace("Infinity", "1e999"))
 
     def cut(self, code: int = 1006, reason: str = "", error: Any = None, retry_after_s: float | None = None) -> None:
         if self.ended is None:
