@@ -50,7 +50,7 @@ int main(int argc, char** argv) {
   }
   const std::string text =
       "# Content policy: what it misses and what it wrongly finds\n\n"
-      "Made by `build/release/bench/content_rates tests/content FILE`; the samples stand in "
+      "Made by `build/release/content_rates tests/content FILE`; the samples stand in "
       "`tests/content`.\n\n## Attacks\n\n" +
       table(attacks, true) + "\n## Innocent text\n\n" + table(innocent, false);
   fmt::print("{}", text);

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "guard/anomalies.h"
 #include "guard/attempts.h"
 #include "guard/content_scan.h"
 #include "guard/frame_pacer.h"
@@ -94,6 +95,22 @@ void is_address_blocked(benchmark::State& state) {
   }
 }
 BENCHMARK(is_address_blocked);
+
+// What the anomaly detection costs a message: its meter, and once in ten seconds the judgement.
+void anomaly_meter(benchmark::State& state) {
+  Anomalies anomalies;
+  Population everybody;
+  ActivityMeter meter;
+  std::int64_t now_ms = 1;
+  for (auto _ : state) {
+    now_ms += 100;
+    if (meter.due(now_ms))
+      benchmark::DoNotOptimize(anomalies.judge({.high = 1, .low = 1}, meter.take(), {}, everybody, now_ms));
+    meter.request(100, now_ms);
+    meter.message(ActivityMeter::Writer::person, now_ms);
+  }
+}
+BENCHMARK(anomaly_meter);
 
 // 1 KiB of a string's characters made of `piece`, as JSON.
 std::string kibibyte(std::string_view piece) {
