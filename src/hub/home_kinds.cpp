@@ -27,10 +27,12 @@ constexpr std::size_t kWindowBytes = 256 * 1024;
 
 std::string_view rest_of(std::string_view channel) { return channel.substr(channel.find(':') + 1); }
 
-std::string tail_of(std::string_view event, std::string_view from_json, std::string_view data) {
+std::string tail_of(std::string_view event, std::string_view from_json, std::string_view data,
+                    std::string_view flags_json = {}) {
   protocol::MessageWriter writer;
   writer.text("event", event);
   if (!from_json.empty()) writer.json("from", from_json);
+  if (!flags_json.empty()) writer.json("flags", flags_json);
   writer.json("data", data);
   return writer.finish().substr(1);
 }
@@ -376,7 +378,7 @@ bool Home::tell_absent(Handle handle, Channel& channel, const kinds::Event& even
     command.channel = {channel.key.tenant, std::string(kInboxNamespace) + ":" + member.user_id};
     command.reply = {.kind = ReplyTo::Kind::home, .target = handle, .slot = slot};
     command.author = server_author();
-    command.tail = tail_of("session_message", {}, data);
+    command.tail = tail_of("session_message", {}, data, event.flags_json);
     command.key = key;
     command.rights = {.server = true, .subscribe = true, .publish = true};
     ++telling.outstanding;

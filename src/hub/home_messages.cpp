@@ -10,6 +10,13 @@ namespace tidewire::hub {
 namespace {
 constexpr std::uint64_t kHistoryPageMax = 1000;
 
+Error content_rejected(guard::ContentRule rule) {
+  const std::string name(name_of(rule));
+  Error error = fail(ErrorCode::content_rejected, "the content breaks the rule `" + name + "`").error();
+  error.rule = name;
+  return error;
+}
+
 // What a stream has lost at its old end is a gap for whoever still needs it.
 void add_trimmed(const Channel& channel, std::uint64_t& next, std::vector<CatchUpItem>& items) {
   if (next >= channel.first_seq()) return;
@@ -102,6 +109,12 @@ void Home::handle(ShardId from, PublishCommand&& command, const Time& now) {
     return refuse_settled(std::move(conflict));
   }
   if (command.refusal) return refuse_settled(*command.refusal);
+  if (command.rejected) {
+    if (channel.folded)
+      if (auto judged = channel.folded->fold->judge(pending.event, asker); !judged)
+        return refuse_settled(std::move(judged.error()));
+    return refuse_settled(content_rejected(*command.rejected));
+  }
   if (channel.folded) {
     const auto taken = channel.folded->fold->take(pending.event, asker);
     if (!taken) return refuse_settled(taken.error());

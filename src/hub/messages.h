@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 #include "base/shared_bytes.h"
+#include "guard/content_rules.h"
 #include "hub/types.h"
 #include "kinds/inbox.h"
 
@@ -51,6 +52,7 @@ struct PublishCommand {
   bool ephemeral = false;
   std::optional<std::uint64_t> if_seq = {};
   std::optional<Error> refusal = {};  // what the kind says of the request's shape, told in its turn
+  std::optional<guard::ContentRule> rejected = {};  // what the namespace refuses of its content, likewise
   Rights rights = {};
   Handle skip;  // the session that must not get it back (`echo: false`)
 };

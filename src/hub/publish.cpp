@@ -1,6 +1,7 @@
 #include "hub/publish.h"
 
 #include "base/json_text.h"
+#include "guard/content_scan.h"
 #include "hub/session.h"
 #include "protocol/message_writer.h"
 
@@ -28,6 +29,18 @@ std::string_view default_event(Kind kind) {
   return kind == Kind::inbox ? "notify" : "";
 }
 
+// `"flags":[…],`; before the payload, so that whoever reads on can know.
+void append_flags(std::string& tail, guard::ContentFlags flags) {
+  tail += "\"flags\":[";
+  for (; !flags.empty(); flags = flags.without(flags.first())) {
+    tail += '"';
+    tail += name_of(flags.first());
+    tail += "\",";
+  }
+  tail.back() = ']';
+  tail += ',';
+}
+
 }  // namespace
 
 PublishCommand prepare_publish(TenantId tenant, const Admission& admission,
@@ -46,6 +59,9 @@ PublishCommand prepare_publish(TenantId tenant, const Admission& admission,
   std::string_view form = "data", payload = request.data;
   if (!request.merge.empty()) form = "merge", payload = request.merge;
   if (!request.patch.empty()) form = "patch", payload = request.patch;
+  const guard::ContentFlags flags =
+      ns.content_policy == ContentPolicy::off ? guard::ContentFlags() : guard::scan_content(payload);
+  if (!flags.empty() && ns.content_policy == ContentPolicy::reject) command.rejected = flags.first();
   std::string& tail = command.tail;
   tail.reserve(payload.size() + author->from_json.size() + event.size() + 64);
   if (!event.empty()) {
@@ -63,6 +79,7 @@ PublishCommand prepare_publish(TenantId tenant, const Admission& admission,
     tail += protocol::name_of(*request.priority);
     tail += "\",";
   }
+  if (!flags.empty()) append_flags(tail, flags);
   tail += '"';
   tail += form;
   tail += "\":";

@@ -45,6 +45,10 @@ std::string_view name_of(Kind kind);
 
 enum class Durability : std::uint8_t { memory, disk };
 
+// What becomes of a message that breaks a rule on content: nothing is looked for, it is delivered with
+// `flags`, or it is refused.
+enum class ContentPolicy : std::uint8_t { off, flag, reject };
+
 // Who may do a thing in a namespace without a grant (protocol §7). `user` is whom the channel is named
 // after; `owner` is for the channel's kind to say: its creator, or its members.
 enum class Access : std::uint8_t { anyone, authenticated, server, user, owner };
@@ -65,6 +69,7 @@ struct Namespace {
   std::int64_t conflate_ms = 0;  // 0: off
   bool open_join = false;        // a session that every user may join
   std::int64_t idle_timeout_ms = 60'000;
+  ContentPolicy content_policy = ContentPolicy::off;
 };
 
 // What the namespace's rules and grants say of a caller; what belongs to a channel's owner is decided at

@@ -52,7 +52,13 @@ Result<void> Agent::admit(const Event& event, const Asker& asker) const {
   return OwnedRun::admit(event, asker);
 }
 
-Result<Taken> Agent::take(const Event& event, const Asker&) {
+Result<Taken> Agent::take(const Event& event, const Asker& asker) {
+  auto judged = judge(event, asker);
+  if (judged && event.seq != 0) fold(event);
+  return judged;
+}
+
+Result<Taken> Agent::judge(const Event& event, const Asker&) const {
   if (auto open = check(event); !open) return std::unexpected(open.error());
   if (event.seq == 0) {
     if (may_be_ephemeral(event.name)) return Taken{};
@@ -65,7 +71,6 @@ Result<Taken> Agent::take(const Event& event, const Asker&) {
       return fail(ErrorCode::too_large, "the text of the run would be longer than " +
                                             std::to_string(options_.text_bytes_max) + " bytes");
   }
-  fold(event);
   return Taken{};
 }
 
@@ -156,7 +161,7 @@ std::optional<std::vector<Run>> Agent::conflate(std::vector<Run>&& runs) const {
     if (end - first > 1) {
       const auto members = members_of(value_of(event_of(runs[end - 1].body, 0).payload));
       const std::string data = "{" + members_without(members, "text") + "\"text\":\"" + text + "\"}";
-      out.push_back(merged_run(runs[first], runs[end - 1], "data", data));
+      out.push_back(merged_run(std::span(runs).subspan(first, end - first), "data", data));
     }
     first = end;
     text.clear();

@@ -30,6 +30,7 @@ class Agent final : public OwnedRun {
 
   // Of ephemeral events only `status` and custom ones are taken; they are not folded.
   Result<Taken> take(const Event& event, const Asker& asker) override;
+  Result<Taken> judge(const Event& event, const Asker& asker) const override;
   void replay(const Event& event) override;
 
   // {"status","text","tools","started_at","ended_at","usage"} and, after a `status`, "detail".

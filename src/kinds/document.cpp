@@ -51,6 +51,12 @@ Result<Taken> Document::take(const Event& event, const Asker&) {
   return Taken{};
 }
 
+Result<Taken> Document::judge(const Event& event, const Asker& asker) const {
+  Document copy(options_);
+  if (event.form != Event::Form::data) copy.state_->put(Json(state_->tree), state_->bytes);
+  return copy.take(event, asker);
+}
+
 void Document::replay(const Event& event) {
   if (event.seq != 0) (void)fold(event, kNoLimit);
 }
@@ -121,7 +127,7 @@ std::optional<std::vector<Run>> Document::conflate(std::vector<Run>&& runs) cons
   const std::string text = text_of(merged);
   if (text.size() > options_.bytes_max) return std::nullopt;
   std::vector<Run> one;
-  one.push_back(merged_run(runs.front(), runs.back(), "merge", text));
+  one.push_back(merged_run(runs, "merge", text));
   return one;
 }
 

@@ -33,6 +33,9 @@ class Document final : public Fold {
   // nested deeper than 128. too_large: the document would pass its limit, or the patch is too much work.
   Result<Taken> take(const Event& event, const Asker& asker) override;
 
+  // What is not a whole document is tried on a copy.
+  Result<Taken> judge(const Event& event, const Asker& asker) const override;
+
   // The limit on size is not asked again: what was taken under an older configuration stays.
   void replay(const Event& event) override;
 

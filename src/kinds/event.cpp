@@ -36,6 +36,7 @@ Event event_of(const SharedBytes& body, std::int64_t expires_ms) {
   event.name = fields.string("event");
   if (fields.has("priority")) event.priority = protocol::priority_named(fields.string("priority"));
   read_author(fields, event);
+  event.flags_json = fields.raw("flags");
   using enum Event::Form;
   constexpr std::pair<std::string_view, Event::Form> kForms[] = {
       {"data", data}, {"merge", merge}, {"patch", patch}};

@@ -25,6 +25,7 @@ struct Event {
   std::string user_id = {};               // of the author, in string form; empty: anonymous, or an API key
   std::string user_json = {};             // the author's id as its token spelled it: `1` or `"1"`
   std::string_view from_json = {};        // `from` as it stands, a slice of `body`; empty: none
+  std::string_view flags_json = {};       // `flags` of the content policy, likewise
   std::optional<Priority> priority = {};  // other than the namespace's
   Form form = Form::data;
   std::string_view payload = {};  // valid JSON, a slice of `body`; `null` where the event had none

@@ -55,6 +55,9 @@ class Fold {
   // another's message) or too_large, and then nothing has changed. An ephemeral event is checked only.
   virtual Result<Taken> take(const Event& event, const Asker& asker) = 0;
 
+  // What take() would say now; nothing changes.
+  virtual Result<Taken> judge(const Event& event, const Asker& asker) const = 0;
+
   // Folds an event that was taken once, from the log. What can't be read changes nothing.
   virtual void replay(const Event& event) = 0;
 

@@ -109,18 +109,25 @@ Result<void> Inbox::admit(const Event&, const Asker& asker) const {
   return fail(ErrorCode::forbidden, "only the server and those it has granted it publish to an inbox");
 }
 
-Result<Taken> Inbox::take(const Event& event, const Asker&) {
+Result<Taken> Inbox::take(const Event& event, const Asker& asker) {
+  const auto judged = judge(event, asker);
+  if (!judged || judged->dropped) return judged;
+  if (event.name == "ack")
+    fold_ack(*seqs_of(event.payload), event.timestamp_ms);
+  else
+    fold_entry(event);
+  return judged;
+}
+
+Result<Taken> Inbox::judge(const Event& event, const Asker&) const {
   if (event.form != Event::Form::data) return fail(ErrorCode::invalid_event, "an inbox takes `data` only");
   if (event.seq == 0) return fail(ErrorCode::invalid_event, "an inbox takes no ephemeral events");
   if (event.name == "ack") {
     const auto seqs = seqs_of(event.payload);
     if (!seqs) return fail(ErrorCode::invalid_event, "the data of an `ack` is {\"seqs\":[n,...]}");
-    fold_ack(*seqs, event.timestamp_ms);
     return Taken{};
   }
-  if (pushed_out_at_once(event)) return Taken{.dropped = true};
-  fold_entry(event);
-  return Taken{};
+  return Taken{.dropped = pushed_out_at_once(event)};
 }
 
 void Inbox::replay(const Event& event) {

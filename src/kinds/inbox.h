@@ -70,6 +70,7 @@ class Inbox final : public Fold {
   Result<void> admit(const Event& event, const Asker& asker) const override;
   // An event `ack` takes the entries in `{"seqs":[…]}` away; every other name adds one.
   Result<Taken> take(const Event& event, const Asker& asker) override;
+  Result<Taken> judge(const Event& event, const Asker& asker) const override;
   void replay(const Event& event) override;
   std::string snapshot(std::int64_t now_ms) const override;
   std::string save() const override;

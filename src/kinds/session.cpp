@@ -56,6 +56,12 @@ Result<void> SessionChannel::admit_join(const Event& event, const Asker& asker) 
 }
 
 Result<Taken> SessionChannel::take(const Event& event, const Asker& asker) {
+  auto judged = judge(event, asker);
+  if (judged && event.seq != 0) apply(*session_action_of(event), event);
+  return judged;
+}
+
+Result<Taken> SessionChannel::judge(const Event& event, const Asker& asker) const {
   if (event.form != Event::Form::data)
     return fail(ErrorCode::invalid_event, "a session channel takes `data` only");
   const auto action = session_action_of(event);
@@ -68,7 +74,6 @@ Result<Taken> SessionChannel::take(const Event& event, const Asker& asker) {
   if (event.name == "typing") return fail(ErrorCode::invalid_event, "`typing` is ephemeral only");
   if (auto fits = check(*action, event); !fits) return std::unexpected(std::move(fits.error()));
   if (auto allowed = permit(*action, asker); !allowed) return std::unexpected(std::move(allowed.error()));
-  apply(*action, event);
   return Taken{};
 }
 

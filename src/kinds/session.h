@@ -53,6 +53,7 @@ class SessionChannel final : public Fold {
   // Members, the rule, a grant or the API; `join` and `leave` have rules of their own.
   Result<void> admit(const Event& event, const Asker& asker) const override;
   Result<Taken> take(const Event& event, const Asker& asker) override;
+  Result<Taken> judge(const Event& event, const Asker& asker) const override;
   // An event with a seq counts as the latest even where its content can't be read.
   void replay(const Event& event) override;
   std::string snapshot(std::int64_t now_ms) const override;

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <optional>
 #include <random>
 #include <string>
 #include <string_view>
@@ -48,7 +49,12 @@ class Feed {
     now_ms += after_ms;
     const Event event = event_at(seq + 1, now_ms, said);
     const std::string before = fold.save();
-    const auto taken = fold.take(event, {.user_id = said.user, .server = said.user.empty()});
+    const Asker asker{.user_id = said.user, .server = said.user.empty()};
+    const auto judged = fold.judge(event, asker);
+    EXPECT_EQ(fold.save(), before);
+    const auto taken = fold.take(event, asker);
+    EXPECT_EQ(judged ? std::nullopt : std::optional(judged.error()),
+              taken ? std::nullopt : std::optional(taken.error()));
     if (!taken) {
       EXPECT_EQ(fold.save(), before);
       return taken;

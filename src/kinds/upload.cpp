@@ -97,6 +97,12 @@ Result<Upload::Progress> Upload::checked(const Event& event) const {
   return next;
 }
 
+Result<Taken> Upload::judge(const Event& event, const Asker&) const {
+  if (event.seq == 0) return fail(ErrorCode::invalid_event, "an upload has no ephemeral events");
+  if (const auto next = checked(event); !next) return std::unexpected(next.error());
+  return Taken{};
+}
+
 Result<Taken> Upload::take(const Event& event, const Asker&) {
   if (event.seq == 0) return fail(ErrorCode::invalid_event, "an upload has no ephemeral events");
   const auto next = checked(event);
@@ -220,7 +226,7 @@ std::optional<std::vector<Run>> Upload::conflate(std::vector<Run>&& runs) const 
     }
   }
   std::vector<Run> one;
-  one.push_back(merged_run(runs.front(), runs.back(), "data", data));
+  one.push_back(merged_run(runs, "data", data));
   return one;
 }
 

@@ -17,6 +17,7 @@ namespace tidewire::kinds {
 class Upload final : public OwnedRun {
  public:
   Result<Taken> take(const Event& event, const Asker& asker) override;
+  Result<Taken> judge(const Event& event, const Asker& asker) const override;
   void replay(const Event& event) override;
 
   // {"status","bytes","total","percent","rate_bps","eta_ms"}; what is not known is null.

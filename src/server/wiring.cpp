@@ -142,7 +142,8 @@ std::vector<hub::Namespace> plan_namespaces(const config::Settings& settings) {
                    .priority = static_cast<hub::Priority>(setting.priority),
                    .conflate_ms = setting.conflate_ms,
                    .open_join = setting.join == config::JoinRule::open,
-                   .idle_timeout_ms = setting.idle_timeout_ms});
+                   .idle_timeout_ms = setting.idle_timeout_ms,
+                   .content_policy = static_cast<hub::ContentPolicy>(setting.content_policy)});
   return out;
 }
 

@@ -1,0 +1,97 @@
+// What is usual: for a user, by its own past, and for everybody; and the judgement of a window by both.
+//
+// `robust`: for each measure a location and a scale that a single window can move by little, so that an
+// attack does not teach them; what lies above both the user's and the population's, by scales, is summed
+// up over windows (CUSUM) and reported past a threshold. One odd window is no anomaly unless it is far
+// off. `two_sigma`: mean and variance that forget. A user of whom little is known is taken for an average
+// one. Pure; plain values owned by whoever holds them.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+
+#include "guard/anomaly.h"
+
+namespace tidewire::guard {
+
+// Everybody's usual, apart for people and programs. Owned by one shard.
+class Population {
+ public:
+  struct Usual {
+    float middle = 0;  // the median
+    float high = 0;    // the 84th percentile, which is where middle + sigma would be
+    float mean = 0;
+    float variance = 0;
+    std::uint32_t windows = 0;
+  };
+
+  void learn(const Activity& activity);
+  const Usual& of(AnomalyKind kind, bool by_machine) const {
+    return usual_[by_machine ? 1 : 0][static_cast<std::size_t>(kind)];
+  }
+
+ private:
+  std::array<std::array<Usual, kAnomalyKinds>, 2> usual_;
+};
+
+// All users of a shard together, whose usual is their own past: a storm of reconnects, an outage's errors.
+// Owned by one shard.
+class PopulationWatch {
+ public:
+  // A user's window. Answers when it ends one of the population's that is to be reported: `burst` or
+  // `error_flood`, with everybody's past as the usual.
+  std::optional<AnomalyFinding> add(const Activity& activity, std::int64_t now_ms);
+
+ private:
+  struct Level {
+    float location = 0;
+    float scale = 0;
+    float sum = 0;
+    std::uint64_t count = 0;  // in this window
+  };
+  std::optional<AnomalyFinding> close(AnomalyKind kind, Level& level);
+
+  Level requests_, errors_;
+  std::int64_t begin_ms_ = -1;
+  std::int64_t quiet_until_ms_ = 0;
+  std::uint32_t windows_ = 0;
+};
+
+// One user's. 64 bytes.
+class UserHabits {
+ public:
+  // An anomaly of one kind is not reported again for so long.
+  static constexpr std::int64_t kQuiet_ms = 300'000;
+  static constexpr std::int64_t kForget_ms = 24 * 3'600'000;
+
+  // The most unusual thing about this window, if it is to be reported. Learns it, and so does `everybody`.
+  std::optional<AnomalyFinding> judge(const Activity& activity, AnomalyMethod method, Population& everybody,
+                                      std::int64_t now_ms);
+
+  // Until when what follows an anomaly is in force; 0: never was.
+  std::int64_t held_until_ms() const { return std::int64_t{held_until_s_} * 1000; }
+  void hold(std::int64_t until_ms) { held_until_s_ = static_cast<std::uint32_t>((until_ms + 999) / 1000); }
+
+  std::int64_t idle_at_ms() const { return std::int64_t{seen_s_} * 1000 + kForget_ms; }
+
+ private:
+  struct Habit {
+    float location = 0;
+    float scale = 0;  // two_sigma: the variance
+  };
+
+  float robust_score(AnomalyKind kind, float measure, const Population::Usual& everybody);
+  float sigma_score(AnomalyKind kind, float measure, const Population::Usual& everybody);
+
+  std::array<Habit, kAnomalyKinds> habits_;
+  std::array<std::uint8_t, kAnomalyKinds> sums_{};     // of CUSUM, in kSumSteps
+  std::array<std::uint8_t, kAnomalyKinds> windows_{};  // seen, up to 255
+  std::uint8_t reported_ = 0;                          // kinds that are quiet
+  std::uint32_t reported_s_ = 0;
+  std::uint32_t seen_s_ = 0;
+  std::uint32_t held_until_s_ = 0;
+};
+static_assert(sizeof(UserHabits) <= 64);
+
+}  // namespace tidewire::guard

@@ -1,0 +1,331 @@
+// The rules look for the shape of an attack, not for its words: programmers talk about SQL and markup.
+//
+// Two things tell an injection from code. An injection ends a literal that somebody else has opened, so
+// the quote that it begins with has no partner in the text; in code each has one. And it makes its condition
+// always true, or the rest a comment.
+
+#include "guard/content_patterns.h"
+
+#include <re2/re2.h>
+
+#include <algorithm>
+#include <array>
+#include <string>
+
+#include "base/check.h"
+#include "guard/content_suspicion.h"
+
+namespace tidewire::guard {
+
+namespace {
+
+// Bytes, not characters: nothing that the rules look for lies outside ASCII.
+RE2::Options options() {
+  RE2::Options options(RE2::Latin1);
+  options.set_case_sensitive(false);
+  options.set_dot_nl(true);
+  options.set_log_errors(false);
+  return options;
+}
+
+bool matches(const RE2& pattern, std::string_view text) {
+  TIDEWIRE_CHECK(pattern.ok());
+  return RE2::PartialMatch(re2::StringPiece(text.data(), text.size()), pattern);
+}
+
+// ---- markup ----
+
+bool is_script_tag(std::string_view text) {
+  static const RE2 kPattern(R"(<[\s\x00/]*(?:[a-z]+:)?script(?:[^a-z0-9_.-]|$))", options());
+  return matches(kPattern, text);
+}
+
+bool is_iframe(std::string_view text) {
+  static const RE2 kPattern(R"(<[\s\x00/]*(?:[a-z]+:)?iframe(?:[^a-z0-9_.-]|$))", options());
+  return matches(kPattern, text);
+}
+
+// Names that browsers fire, by their beginnings.
+const std::string kHandler =
+    R"(on(?:abort|animation|auxclick|before|begin|blur|bounce|cancel|canplay|change|click|close|context|copy|)"
+    R"(cue|cut|dblclick|drag|drop|duration|emptied|end|error|finish|focus|formdata|fullscreen|gotpointer|)"
+    R"(hashchange|input|invalid|key|languagechange|load|lostpointer|message|mouse|offline|online|page|paste|)"
+    R"(pause|play|pointer|popstate|progress|ratechange|readystate|repeat|reset|resize|scroll|search|security|)"
+    R"(seek|select|show|slotchange|stalled|start|storage|submit|suspend|timeupdate|toggle|touch|transition|)"
+    R"(unhandled|unload|volumechange|waiting|webkit|wheel)[a-z]*[\s\x00]*=[\s\x00]*)"
+    // A component's `onClick={save}` calls nothing; as markup `onclick={alert(1)}` would.
+    R"((?:[^{\s\x00]|\{\s*[\w.$]+\s*[(\x60]))";
+
+bool is_event_handler(std::string_view text) {
+  static const RE2 kInTag(R"(<[a-z!?/](?:[^<>]*|(?:[^<>"']|"[^"]*"|'[^']*')*)[\s\x00/"'\x60])" + kHandler,
+                          options());
+  // A value that somebody else has begun is ended, and a call follows.
+  static const RE2 kOutOfValue(R"(["'\x60>][\s\x00/]*[\s\x00/"'\x60])" + kHandler + R"([^\s>]{0,80}[(\x60])",
+                               options());
+  static const RE2 kBehindOthers(
+      R"(^[^"'=<>]{0,40}["'](?:[\s/]+[a-z-]{1,20}(?:=[^\s"']{0,40})?){1,3}[\s/]+)" + kHandler, options());
+  static const RE2 kOutOfValueAtOnce(R"(^[^"'=]{0,40}["'][\s\x00/]*)" + kHandler, options());
+  return matches(kInTag, text) || matches(kOutOfValue, text) || matches(kBehindOthers, text) ||
+         matches(kOutOfValueAtOnce, text);
+}
+
+// ---- schemes ----
+
+// The characters of a text for which references stand in it; what is no such reference stays.
+std::string without_references(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  while (!text.empty()) {
+    const std::size_t at = std::min(text.find('&'), text.size());
+    out += text.substr(0, at);
+    text.remove_prefix(at);
+    if (text.empty()) break;
+    static const RE2 kReference(R"(^&(?:#x0*([0-9a-f]{1,6});?|#0*([0-9]{1,7});?|(colon|tab|newline|lpar);))",
+                                options());
+    re2::StringPiece parts[4];
+    const re2::StringPiece near(text.data(), std::min<std::size_t>(text.size(), 40));
+    if (!kReference.Match(near, 0, near.size(), RE2::ANCHOR_START, parts, 4)) {
+      out += '&';
+      text.remove_prefix(1);
+      continue;
+    }
+    char character = '.';
+    if (!parts[3].empty()) {
+      const char first = static_cast<char>(parts[3][0] | 0x20);
+      character = first == 'c' ? ':' : first == 't' ? '\t' : first == 'n' ? '\n' : '(';
+    } else {
+      const bool hex = !parts[1].empty();
+      const unsigned long value = std::stoul((hex ? parts[1] : parts[2]).as_string(), nullptr, hex ? 16 : 10);
+      if (value < 0x80) character = static_cast<char>(value);
+    }
+    out += character;
+    text.remove_prefix(parts[0].size());
+  }
+  return out;
+}
+
+bool is_scheme(std::string_view text) {
+  // Browsers leave out tabs and line ends within the name. What follows must be code: "JavaScript: The
+  // good parts" is a title.
+  static const std::string kName =
+      R"(j[\t\r\n\x00]*a[\t\r\n\x00]*v[\t\r\n\x00]*a[\t\r\n\x00]*s[\t\r\n\x00]*c[\t\r\n\x00]*r[\t\r\n\x00]*)"
+      R"(i[\t\r\n\x00]*p[\t\r\n\x00]*t[\s\x00]*:)";
+  static const RE2 kCode(
+      "(?:^|[^a-z0-9_])" + kName +
+          R"((?:[\s\x00-\x1f]*(?:[a-z_$][\w$.]*(?:[(\x60=\[]|\s*=[^=]|\+\+)|//|/\*|%[0-9a-f]{2}|)"
+          R"(\x60|[(\[!+~]+[\w("'\[]|void\b|eval\b|throw\b|with\s*\(|)"
+          R"((?:alert|confirm|prompt|eval|fetch|import|open)\s*\()|["'{\\]))",
+      options());
+  static const RE2 kAttribute(
+      R"((?:href|src|action|formaction|data|background|poster|url|content|value|to|from)\s*[=(]\s*["'\x60]?[\s\x00-\x1f]*(?:\d+;\s*url=)?)" +
+          kName,
+      options());
+  static const RE2 kLink(R"(\]\([\s<\x00-\x1f]*)" + kName, options());
+  static const RE2 kAlone(R"(^[\s\x00-\x1f]*)" + kName + R"([^\s])", options());
+  static const RE2 kOther(R"((?:^|[^a-z])(?:vb|live)script\s*:\s*[a-z]+\s?[(\w"]|)"
+                          R"(data\s*:\s*text/html[^,\s]{0,40},(?:\S*%3c|\s*<|[a-z0-9+/]{16})|)"
+                          R"(data\s*:\s*text/html[^,\s]{0,30};base64)",
+                          options());
+  return matches(kCode, text) || matches(kAttribute, text) || matches(kLink, text) || matches(kAlone, text) ||
+         matches(kOther, text);
+}
+
+bool is_javascript_uri(std::string_view text) {
+  if (is_scheme(text)) return true;
+  if (text.find('&') == std::string_view::npos) return false;
+  return is_scheme(without_references(text));
+}
+
+// ---- queries ----
+
+constexpr bool is_letter(char c) { return (c | 0x20) >= 'a' && (c | 0x20) <= 'z'; }
+
+// The apostrophe of `it's` or `don't`, which is no quote.
+bool is_contraction(std::string_view text, std::size_t at) {
+  if (at == 0 || !is_letter(text[at - 1])) return false;
+  static constexpr std::array<std::string_view, 7> kEndings{"s", "t", "d", "m", "re", "ve", "ll"};
+  std::size_t size = 0;
+  while (at + 1 + size < text.size() && size < 3 && is_letter(text[at + 1 + size])) ++size;
+  return std::ranges::any_of(kEndings, [&](std::string_view ending) {
+    return ending.size() == size &&
+           std::ranges::equal(ending, text.substr(at + 1, size), {}, {}, [](char c) { return c | 0x20; });
+  });
+}
+
+// Calls `look` with what follows each quote, and whether that has a partner before it in the text, until it
+// answers true.
+template <class Look>
+bool any_way_out(std::string_view text, char quote, Look&& look) {
+  bool partner = false;
+  for (std::size_t at = text.find(quote); at != std::string_view::npos; at = text.find(quote, at + 1)) {
+    if (quote == '\'' && is_contraction(text, at)) continue;
+    const std::string_view rest = text.substr(at + 1);
+    if (look(rest, partner)) return true;
+    partner = !partner;
+  }
+  return false;
+}
+
+bool begins_with(const RE2& pattern, std::string_view text) {
+  TIDEWIRE_CHECK(pattern.ok());
+  const re2::StringPiece piece(text.data(), text.size());
+  return pattern.Match(piece, 0, piece.size(), RE2::ANCHOR_START, nullptr, 0);
+}
+
+// White space, or a comment in its place.
+const std::string kW = R"((?:\s|/\*[^*]*\*/|\+)*)";
+const std::string kGap = R"((?:(?:\s|/\*[^*]*\*/|\+|\()+|\b))";
+const std::string kOutOfNumber = R"(^(?:-?\d+|\)))";
+const std::string kEnd = kW + R"((?:--|#|;|/\*|%00|\x00|$))";
+const std::string kLiteral = R"re((?:'\w*'?|"\w*"?|-?\d+))re";
+const std::string kStatement =
+    R"re((?:(?:drop|delete|insert|update|alter|create|shutdown|truncate|declare|waitfor|grant|copy|merge|)re"
+    R"re(call|select)\b|exec(?:ute)?\s*(?:[(@']|immediate|[sx]p_|master)|if\b.{0,80}waitfor))re";
+
+// Anything compared with something.
+const std::string kComparison =
+    R"re((?:'[^']{0,40}'?|"[^"]{0,40}"?|-?\d+(?:\.\d+)?|@*[\w.]+(?:\([^)]{0,80}\))?)\)*)re" + kW +
+    R"re((?:=|<|>|!=|(?:r?like|regexp|not\s+like)\b)re" + kW + R"re(['"\d(]|is\s+(?:not\s+)?null|in)re" + kW +
+    R"re(\(|between)re" + kW + R"re(['"\d]))re";
+// Two literals compared, and nothing behind.
+const std::string kLiteralComparison = kLiteral + kW + "[=<>]" + kW + kLiteral + R"re(\)*)re" + kEnd;
+
+// What follows the end of the literal: a condition in somebody else's `where`, another statement, a
+// comment.
+std::string continuation(const std::string& comparison) {
+  const std::string condition =
+      R"re((?:(?:or|and|xor))re" + kGap + R"re(|(?:\|\||&&))re" + kW + R"re()(?:not\b)?)re" + kW +
+      R"re(\(*)re" + kW + "(?:" + comparison + R"re(|(?:true|not\s+false|1|'1'?|'x'|''?)\)*)re" + kEnd +
+      R"re(|(?:exists|sleep|benchmark|pg_sleep|ascii|substr(?:ing)?|length|extractvalue|updatexml|char|ord|)re"
+      R"re(mid|if|case|select|load_file|row|convert|cast)\b)re" +
+      kW + R"re((?:\(|when\b|\w+\s*\()|select\b))re";
+  const std::string comment =
+      R"re((?:--[\s+-]*\w{0,8}\s*$|#\s*$|/\*[^*]*(?:\*/)?\s*$|;\s*(?:--|#|%00|/\*).{0,8}$))re";
+  return kW + R"re(\)*)re" + kW + "(?:" + condition + "|;" + kW + kStatement + "|" + comment +
+         R"re(|(?:union|except|intersect|minus)\b)re" + kGap + "(?:(?:all|distinct)" + kGap + ")?" + kW +
+         R"re(\(*)re" + kW + R"re(select\b|order)re" + kGap + "by" + kGap + R"re(\d+)re" + kEnd + "|group" +
+         kGap + R"re(by\b.{0,80}(?:--|having\s+\S+\s*[=<>])|having\b)re" + kGap + kComparison + "|limit" +
+         kGap + R"re(\d+.{0,40}(?:--|#|into)|into)re" + kGap + "(?:out|dump)file|procedure" + kGap +
+         "analyse|waitfor" + kGap + R"re(delay|(?:\|\||\+|\bconcat))re" + kW + R"re(\(*)re" + kW +
+         R"re((?:select|chr|char|convert|cast|version|user|sleep|pg_sleep|extractvalue|updatexml|concat|)re"
+         R"re(dbms_|utl_)))re";
+}
+
+// ---- a comparison of a literal with itself; by hand, since code is full of what looks like it ----
+
+constexpr bool is_blank(char c) { return c == ' ' || (c >= '\t' && c <= '\r') || c == '+' || c == '('; }
+constexpr bool is_word(char c) { return is_letter(c) || (c >= '0' && c <= '9') || c == '_'; }
+
+bool take(std::string_view& text, std::string_view lower_word) {
+  if (text.size() < lower_word.size()) return false;
+  for (std::size_t i = 0; i < lower_word.size(); ++i)
+    if (is_letter(text[i]) ? (text[i] | 0x20) != lower_word[i] : text[i] != lower_word[i]) return false;
+  text.remove_prefix(lower_word.size());
+  return true;
+}
+
+void skip_gap(std::string_view& text) {
+  while (!text.empty()) {
+    if (is_blank(text.front())) {
+      text.remove_prefix(1);
+    } else if (const std::size_t end = text.starts_with("/*") ? text.find("*/", 2) : std::string_view::npos;
+               end != std::string_view::npos) {
+      text.remove_prefix(end + 2);
+    } else {
+      return;
+    }
+  }
+}
+
+void skip_quote(std::string_view& text) {
+  if (text.starts_with('\'') || text.starts_with('"')) text.remove_prefix(1);
+}
+
+std::string_view take_literal(std::string_view& text) {
+  skip_quote(text);
+  std::size_t size = 0;
+  while (size < text.size() && size < 20 && is_word(text[size])) ++size;
+  const std::string_view literal = text.substr(0, size);
+  text.remove_prefix(size);
+  return literal;
+}
+
+bool is_tautology(std::string_view rest) {
+  while (rest.starts_with(')')) rest.remove_prefix(1);
+  skip_gap(rest);
+  if (!take(rest, "or") && !take(rest, "and") && !take(rest, "||")) return false;
+  skip_gap(rest);
+  const std::string_view left = take_literal(rest);
+  skip_quote(rest);
+  skip_gap(rest);
+  if (left.empty() || (!take(rest, "=") && !take(rest, "like"))) return false;
+  skip_gap(rest);
+  return take_literal(rest) == left;
+}
+
+bool is_sql_injection(std::string_view text) {
+  static const RE2 kGoesOn(continuation(kComparison), options());
+  // Behind a number only literals: "2 or 3 = maybe" is none.
+  static const RE2 kNumber(kOutOfNumber + continuation(kLiteralComparison), options());
+  static const RE2 kWhole(R"(^\w{0,20}['"]\s*[=+*-]+\s*(?:['"]\w{0,20}|0\s*(?:--|#).{0,4})$)", options());
+  static const RE2 kDrop(R"(\s*(?:drop|truncate)\s+(?:table|database)\s+[^;]{1,60};?\s*(?:--|#)\s*$)",
+                         options());
+  const auto goes_on = [](std::string_view rest, bool partner) {
+    return (!partner && breaks_out(rest) && begins_with(kGoesOn, rest)) || is_tautology(rest);
+  };
+  if (any_way_out(text, '\'', goes_on) || any_way_out(text, '"', goes_on) || begins_with(kNumber, text))
+    return true;
+  for (std::size_t at = text.find(';'); at != std::string_view::npos; at = text.find(';', at + 1))
+    if (breaks_out(text.substr(at)) && begins_with(kDrop, text.substr(at + 1))) return true;
+  return text.size() < 64 && matches(kWhole, text);
+}
+
+bool is_nosql_operator_text(std::string_view text) {
+  static const std::string kOperator =
+      R"(\$(?:ne|eq|gte?|lte?|n?in|n?or|and|not|exists|type|regex|options|expr|where|mod|text|all|elemmatch|size|)"
+      R"(function|lookup|set|unset|inc|rename|push|pull|addtoset|slice|near|comment|jsonschema|search|accumulator))";
+  // Text that another program reads as a query: the value is one that matches everything.
+  static const RE2 kObject(
+      R"(^\s*[\[{'"](?:.*["'{,\s])?)" + kOperator +
+          R"(["']?\s*:\s*(?:null|undefined|true|false|""|''|["']?-?[01]["']?\s*[,}]|["']?[/^]?\.[*+]|["']?\^|)"
+          R"(\[\s*(?:null|\]|["'{])|\{\s*["']?\$|["']?(?:function|this\.|return|sleep|while|db\.|1\s*==)))",
+      options());
+  static const RE2 kStage(
+      R"(^\s*\[\s*\{\s*["']?\$(?:match|lookup|group|project|unionwith|out|merge)["']?\s*:|^[^$'"]{0,20},\s*\$where\s*:)",
+      options());
+  static const RE2 kParameter(R"((?:^|[?&])[\w.%\[\]-]{1,60}\[)" + kOperator + R"(\](?:\[\w*\])?=)",
+                              options());
+  static const RE2 kCode(
+      R"re([\s)}]*(?:(?:\|\||&&)[\s(!]*(?:'[^']{0,40}'?|"[^"]{0,40}"?|\d+|this\.\w+(?:\.\w+)*|true)\s*)re"
+      R"re((?:===?|!=|>|<|\()|(?:\|\||&&)\s*(?:true|1)\s*(?://|$|;)|;\s*(?:return\b|while\s*\(|sleep\s*\(|)re"
+      R"re(db\.|var\s+\w+\s*=.{0,200}(?:sleep|while|new date|db\.))))re",
+      options());
+  const auto goes_on = [](std::string_view rest, bool partner) {
+    return !partner && breaks_out(rest) && begins_with(kCode, rest);
+  };
+  return any_way_out(text, '\'', goes_on) || any_way_out(text, '"', goes_on) ||
+         (text.find('$') != std::string_view::npos &&
+          (matches(kObject, text) || matches(kStage, text) || matches(kParameter, text)));
+}
+
+}  // namespace
+
+bool breaks_rule(ContentRule rule, std::string_view text) {
+  switch (rule) {
+    case ContentRule::script_tag:
+      return is_script_tag(text);
+    case ContentRule::javascript_uri:
+      return is_javascript_uri(text);
+    case ContentRule::iframe:
+      return is_iframe(text);
+    case ContentRule::event_handler:
+      return is_event_handler(text);
+    case ContentRule::sql_injection:
+      return is_sql_injection(text);
+    case ContentRule::nosql_operator:
+      return is_nosql_operator_text(text);
+  }
+  return false;
+}
+
+}  // namespace tidewire::guard
