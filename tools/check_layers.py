@@ -16,10 +16,11 @@ MAY_INCLUDE = {
     "guard": {"base"},
     "kinds": {"base", "protocol"},
     "hub": {"base", "wire", "protocol", "auth", "guard", "kinds", "log"},
+    "directory": {"base", "net", "guard"},
     "gateway": BELOW_HUB | {"hub"},
     "api": BELOW_HUB | {"hub"},
     "config": {"base", "telemetry"},
-    "server": BELOW_HUB | {"hub", "gateway", "api", "config"},
+    "server": BELOW_HUB | {"directory", "hub", "gateway", "api", "config"},
 }
 
 

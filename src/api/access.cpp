@@ -29,37 +29,82 @@ wire::HttpAnswer rate_limited(std::int64_t wait_ms, std::string detail) {
   return problem_answer(error);
 }
 
+// Neither a key nor a token that would do.
+wire::HttpAnswer nobody_calls(const Route& route) {
+  if (route.door != Door::user)
+    return problem_answer(ErrorCode::forbidden,
+                          fmt::format("this needs an API key with the scope `{}`", name_of(route.scope)));
+  return problem_answer(
+      ErrorCode::unauthorized,
+      fmt::format("this needs a user's token or an API key with the scope `{}`", name_of(route.scope)));
+}
+
+// A part that is down is not the client's failed attempt.
+wire::HttpAnswer refused_token(const Error& error, guard::Attempts& attempts, const IpAddress& client,
+                               const guard::Limits& limits, const Time& now) {
+  if (error.code != ErrorCode::unavailable) attempts.record_failure(client, limits, now.mono_ms());
+  return problem_answer(error);
+}
+
 }  // namespace
 
+std::expected<Credentials::Grant, wire::HttpAnswer> Router::judge_key(std::string_view key,
+                                                                      Scope scope) const {
+  const auto grant = credentials_.judge(key);
+  if (!grant) return std::unexpected(problem_answer(ErrorCode::forbidden, "there is no such API key"));
+  if (!grant->has(scope))
+    return std::unexpected(problem_answer(ErrorCode::forbidden,
+                                          fmt::format("this API key lacks the scope `{}`", name_of(scope))));
+  return *grant;
+}
+
+// Why the caller may not do this, as far as the head of its request says: keys that are not known yet and
+// the user directory are waited for only once the whole request is there.
+std::optional<wire::HttpAnswer> Router::refuse_caller(const Route& route, const wire::HttpRequest& head,
+                                                      const IpAddress& client, const Time& now) {
+  if (route.door == Door::open || route.door == Door::metrics) return std::nullopt;
+  const Presented presented = presented_by(head.headers);
+  if (presented.api_key) {
+    auto grant = judge_key(*presented.api_key, route.scope);
+    return grant ? std::nullopt : std::optional(std::move(grant.error()));
+  }
+  if (route.door != Door::user || !presented.token) return nobody_calls(route);
+  std::int64_t wait_ms = 0;
+  if (shared_.attempts.blocked(client, now.mono_ms(), wait_ms))
+    return rate_limited(wait_ms, std::string(guard::Attempts::kBlockedReason));
+  hub::Tenant& tenant = tenants_[tenant_of(head, *presented.token)];
+  const auto verdict = tenant.verifier.verify(*presented.token, now);
+  if (verdict || verdict.error().needs_keys) return std::nullopt;
+  return refused_token(verdict.error().error, shared_.attempts, client, tenant.limits.guard, now);
+}
+
+hub::TenantId Router::tenant_of(const wire::HttpRequest& request, std::string_view token) const {
+  const std::string_view host = request.headers.find("Host").value_or("");
+  return hooks_.find_tenant ? hooks_.find_tenant(host, token) : hub::TenantId{0};
+}
+
 // True when the call may go on; else it has been answered, or waits for keys.
-bool Router::admit(Call& call, Keys keys) {
+bool Router::admit(Call& call) {
   const Door door = call.route.door;
   if (door == Door::open || (door == Door::metrics && options_.metrics_public)) return true;
-  const auto refuse = [&](ErrorCode code, std::string detail) {
-    call.respond(problem_answer(code, std::move(detail)));
-    return false;
-  };
-
   const Presented presented = presented_by(call.request.headers);
-  const Scope scope = call.route.scope;
   if (presented.api_key) {
-    const auto grant = credentials_.judge(*presented.api_key);
-    if (!grant) return refuse(ErrorCode::forbidden, "there is no such API key");
-    if (!grant->has(scope))
-      return refuse(ErrorCode::forbidden, fmt::format("this API key lacks the scope `{}`", name_of(scope)));
+    auto grant = judge_key(*presented.api_key, call.route.scope);
+    if (!grant) {
+      call.respond(std::move(grant.error()));
+      return false;
+    }
     call.caller = {.tenant = grant->tenant, .server = true, .identity = nullptr};
     return true;
   }
-  if (door != Door::user)
-    return refuse(ErrorCode::forbidden,
-                  fmt::format("this needs an API key with the scope `{}`", name_of(scope)));
-  if (!presented.token)
-    return refuse(ErrorCode::unauthorized,
-                  fmt::format("this needs a user's token or an API key with the scope `{}`", name_of(scope)));
-  return admit_user(call, *presented.token, keys);
+  if (door != Door::user || !presented.token) {
+    call.respond(nobody_calls(call.route));
+    return false;
+  }
+  return admit_user(call, *presented.token);
 }
 
-bool Router::admit_user(Call& call, std::string_view token, Keys keys) {
+bool Router::admit_user(Call& call, std::string_view token) {
   const std::int64_t now_ms = call.now.mono_ms();
   std::int64_t wait_ms = 0;
   if (shared_.attempts.blocked(call.client, now_ms, wait_ms)) {
@@ -67,30 +112,19 @@ bool Router::admit_user(Call& call, std::string_view token, Keys keys) {
     return false;
   }
 
-  const std::string_view host = call.request.headers.find("Host").value_or("");
-  const hub::TenantId tenant_id = hooks_.find_tenant ? hooks_.find_tenant(host, token) : hub::TenantId{0};
+  const hub::TenantId tenant_id = tenant_of(call.request, token);
   hub::Tenant& tenant = tenants_[tenant_id];
   const guard::Limits& limits = tenant.limits.guard;
-  auto verdict = tenant.verifier.verify(token, call.now);
-  if (!verdict && verdict.error().needs_keys && keys == Keys::may_be_fetched && hooks_.fetch_keys) {
-    const std::size_t bytes = call.request.body.size();
-    if (waiting_.size() >= kWaitingMax || waiting_bytes_ + bytes > kWaitingBytesMax) {
-      call.respond(problem_answer(ErrorCode::unavailable, "too many requests wait for the key set"));
-      return false;
-    }
-    waiting_bytes_ += bytes;
-    waiting_.push_back({.tenant = tenant_id,
-                        .request = call.request,
-                        .client = call.client,
-                        .respond = std::move(call.respond)});
-    hooks_.fetch_keys(tenant_id);
+  hub::Awaited awaited = call.awaited;
+  awaited.keys = awaited.keys || !hooks_.fetch_keys;
+  auto verdict = hub::judge_token(tenant, shared_.users, shared_.keys, token, call.now, awaited);
+  if (!verdict && verdict.error().wait != hub::Wait::no) {
+    const bool for_keys = verdict.error().wait == hub::Wait::keys;
+    wait_for(call, tenant_id, for_keys ? nullptr : &verdict.error().identity->user_id);
     return false;
   }
   if (!verdict) {
-    const Error& error = verdict.error().error;
-    // A part that is down is not the client's failed attempt.
-    if (error.code != ErrorCode::unavailable) shared_.attempts.record_failure(call.client, limits, now_ms);
-    call.respond(problem_answer(error));
+    call.respond(refused_token(verdict.error().error, shared_.attempts, call.client, limits, call.now));
     return false;
   }
 
@@ -103,6 +137,40 @@ bool Router::admit_user(Call& call, std::string_view token, Keys keys) {
   }
   call.caller = {.tenant = tenant_id, .server = false, .identity = std::move(*verdict)};
   return true;
+}
+
+bool Router::knows_user(Call& call, const std::string& user_id) {
+  const hub::TenantId tenant = call.caller.tenant;
+  const guard::LimitKey key = shared_.keys.user(tenants_[tenant].name, user_id);
+  const auto state = hub::state_of_user(shared_.users, key, call.now, call.awaited);
+  if (!state) {
+    wait_for(call, tenant, &user_id);
+    return false;
+  }
+  if (*state == guard::UserState::absent) call.respond(no_such_user());
+  if (*state == guard::UserState::unavailable) call.respond(problem_answer(hub::directory_unavailable()));
+  return *state == guard::UserState::exists;
+}
+
+void Router::wait_for(Call& call, hub::TenantId tenant, const std::string* user_id) {
+  const std::size_t bytes = call.request.body.size();
+  if (user_id != nullptr && !hooks_.ask_user)
+    return call.respond(problem_answer(hub::directory_unavailable()));
+  if (waiting_.size() >= kWaitingMax || waiting_bytes_ + bytes > kWaitingBytesMax)
+    return call.respond(problem_answer(ErrorCode::unavailable,
+                                       user_id == nullptr ? "too many requests wait for the key set"
+                                                          : "too many requests wait for the user directory"));
+  waiting_bytes_ += bytes;
+  waiting_.push_back(
+      {.tenant = tenant,
+       .user = user_id == nullptr ? guard::LimitKey{} : shared_.keys.user(tenants_[tenant].name, *user_id),
+       .request = call.request,
+       .client = call.client,
+       .respond = std::move(call.respond)});
+  if (user_id == nullptr)
+    hooks_.fetch_keys(tenant);
+  else
+    hooks_.ask_user(tenant, *user_id);
 }
 
 hub::CallOrigin Router::origin_of(const Caller& caller) const {

@@ -46,6 +46,16 @@ wire::HttpAnswer problem_answer(ErrorCode code, std::string detail) {
   return problem_answer(fail(code, std::move(detail)).error());
 }
 
+wire::HttpAnswer no_such_user() {
+  wire::HttpAnswer answer;
+  answer.status = 404;
+  answer.content_type = "application/problem+json";
+  answer.body =
+      wire::problem_json(404, name_of(ErrorCode::user_not_found), meaning_of(ErrorCode::user_not_found));
+  answer.fields.emplace_back("Cache-Control", "no-store");
+  return answer;
+}
+
 wire::HttpAnswer method_not_allowed(std::string_view allow) {
   wire::HttpAnswer answer;
   answer.status = 405;

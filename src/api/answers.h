@@ -20,6 +20,9 @@ wire::HttpAnswer json_answer(std::string body);
 wire::HttpAnswer problem_answer(const Error& error);
 wire::HttpAnswer problem_answer(ErrorCode code, std::string detail = {});
 
+// 404 `user_not_found`: the user whom a call is about. (A caller who does not exist is a 401.)
+wire::HttpAnswer no_such_user();
+
 // 405 with the methods that the path has.
 wire::HttpAnswer method_not_allowed(std::string_view allow);
 

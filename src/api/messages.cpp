@@ -79,6 +79,7 @@ void Router::notify(Call& call) {
   if (!auth::valid_user_id(id)) return call.respond(problem_answer(ErrorCode::invalid_message, kUserIdRule));
   if (call.request.body.size() > limits.message_bytes)
     return call.respond(problem_answer(too_large(limits.message_bytes)));
+  if (!knows_user(call, id)) return;
   const std::string channel = std::string(hub::kInboxNamespace) + ":" + id;
   auto request = protocol::decode_publish(call.request.body, limits.json_depth, channel);
   if (!request) return call.respond(problem_answer(request.error()));

@@ -36,6 +36,19 @@ std::string component_json(const Component& component) {
   return writer.finish();
 }
 
+// {"directory":{"state":"open","since":1762907034678,"opened":1}}; `since` is null before the first change.
+std::string circuits_json(const CircuitReport& report) {
+  protocol::MessageWriter circuits;
+  for (const guard::CircuitBoard::Row& row : report.circuits)
+    circuits.json(row.name,
+                  protocol::MessageWriter()
+                      .text("state", guard::name_of(row.state))
+                      .json("since", row.since_unix_ms == 0 ? "null" : std::to_string(row.since_unix_ms))
+                      .number("opened", row.opened)
+                      .finish());
+  return circuits.finish();
+}
+
 std::int64_t uptime_s(const Time& started, const Time& now) {
   return (now.mono_us - started.mono_us) / 1'000'000;
 }
@@ -99,12 +112,15 @@ void Router::detailed_health(Call& call) {
     if (component.state == ComponentState::degraded && status == "ok") status = "degraded";
     components.json(name, component_json(component));
   }
-  call.respond(json_answer(protocol::MessageWriter()
-                               .text("status", status)
-                               .text("version", options_.version)
-                               .number("uptime_s", uptime_s(started_, call.now))
-                               .json("components", components.finish())
-                               .finish()));
+  call.respond(json_answer(
+      protocol::MessageWriter()
+          .text("status", status)
+          .text("version", options_.version)
+          .number("uptime_s", uptime_s(started_, call.now))
+          .json("components", components.finish())
+          .json("circuits",
+                circuits_json(hooks_.circuits ? hooks_.circuits(call.now.unix_ms) : CircuitReport{}))
+          .finish()));
 }
 
 void Router::stats(Call& call) {

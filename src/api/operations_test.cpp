@@ -39,12 +39,29 @@ TEST(DetailedHealth, NamesEveryComponentAlsoThoseThatAreOff) {
   };
   World world({}, std::move(hooks));
   world.now.mono_us += 5'500'000;
-  EXPECT_EQ(world.get("/api/health/detailed").body,
-            R"({"status":"failed","version":"1.2.3","uptime_s":5,"components":{)"
-            R"("listener":{"state":"ok","latency_ms":0.25},)"
-            R"("store":{"state":"failed","latency_ms":null,"detail":"read-only"},)"
-            R"("engine":{"state":"off","latency_ms":null},"directory":{"state":"off","latency_ms":null},)"
-            R"("webhooks":{"state":"off","latency_ms":null},"circuits":{"state":"off","latency_ms":null}}})");
+  EXPECT_EQ(
+      world.get("/api/health/detailed").body,
+      R"({"status":"failed","version":"1.2.3","uptime_s":5,"components":{)"
+      R"("listener":{"state":"ok","latency_ms":0.25},)"
+      R"("store":{"state":"failed","latency_ms":null,"detail":"read-only"},)"
+      R"("engine":{"state":"off","latency_ms":null},"directory":{"state":"off","latency_ms":null},)"
+      R"("webhooks":{"state":"off","latency_ms":null},"circuits":{"state":"off","latency_ms":null}},"circuits":{}})");
+}
+
+TEST(DetailedHealth, ShowsEachCircuit) {
+  Hooks hooks;
+  hooks.circuits = [](std::int64_t) {
+    return CircuitReport{.circuits = {{.name = "directory",
+                                       .state = guard::CircuitState::half_open,
+                                       .since_unix_ms = 17,
+                                       .opened = 2},
+                                      {.name = "jwks"}},
+                         .history = {}};
+  };
+  World world({}, std::move(hooks));
+  EXPECT_THAT(world.get("/api/health/detailed").body,
+              testing::HasSubstr(R"("circuits":{"directory":{"state":"half_open","since":17,"opened":2},)"
+                                 R"("jwks":{"state":"closed","since":null,"opened":0}}})"));
 }
 
 TEST(Stats, CountEveryUserOnceAndGiveRates) {

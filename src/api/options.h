@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "guard/circuits.h"
 #include "hub/types.h"
 
 namespace tidewire::telemetry {
@@ -56,6 +57,12 @@ struct Health {
   std::vector<Component> components;  // what is not in here is off
 };
 
+// The breakers around what the server depends on, and how they changed, oldest first.
+struct CircuitReport {
+  std::vector<guard::CircuitBoard::Row> circuits;
+  std::vector<guard::CircuitHistory::Event> history;
+};
+
 // Each may be empty, which is said where it matters. Called on the router's thread.
 struct Hooks {
   // Without it: not draining, everything off.
@@ -65,11 +72,16 @@ struct Hooks {
   // Fetches the tenant's JWKS; Router::keys_changed() must follow, whatever comes of it. Without it a
   // token whose key is not known is refused.
   std::function<void(hub::TenantId)> fetch_keys;
+  // Asks the user directory; Router::user_answered() must follow. Without it, `unavailable` where nothing
+  // is known of a user.
+  std::function<void(hub::TenantId, const std::string& user_id)> ask_user;
   // Adds the user to the revocation lists of all shards, then calls `done` on the router's thread.
   // Without it revoking is `unavailable`.
   std::function<void(hub::TenantId, std::string_view user, std::int64_t before_ms,
                      std::function<void(Result<void>)> done)>
       revoke;
+  // Circuits with their changes since a moment; without it there are none.
+  std::function<CircuitReport(std::int64_t since_unix_ms)> circuits;
   // Adds what the server measures beside the hub to /metrics; names begin with tidewire_.
   std::function<void(telemetry::Snapshot&)> add_metrics;
 };

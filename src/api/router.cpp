@@ -92,6 +92,29 @@ std::vector<std::string> captured(std::string_view pattern, std::vector<std::str
   return out;
 }
 
+struct RouteFound {
+  const Route* route = nullptr;  // null: the path does not take the method
+  std::string_view allow;        // the methods that it takes; empty: there is no such path
+};
+
+RouteFound find_route(std::string_view method, const std::vector<std::string>& segments) {
+  if (method == "HEAD") method = "GET";
+  for (const Route& row : Route::all()) {
+    if (!matches(row.pattern, segments)) continue;
+    // A path has one method, and the more exact pattern stands first.
+    return {.route = row.method == method ? &row : nullptr,
+            .allow = row.method == "GET" ? "GET, HEAD, OPTIONS" : "POST, OPTIONS"};
+  }
+  return {};
+}
+
+// A body that nobody reads is forgiven while it is small.
+std::optional<wire::HttpAnswer> refuse_idle_body(const wire::HttpRequest& head) {
+  constexpr std::size_t kForgivenBytes = std::size_t{64} << 10;
+  if (head.body.size() <= kForgivenBytes) return std::nullopt;
+  return problem_answer(ErrorCode::too_large, "there must be no body here");
+}
+
 constexpr std::string_view kRequestHeaders = "Authorization, X-API-Key, Content-Type";
 constexpr std::string_view kExposedHeaders = "Retry-After";
 constexpr std::string_view kPreflightSeconds = "600";
@@ -116,15 +139,22 @@ void Router::reload(Options options) {
 
 void Router::handle(const wire::HttpRequest& request, const IpAddress& client, const Time& now,
                     Respond respond) {
+  serve(request, client, now,
+        [dress = dress_for(request), respond = std::move(respond)](wire::HttpAnswer answer) {
+          dress(answer);
+          respond(std::move(answer));
+        },
+        {});
+}
+
+std::function<void(wire::HttpAnswer&)> Router::dress_for(const wire::HttpRequest& request) const {
   std::string shared_with;  // the origin that may read the answer
   const auto origin = request.headers.find("Origin");
   const std::string_view host = request.headers.find("Host").value_or("");
   if (origin && wire::origin_allowed(origin, host, options_.tls, options_.allowed_origins))
     shared_with = *origin;
-  const Coding coding = choose_coding(request.headers);
-
-  Respond finish = [shared_with = std::move(shared_with), coding,
-                    respond = std::move(respond)](wire::HttpAnswer answer) {
+  return [shared_with = std::move(shared_with),
+          coding = choose_coding(request.headers)](wire::HttpAnswer& answer) {
     const bool varies = encode(answer, coding);
     answer.fields.emplace_back("Vary", varies ? "Origin, Accept-Encoding" : "Origin");
     answer.fields.emplace_back("X-Content-Type-Options", "nosniff");
@@ -132,27 +162,36 @@ void Router::handle(const wire::HttpRequest& request, const IpAddress& client, c
       answer.fields.emplace_back("Access-Control-Allow-Origin", shared_with);
       answer.fields.emplace_back("Access-Control-Expose-Headers", kExposedHeaders);
     }
-    respond(std::move(answer));
   };
-  serve(request, client, now, std::move(finish), Keys::may_be_fetched);
+}
+
+std::optional<wire::HttpAnswer> Router::refuse_by_head(const wire::HttpRequest& head, const IpAddress& client,
+                                                       const Time& now) {
+  std::optional<wire::HttpAnswer> refusal;
+  const auto segments = segments_of(head.raw_path());
+  const RouteFound found = segments ? find_route(head.method, *segments) : RouteFound{};
+  if (head.path == "/sse")  // which is no route
+    refusal = refuse_idle_body(head);
+  else if (found.allow.empty())
+    refusal = problem_answer(ErrorCode::not_found);
+  else if (found.route == nullptr && head.method != "OPTIONS")
+    refusal = method_not_allowed(found.allow);
+  else if (found.route == nullptr || found.route->method == "GET")
+    refusal = refuse_idle_body(head);
+  else
+    refusal = refuse_caller(*found.route, head, client, now);
+  if (refusal) dress_for(head)(*refusal);
+  return refusal;
 }
 
 void Router::serve(const wire::HttpRequest& request, const IpAddress& client, const Time& now,
-                   Respond respond, Keys keys) {
+                   Respond respond, const hub::Awaited& awaited) {
   auto segments = segments_of(request.raw_path());
   if (!segments) return respond(problem_answer(ErrorCode::not_found));
 
-  const std::string_view method = request.method == "HEAD" ? std::string_view("GET") : request.method;
-  const Route* route = nullptr;
-  std::string_view allow;
-  for (const Route& row : Route::all()) {
-    if (!matches(row.pattern, *segments)) continue;
-    allow = row.method == "GET" ? "GET, HEAD, OPTIONS" : "POST, OPTIONS";
-    if (row.method == method) route = &row;
-    break;  // a path has one method, and the more exact pattern stands first
-  }
+  const auto [route, allow] = find_route(request.method, *segments);
   if (allow.empty()) return respond(problem_answer(ErrorCode::not_found));
-  if (method == "OPTIONS") return preflight(request, allow, respond);
+  if (request.method == "OPTIONS") return preflight(request, allow, respond);
   if (route == nullptr) return respond(method_not_allowed(allow));
 
   Call call{.request = request,
@@ -161,8 +200,9 @@ void Router::serve(const wire::HttpRequest& request, const IpAddress& client, co
             .client = client,
             .now = now,
             .respond = std::move(respond),
-            .caller = {}};
-  if (!admit(call, keys)) return;
+            .caller = {},
+            .awaited = awaited};
+  if (!admit(call)) return;
   if (!wire::is_valid_utf8(request.body))
     return call.respond(problem_answer(ErrorCode::invalid_json, "the body is not UTF-8"));
   (this->*route->serve)(call);
@@ -185,14 +225,27 @@ void Router::preflight(const wire::HttpRequest& request, std::string_view allow,
 }
 
 void Router::keys_changed(const Time& now, std::optional<hub::TenantId> tenant) {
-  const auto due = std::ranges::stable_partition(
-      waiting_, [&](const Waiting& waiting) { return tenant && waiting.tenant != *tenant; });
+  serve_waiting(now, {.keys = true}, [&](const Waiting& waiting) {
+    return !waiting.user && (!tenant || waiting.tenant == *tenant);
+  });
+}
+
+void Router::user_answered(const Time& now, const guard::LimitKey& user, guard::UserState state) {
+  if (waiting_.empty()) return;
+  serve_waiting(now, {.keys = true, .user = hub::Awaited::User{.key = user, .state = state}},
+                [&](const Waiting& waiting) { return waiting.user == user; });
+}
+
+template <class IsDue>
+void Router::serve_waiting(const Time& now, const hub::Awaited& awaited, IsDue&& is_due) {
+  const auto due =
+      std::ranges::stable_partition(waiting_, [&](const Waiting& waiting) { return !is_due(waiting); });
   // Taken out first: serving may end in a fetch and so come back here.
   std::vector<Waiting> served(std::move_iterator(due.begin()), std::move_iterator(due.end()));
   waiting_.erase(due.begin(), due.end());
   for (const Waiting& waiting : served) waiting_bytes_ -= waiting.request.body.size();
   for (Waiting& waiting : served)
-    serve(waiting.request, waiting.client, now, std::move(waiting.respond), Keys::were_fetched);
+    serve(waiting.request, waiting.client, now, std::move(waiting.respond), awaited);
 }
 
 }  // namespace tidewire::api

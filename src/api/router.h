@@ -5,6 +5,7 @@
 // thread; must outlive the calls that are under way in `calls`.
 #pragma once
 
+#include <expected>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -37,9 +38,18 @@ class Router {
   // Calls `respond` exactly once, now or later. `request` is only used during the call.
   void handle(const wire::HttpRequest& request, const IpAddress& client, const Time& now, Respond respond);
 
+  // The answer to a request that can only be refused, judged by its head while its body is still to come:
+  // no such path or method, no right, a body where there should be none. Nothing where the body is to be
+  // taken.
+  std::optional<wire::HttpAnswer> refuse_by_head(const wire::HttpRequest& head, const IpAddress& client,
+                                                 const Time& now);
+
   // A tenant's key set has come, or its fetch has failed: the requests that waited for it are judged
   // again. Without a tenant, those of all.
   void keys_changed(const Time& now, std::optional<hub::TenantId> tenant = std::nullopt);
+
+  // The user directory has answered: the requests that waited for it are judged again.
+  void user_answered(const Time& now, const guard::LimitKey& user, guard::UserState state);
 
   // Keeps /api/ws/stats' rates fresh; call it every few seconds.
   void tick(const Time& now);
@@ -47,7 +57,7 @@ class Router {
   // Holds for requests from now on.
   void reload(Options options);
 
-  // Requests that wait for a key set; past either bound they are `unavailable`.
+  // Requests that wait for a key set or the user directory; past either bound they are `unavailable`.
   std::size_t waiting() const { return waiting_.size(); }
   static constexpr std::size_t kWaitingMax = 1024;
   static constexpr std::size_t kWaitingBytesMax = std::size_t{32} << 20;
@@ -64,22 +74,35 @@ class Router {
     Time now;
     Respond respond;
     Caller caller;
+    hub::Awaited awaited;
   };
   struct Waiting {
     hub::TenantId tenant;
+    guard::LimitKey user;  // empty: it waits for the tenant's keys
     wire::HttpRequest request;
     IpAddress client;
     Respond respond;
   };
-  enum class Keys : bool { may_be_fetched, were_fetched };
 
   void serve(const wire::HttpRequest& request, const IpAddress& client, const Time& now, Respond respond,
-             Keys keys);
+             const hub::Awaited& awaited);
+  // Adds to an answer what goes with every one: who may read it, and how it is compressed.
+  std::function<void(wire::HttpAnswer&)> dress_for(const wire::HttpRequest& request) const;
   void preflight(const wire::HttpRequest& request, std::string_view allow, const Respond& respond);
 
   // access.cpp: who calls, and whether they may
-  bool admit(Call& call, Keys keys);
-  bool admit_user(Call& call, std::string_view token, Keys keys);
+  bool admit(Call& call);
+  std::expected<Credentials::Grant, wire::HttpAnswer> judge_key(std::string_view key, Scope scope) const;
+  std::optional<wire::HttpAnswer> refuse_caller(const Route& route, const wire::HttpRequest& head,
+                                                const IpAddress& client, const Time& now);
+  hub::TenantId tenant_of(const wire::HttpRequest& request, std::string_view token) const;
+  bool admit_user(Call& call, std::string_view token);
+  // True where the directory has the user, or there is none; else the call has been answered, or waits.
+  bool knows_user(Call& call, const std::string& user_id);
+  // Keeps the call until its keys have come, or the directory's answer on this user.
+  void wait_for(Call& call, hub::TenantId tenant, const std::string* user_id);
+  template <class IsDue>
+  void serve_waiting(const Time& now, const hub::Awaited& awaited, IsDue&& is_due);
   hub::CallOrigin origin_of(const Caller& caller) const;
   const hub::TenantLimits& limits_of(const Call& call) const { return tenants_[call.caller.tenant].limits; }
 

@@ -65,7 +65,10 @@ class World {
   static constexpr hub::ShardId kShards = 2;
   static constexpr std::uint64_t kSeed = 42;
 
-  explicit World(Options options = {}, Hooks hooks = {}) {
+  enum class Directory : bool { none, asked };
+
+  explicit World(Options options = {}, Hooks hooks = {}, Directory directory = Directory::none) {
+    if (directory == Directory::asked) shared.users = &known_users;
     add_tenant("default", std::string(auth::kDevelopmentSecret));
     add_tenant("acme", "the secret of acme");
     for (hub::ShardId self = 0; self < kShards; ++self) {
@@ -219,6 +222,7 @@ class World {
   hub::Tenants tenants;
   guard::SharedLimits limits;
   guard::Attempts attempts{kSeed};
+  guard::KnownUsers known_users{guard::KnownUsersOptions{}};
   hub::Sessions::Shared shared{.limits = limits, .attempts = attempts, .keys = guard::LimitKeys(kSeed)};
   std::unique_ptr<hub::Calls> calls;
   std::unique_ptr<Router> router;

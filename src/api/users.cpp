@@ -44,6 +44,7 @@ std::string health_json(const hub::ConnectionInfo& connection, std::int64_t max_
 void Router::user(Call& call) {
   std::string id = std::move(call.segments.front());
   if (!auth::valid_user_id(id)) return call.respond(problem_answer(ErrorCode::invalid_message, kUserIdRule));
+  if (!knows_user(call, id)) return;
   calls_.ask_all(
       hub::UserQuery{.tenant = call.caller.tenant, .user_id = id},
       [id, max_latency_ms = options_.health_max_latency_ms,
@@ -106,6 +107,7 @@ void Router::connection_health(Call& call) {
   }
   if (!id || !auth::valid_user_id(*id))
     return call.respond(problem_answer(ErrorCode::invalid_message, "`user` must be a user's id"));
+  if (call.caller.server && !knows_user(call, *id)) return;
   calls_.ask_all(hub::UserQuery{.tenant = call.caller.tenant, .user_id = std::move(*id)},
                  [max_latency_ms = options_.health_max_latency_ms,
                   respond = std::move(call.respond)](const hub::AnswerPart& answer) {

@@ -102,6 +102,69 @@ TEST(ConnectionHealth, WithAnApiKeyNeedsAUser) {
   EXPECT_EQ(world.get("/api/v1/websocket/connection-health?user=nobody").body, R"({"connections":[]})");
 }
 
+// Asks a directory that answers when the test says so.
+struct Asked {
+  std::vector<std::string> users;
+  Hooks hooks() {
+    Hooks hooks;
+    hooks.ask_user = [this](hub::TenantId, const std::string& user) { users.push_back(user); };
+    return hooks;
+  }
+  static void answer(World& world, std::string_view user, guard::UserState state) {
+    world.router->user_answered(world.now, world.shared.keys.user("default", user), state);
+    world.run();
+  }
+};
+
+TEST(UserDirectory, DecidesWhetherAUserCanBeNotified) {
+  Asked asked;
+  World world({}, asked.hooks(), World::Directory::asked);
+  const auto notify = [&](const std::string& user) {
+    return world.start({.method = "POST",
+                        .target = "/api/v1/users/" + user + "/notify",
+                        .body = R"({"data":1})",
+                        .fields = {{"Authorization", "Bearer tw_all"}}});
+  };
+  const auto ann = notify("ann");
+  const auto ghost = notify("ghost");
+  const auto away = notify("away");
+  EXPECT_FALSE(ann->has_value());
+  EXPECT_EQ(world.router->waiting(), 3u);
+  EXPECT_THAT(asked.users, testing::ElementsAre("ann", "ghost", "away"));
+  Asked::answer(world, "ghost", guard::UserState::absent);
+  Asked::answer(world, "ann", guard::UserState::exists);
+  Asked::answer(world, "away", guard::UserState::unavailable);
+  ASSERT_TRUE(ann->has_value() && ghost->has_value() && away->has_value());
+  EXPECT_EQ((*ann)->status, 200);
+  EXPECT_EQ((*ghost)->status, 404);
+  EXPECT_THAT((*ghost)->body, HasSubstr(R"("code":"user_not_found")"));
+  EXPECT_EQ((*away)->status, 503);
+  EXPECT_EQ((*away)->field("Retry-After"), "5");
+  EXPECT_EQ(world.router->waiting(), 0u);
+}
+
+TEST(UserDirectory, AgreesOnWhoCanBeLookedUpAndWhoMayCall) {
+  Asked asked;
+  World world({}, asked.hooks(), World::Directory::asked);
+  world.known_users.put(world.shared.keys.user("default", "ann"), guard::UserState::exists,
+                        world.now.mono_ms());
+  world.known_users.put(world.shared.keys.user("default", "ghost"), guard::UserState::absent,
+                        world.now.mono_ms());
+  EXPECT_EQ(world.get("/api/v1/users/ann").status, 200);
+  EXPECT_EQ(world.get("/api/v1/users/ghost").status, 404);
+  EXPECT_EQ(world.get("/api/v1/websocket/connection-health?user=ghost").status, 404);
+  const auto own = [&](const std::string& user) {
+    return world.as(world.token(user), "GET", "/api/v1/websocket/connection-health");
+  };
+  EXPECT_EQ(own("ann").status, 200);
+  const Answer refused = own("ghost");
+  EXPECT_EQ(refused.status, 401);
+  EXPECT_THAT(refused.body, HasSubstr(R"("code":"user_not_found")"));
+  EXPECT_TRUE(asked.users.empty());
+  // Whoever is gone can still be disconnected, and revoked where that is possible.
+  EXPECT_EQ(world.post("/api/v1/users/ghost/disconnect", "").status, 200);
+}
+
 TEST(ConnectionScore, FallsWithTheRoundTrip) {
   EXPECT_EQ(score_of(-1, 500).total(), 1);
   EXPECT_EQ(score_of(0, 500).status(), "HEALTHY");

@@ -47,6 +47,9 @@ class JwksRefresher {
   Update fetched(std::string_view body, Time now);
   void failed(Time now);
 
+  // Not now, though it is due: the next fetch is due then.
+  void postpone(std::int64_t until_us) { next_us_ = until_us; }
+
   // The present ring; keys outlive failures.
   const std::shared_ptr<const KeyRing>& ring() const { return ring_; }
 

@@ -52,6 +52,10 @@ Result<void> read_rights(const JsonValue* tidewire, std::string_view tenant, Ide
   return {};
 }
 
+bool is_supabase_key(const JsonValue* role) {
+  return role != nullptr && role->is_string() && (role->string == "anon" || role->string == "service_role");
+}
+
 const JsonValue* find_path(const JsonValue& claims, std::string_view outer, std::string_view inner) {
   const JsonValue* object = claims.find(outer);
   return object != nullptr ? object->find(inner) : nullptr;
@@ -137,6 +141,10 @@ Result<Identity> Verifier::identity_of(const DecodedJwt& jwt) const {
     return refuse("the token is for another audience");
   if (options_.require_exp && !jwt.expires_at_ms) return refuse("the token has no `exp`");
 
+  // A project's API keys are tokens of the same secret; they name a role, and nobody.
+  if (supabase && is_supabase_key(claims.find("role")))
+    return refuse("the token is a project's API key and names no user");
+
   Identity identity;
   identity.tenant = options_.tenant;
   identity.expires_at_ms = jwt.expires_at_ms;
@@ -145,7 +153,11 @@ Result<Identity> Verifier::identity_of(const DecodedJwt& jwt) const {
     return std::unexpected(good.error());
 
   const JsonValue* type = claims.find(options_.type_claim);
-  if (type == nullptr && supabase) type = claims.find("role");
+  if (type == nullptr && supabase) {
+    // What the application keeps there under this name need not be meant for us.
+    type = find_path(claims, "app_metadata", options_.type_claim);
+    if (type == nullptr || !type->is_string()) type = claims.find("role");
+  }
   if (type != nullptr) {
     if (!type->is_string() || type->string.empty() || type->string.size() > kMaxTypeBytes)
       return refuse("the token's user type is not a string of 1 to 64 bytes");

@@ -26,10 +26,11 @@ struct DecodedJwt;
 
 enum class Preset : std::uint8_t {
   none,
-  // Supabase Auth: audience `authenticated` unless configured, `role` where the type claim is absent,
-  // `app_metadata.tidewire` where the token has no `tidewire`, and never anything from
-  // `user_metadata`, which users write themselves. Its HS256 tokens carry a `kid` that the shared
-  // secret does not have, so there a nameless key answers to any name.
+  // Supabase Auth: audience `authenticated` unless configured; where the type claim is absent the one in
+  // `app_metadata`, else `role`; `app_metadata.tidewire` where the token has no `tidewire`; and never
+  // anything from `user_metadata`, which users write themselves. The roles `anon` and `service_role` are
+  // a project's API keys and no users. Its HS256 tokens carry a `kid` that the shared secret does not
+  // have, so there a nameless key answers to any name.
   supabase,
 };
 

@@ -174,6 +174,21 @@ TEST(Verifier, KnowsTheHabitsOfSupabase) {
   EXPECT_EQ(code(R"({"sub":"u","aud":"authenticated","app_metadata":{"tidewire":5}})"), "token_invalid");
   EXPECT_EQ(code(R"({"sub":"u","aud":"authenticated"})"), "ok");
 
+  // What the application's server has put into app_metadata counts before the role.
+  const auto by_server = verifier.verify(
+      hs_token(
+          kSecret, header,
+          R"({"sub":"u","aud":"authenticated","role":"authenticated","app_metadata":{"type":"creator"}})"),
+      kNow);
+  ASSERT_TRUE(by_server);
+  EXPECT_EQ((*by_server)->type, "creator");
+  EXPECT_EQ(code(R"({"sub":"u","aud":"authenticated","role":"x","app_metadata":{"type":{"of":"plan"}}})"),
+            "ok");
+  EXPECT_EQ(code(R"({"sub":"u","aud":"authenticated","role":"x","app_metadata":"none"})"), "ok");
+  // A project's keys are no users, not even with a subject and the audience.
+  EXPECT_EQ(code(R"({"sub":"u","aud":"authenticated","role":"anon"})"), "token_invalid");
+  EXPECT_EQ(code(R"({"sub":"u","aud":"authenticated","role":"service_role"})"), "token_invalid");
+
   Verifier other = verifier_with({.audience = {"mine"}, .preset = Preset::supabase});
   EXPECT_EQ(verdict(other, hs_token(kSecret, header, R"({"sub":"u","aud":"mine"})")), "ok");
   EXPECT_EQ(verdict(other, hs_token(kSecret, header, R"({"sub":"u","aud":"authenticated"})")),

@@ -65,6 +65,16 @@ Kind kind_among(const std::vector<Assignment>& assignments) {
   return kind;
 }
 
+// Supabase Auth publishes its keys below its issuer, so that the issuer alone is enough.
+void fill_supabase_keys(Settings& settings) {
+  const auto fill = [](auto& keys) {
+    if (!keys.issuer.empty() && keys.hs256_secret.empty() && keys.jwks_url.empty() && keys.keys.empty())
+      keys.jwks_url = keys.issuer + (keys.issuer.ends_with('/') ? "" : "/") + ".well-known/jwks.json";
+  };
+  fill(settings.auth);
+  for (auto& [name, tenant] : settings.tenants) fill(tenant);
+}
+
 void fill_development_keys(Settings& settings) {
   AuthSettings& auth = settings.auth;
   if (auth.hs256_secret.empty() && auth.jwks_url.empty() && auth.keys.empty())
@@ -111,6 +121,7 @@ std::expected<Loaded, std::vector<ConfigProblem>> load(const LoadInput& input) {
     assigner.assign(tenant, assignments, "tenants." + name + ".");
   }
 
+  if (settings.auth.preset == AuthPreset::supabase) fill_supabase_keys(settings);
   if (input.dev) fill_development_keys(settings);
   check(settings, places, report, warnings);
   if (!problems.empty()) {

@@ -376,6 +376,17 @@ TEST(LoadDevelopment, KeepsWhatIsConfigured) {
   EXPECT_EQ(s.api.key, "");
 }
 
+TEST(LoadSupabase, FindsTheKeySetBelowTheIssuer) {
+  const std::string issuer = "issuer = \"https://p.supabase.co/auth/v1\"\n";
+  const Settings s =
+      good(toml("[auth]\npreset = \"supabase\"\n" + issuer + "[tenants.a]\n" + issuer)).settings;
+  EXPECT_EQ(s.auth.jwks_url, "https://p.supabase.co/auth/v1/.well-known/jwks.json");
+  EXPECT_EQ(s.tenants.at("a").jwks_url, s.auth.jwks_url);
+  EXPECT_EQ(good(toml("[auth]\n" + issuer)).settings.auth.jwks_url, "");
+  const std::string secret = "hs256_secret = \"a-secret-of-a-project-of-more-than-32-bytes\"\n";
+  EXPECT_EQ(good(toml("[auth]\npreset = \"supabase\"\n" + issuer + secret)).settings.auth.jwks_url, "");
+}
+
 TEST(LoadDevelopment, RefusesToListenOnAnythingButLoopback) {
   for (const char* address : {"0.0.0.0:8080", "[::]:8080", "192.168.1.1:80"})
     EXPECT_THAT(

@@ -96,6 +96,10 @@ struct DirectorySettings {
   std::string secret;
   std::int64_t timeout_ms = 0;
   std::int64_t cache_ttl_ms = 0;
+  std::int64_t absent_ttl_ms = 0;
+  std::int64_t stale_ttl_ms = 0;
+  std::int64_t cache_entries = 0;
+  std::int64_t rechecks_per_second = 0;
   friend bool operator==(const DirectorySettings&, const DirectorySettings&) = default;
 };
 
@@ -157,6 +161,7 @@ struct PresenceSettings {
 
 struct CircuitSettings {
   std::int64_t failures = 0;
+  std::int64_t probes = 0;
   std::int64_t open_ms = 0;
   friend bool operator==(const CircuitSettings&, const CircuitSettings&) = default;
 };

@@ -89,8 +89,10 @@ Gateway::Progress Gateway::take_http(Connection& connection, std::span<char>& ch
   const auto event = stage.reader.next(chunk);
   switch (event.type) {
     case Type::need_more:
+      refuse_by_head(connection);
       return Progress::stop;
     case Type::expect_continue:
+      if (refuse_by_head(connection)) return Progress::stop;
       outbox_of(connection).add_reply("HTTP/1.1 100 Continue\r\n\r\n", {});
       return Progress::go_on;
     case Type::failed:
@@ -104,21 +106,46 @@ Gateway::Progress Gateway::take_http(Connection& connection, std::span<char>& ch
   const wire::HttpRequest& request = stage.reader.request();
   stage.keep_alive = request.keep_alive;
   stage.head_only = request.method == "HEAD";
-  if (!change_over(connection, request, false)) {
+  if (!change_over(connection, request, {})) {
     stage.answering = true;
     on_request_(connection.handle, request, client_of(connection, request));
   }
   return Progress::go_on;
 }
 
-bool Gateway::change_over(Connection& connection, const wire::HttpRequest& request, bool keys_awaited) {
+// A body is not taken from somebody who may not send it: the answer goes out, what still comes of the body
+// is thrown away, and the connection ends.
+bool Gateway::refuse_by_head(Connection& connection) {
+  HttpStage& stage = *connection.http;
+  const wire::HttpRequest* head = stage.reader.without_body();
+  if (head == nullptr) return false;
+  const bool is_upgrade =
+      head->path == "/ws" || head->path == "/api/ws" || (options_.echo && head->path == "/echo");
+  std::optional<wire::HttpAnswer> refusal;
+  if (is_upgrade)
+    refusal = wire::HttpAnswer{
+        .status = 400,
+        .body = wire::problem_json(400, name_of(ErrorCode::invalid_message), "there must be no body here"),
+        .content_type = "application/problem+json",
+        .fields = {}};
+  else
+    refusal = on_head_(*head, client_of(connection, *head));
+  if (!refusal) return false;
+  stage.keep_alive = false;
+  stage.head_only = head->method == "HEAD";
+  respond(connection.handle, *refusal);
+  return true;
+}
+
+bool Gateway::change_over(Connection& connection, const wire::HttpRequest& request,
+                          const hub::Awaited& awaited) {
   if (request.path == "/sse") {
-    open_stream(connection, request, keys_awaited);
+    open_stream(connection, request, awaited);
     return true;
   }
   const bool is_upgrade =
       request.path == "/ws" || request.path == "/api/ws" || (options_.echo && request.path == "/echo");
-  if (is_upgrade) upgrade(connection, request, keys_awaited);
+  if (is_upgrade) upgrade(connection, request, awaited);
   return is_upgrade;
 }
 
@@ -173,13 +200,7 @@ Gateway::Progress Gateway::on_message(Connection& connection, const wire::Messag
       if (event.opcode == wire::Opcode::binary) {
         sessions_->on_malformed(handle, ErrorCode::invalid_message, "messages are text, not binary",
                                 loop_.now());
-      } else if (sessions_->on_text(handle, event.payload_text(), loop_.now()) ==
-                 hub::Sessions::Taken::wait_for_keys) {
-        // It is handed in again when the keys have come; what follows waits behind it.
-        connection.holding = true;
-        waiting_auth_[handle.bits()] = {.tenant = sessions_->session(handle)->tenant,
-                                        .message = std::string(event.payload_text())};
-        connection.update_interest();
+      } else if (hand_in(connection, event.payload_text(), {})) {
         return Progress::stop;
       }
       break;
@@ -218,6 +239,20 @@ Gateway::Progress Gateway::on_message(Connection& connection, const wire::Messag
     return Progress::stop;
   }
   return Progress::go_on;
+}
+
+// What follows waits behind an `auth` that does, until it is handed in again.
+bool Gateway::hand_in(Connection& connection, std::string_view message, const hub::Awaited& awaited) {
+  const Handle handle = connection.handle;
+  const hub::Sessions::Taken taken = sessions_->on_text(handle, message, loop_.now(), awaited);
+  if (taken == hub::Sessions::Taken::yes) return false;
+  const bool for_keys = taken == hub::Sessions::Taken::wait_for_keys;
+  connection.holding = true;
+  waiting_auth_[handle.bits()] = {.tenant = sessions_->session(handle)->tenant,
+                                  .what = for_keys ? hub::Wait::keys : hub::Wait::user,
+                                  .message = std::string(message)};
+  connection.update_interest();
+  return true;
 }
 
 // A bare echo for conformance suites and benchmarks: no rate, whole messages sent back as they came.
@@ -324,11 +359,11 @@ void Gateway::keys_changed(hub::TenantId tenant) {
     const Handle handle = Handle::from_bits(bits);
     Connection* connection = connections_.get(handle);
     if (connection == nullptr || connection->state != Connection::State::websocket) continue;
-    if (waiting.tenant != tenant) {
+    if (waiting.tenant != tenant || waiting.what != hub::Wait::keys) {
       waiting_auth_.emplace(bits, waiting);
       continue;
     }
-    sessions_->on_text(handle, waiting.message, loop_.now(), true);
+    if (hand_in(*connection, waiting.message, {.keys = true})) continue;
     if (connection->state == Connection::State::websocket) holding_.push_back(handle);
   }
   for (const auto& [of, handle] : std::exchange(waiting_upgrades_, {})) {
@@ -339,8 +374,28 @@ void Gateway::keys_changed(hub::TenantId tenant) {
       continue;
     }
     connection->http->upgrade_waits = false;
-    change_over(*connection, connection->http->reader.request(), true);
+    change_over(*connection, connection->http->reader.request(), {.keys = true});
     holding_.push_back(handle);
+  }
+}
+
+void Gateway::user_answered(const guard::LimitKey& user, guard::UserState state) {
+  const hub::Awaited awaited{.keys = true, .user = hub::Awaited::User{.key = user, .state = state}};
+  const auto [first, last] = waiting_users_.equal_range(user);
+  std::vector<Handle> waited;
+  for (auto at = first; at != last; ++at) waited.push_back(at->second);
+  waiting_users_.erase(first, last);
+  for (const Handle handle : waited) {
+    Connection* connection = connections_.get(handle);
+    if (connection == nullptr) continue;
+    if (connection->state == Connection::State::websocket) {
+      const auto waiting = waiting_auth_.extract(handle.bits());
+      if (waiting.empty() || hand_in(*connection, waiting.mapped().message, awaited)) continue;
+    } else if (connection->state == Connection::State::http && connection->http->upgrade_waits) {
+      connection->http->upgrade_waits = false;
+      change_over(*connection, connection->http->reader.request(), awaited);
+    }
+    if (connection->state != Connection::State::gone) holding_.push_back(handle);
   }
 }
 

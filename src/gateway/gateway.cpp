@@ -47,12 +47,14 @@ Gateway::~Gateway() {
   });
 }
 
-void Gateway::connect(hub::Sessions& sessions, OnRequest on_request, FindTenant find_tenant,
-                      FetchKeys fetch_keys) {
+void Gateway::connect(hub::Sessions& sessions, OnRequest on_request, OnHead on_head, FindTenant find_tenant,
+                      FetchKeys fetch_keys, AskUser ask_user) {
   sessions_ = &sessions;
   on_request_ = std::move(on_request);
+  on_head_ = std::move(on_head);
   find_tenant_ = std::move(find_tenant);
   fetch_keys_ = std::move(fetch_keys);
+  ask_user_ = std::move(ask_user);
 }
 
 void Gateway::set_options(GatewayOptions options) {
@@ -208,6 +210,11 @@ void Gateway::deadline_changed(Handle handle) {
 }
 
 void Gateway::fetch_keys(hub::TenantId tenant, std::string_view) { fetch_keys_(tenant); }
+
+void Gateway::ask_user(Handle connection, hub::TenantId tenant, const std::string& user_id) {
+  waiting_users_.emplace(shared_.keys.user(tenants_[tenant].name, user_id), connection);
+  ask_user_(tenant, user_id);
+}
 
 std::int64_t Gateway::round_trip_us(Handle handle) const {
   const Connection* connection = connections_.get(handle);

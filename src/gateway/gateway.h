@@ -50,21 +50,29 @@ class Gateway final : public hub::Outbound {
  public:
   // Answers a request that is no upgrade, through respond(), at once or later.
   using OnRequest = std::function<void(Handle, const wire::HttpRequest&, const IpAddress& client)>;
+  // A request that can only be refused, judged by its head while its body is still to come.
+  using OnHead =
+      std::function<std::optional<wire::HttpAnswer>(const wire::HttpRequest&, const IpAddress& client)>;
   // The tenant of an upgrade by its Host, or by the tenant that its token names.
   using FindTenant = std::function<hub::TenantId(std::string_view host, std::string_view token)>;
   using FetchKeys = std::function<void(hub::TenantId)>;
+  // Asks the user directory; user_answered() must follow, whatever comes of it.
+  using AskUser = std::function<void(hub::TenantId, const std::string& user_id)>;
 
   Gateway(GatewayOptions options, net::Loop& loop, hub::Tenants& tenants, hub::Sessions::Shared shared,
           std::uint64_t seed);
   ~Gateway();
 
   // Once, before connections come.
-  void connect(hub::Sessions& sessions, OnRequest on_request, FindTenant find_tenant, FetchKeys fetch_keys);
+  void connect(hub::Sessions& sessions, OnRequest on_request, OnHead on_head, FindTenant find_tenant,
+               FetchKeys fetch_keys, AskUser ask_user);
 
   void accept(net::Stream stream, const IpAddress& peer);
   void respond(Handle connection, const wire::HttpAnswer& answer);
   // The tenant's key set has come, or its fetch has failed: what waited for it goes on.
   void keys_changed(hub::TenantId tenant);
+  // The directory has answered: who waited for it goes on.
+  void user_answered(const guard::LimitKey& user, guard::UserState state);
   // End of turn: deliveries out, one write per touched connection, ended connections gone.
   void end_turn();
 
@@ -93,6 +101,7 @@ class Gateway final : public hub::Outbound {
   void deadline_changed(Handle connection) override;
   std::int64_t round_trip_us(Handle connection) const override;
   void fetch_keys(hub::TenantId tenant, std::string_view kid) override;
+  void ask_user(Handle connection, hub::TenantId tenant, const std::string& user_id) override;
 
  private:
   friend class Connection;
@@ -104,6 +113,7 @@ class Gateway final : public hub::Outbound {
   static bool has_more_to_say(const Connection& connection);
   void on_bytes(Connection& connection, std::span<char> bytes);
   Progress take_http(Connection& connection, std::span<char>& chunk);
+  bool refuse_by_head(Connection& connection);
   void take_messages(Connection& connection, std::span<char>& chunk);
   Progress on_message(Connection& connection, const wire::MessageReader::Event& event);
   void take_echo(Connection& connection, std::span<char>& chunk);
@@ -112,10 +122,14 @@ class Gateway final : public hub::Outbound {
   wire::Inflater* inflater_of(Connection& connection);
 
   // True when the request was one that makes the connection something else, or asked for it in vain.
-  bool change_over(Connection& connection, const wire::HttpRequest& request, bool keys_awaited);
+  bool change_over(Connection& connection, const wire::HttpRequest& request, const hub::Awaited& awaited);
+  // A token can't be judged yet: the request is handed in again when what it waits for has come.
+  void wait_for(Connection& connection, hub::TenantId tenant, const hub::Refusal& refusal);
+  // Hands an `auth` in; true when it has to wait.
+  bool hand_in(Connection& connection, std::string_view message, const hub::Awaited& awaited);
 
   // upgrade.cpp: from a request to a WebSocket
-  void upgrade(Connection& connection, const wire::HttpRequest& request, bool keys_awaited);
+  void upgrade(Connection& connection, const wire::HttpRequest& request, const hub::Awaited& awaited);
   void become_websocket(Connection& connection, std::string_view response);
   void refuse_upgrade(Connection& connection, const wire::HttpProblem& problem,
                       std::int64_t retry_after_s = 0);
@@ -125,10 +139,10 @@ class Gateway final : public hub::Outbound {
   IpAddress client_of(const Connection& connection, const wire::HttpRequest& request) const;
 
   // sse_open.cpp: from a request to an event stream
-  void open_stream(Connection& connection, const wire::HttpRequest& request, bool keys_awaited);
+  void open_stream(Connection& connection, const wire::HttpRequest& request, const hub::Awaited& awaited);
   std::expected<std::optional<hub::Opening>, StreamRefusal> judge_stream(Connection& connection,
                                                                          const wire::HttpRequest& request,
-                                                                         bool keys_awaited);
+                                                                         const hub::Awaited& awaited);
   std::optional<StreamRefusal> count_stream(Connection& connection, const hub::Opening& opening);
   void start_stream(Connection& connection, hub::Opening&& opening, std::unique_ptr<SseStream> stream);
 
@@ -164,8 +178,10 @@ class Gateway final : public hub::Outbound {
   hub::Sessions::Shared shared_;
   hub::Sessions* sessions_ = nullptr;
   OnRequest on_request_;
+  OnHead on_head_;
   FindTenant find_tenant_;
   FetchKeys fetch_keys_;
+  AskUser ask_user_;
   Random random_;
   Slab<Connection> connections_;
   wire::ReaderLimits reader_limits_;
@@ -183,11 +199,17 @@ class Gateway final : public hub::Outbound {
   std::vector<Handle> holding_;  // input may go on
   struct WaitingAuth {
     hub::TenantId tenant = 0;
+    hub::Wait what = hub::Wait::keys;
     std::string message;
   };
+  struct UserHash {
+    std::size_t operator()(const guard::LimitKey& key) const { return key.low; }
+  };
   std::vector<std::pair<hub::TenantId, Handle>> waiting_upgrades_;  // for keys
-  std::unordered_map<std::uint64_t, WaitingAuth> waiting_auth_;     // likewise, by connection
-  std::vector<std::unique_ptr<HttpStage>> retired_http_;            // of this turn's upgrades
+  std::unordered_map<std::uint64_t, WaitingAuth> waiting_auth_;     // likewise, or for a user
+  // Upgrades and `auth`s that wait for what the directory says of a user.
+  std::unordered_multimap<guard::LimitKey, Handle, UserHash> waiting_users_;
+  std::vector<std::unique_ptr<HttpStage>> retired_http_;  // of this turn's upgrades
   std::vector<std::unique_ptr<Outbox>> spare_outboxes_;
   bool write_through_ = false;  // deliveries go straight to the socket: nothing else is to come this turn
   std::int64_t drain_by_ms_ = 0;

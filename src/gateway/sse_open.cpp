@@ -68,7 +68,8 @@ std::string head_of(const Fields& shared) {
 
 }  // namespace
 
-void Gateway::open_stream(Connection& connection, const wire::HttpRequest& request, bool keys_awaited) {
+void Gateway::open_stream(Connection& connection, const wire::HttpRequest& request,
+                          const hub::Awaited& awaited) {
   const auto origin = request.headers.find("origin");
   const std::string_view host = request.headers.find("host").value_or("");
   const bool allowed =
@@ -94,9 +95,9 @@ void Gateway::open_stream(Connection& connection, const wire::HttpRequest& reque
   if (!allowed) return refuse(refusal(ErrorCode::forbidden, "this origin is not allowed"));
   if (request.method == "OPTIONS") return respond(connection.handle, preflight(origin.has_value(), shared));
 
-  auto opening = judge_stream(connection, request, keys_awaited);
+  auto opening = judge_stream(connection, request, awaited);
   if (!opening) return refuse(opening.error());
-  if (!*opening) return;  // it waits for keys
+  if (!*opening) return;  // it waits
   auto channels = read_sse_request(request);
   if (!channels) return refuse({.problem = channels.error()});
   if (const auto over = count_stream(connection, **opening)) return refuse(*over);
@@ -114,9 +115,9 @@ void Gateway::open_stream(Connection& connection, const wire::HttpRequest& reque
 }
 
 // Who asks, as for a WebSocket (protocol §2), but that there is always a status to say no with. Nothing
-// while the keys that its token needs are being fetched.
+// while it waits for keys, or for what the directory says of its user.
 std::expected<std::optional<hub::Opening>, Gateway::StreamRefusal> Gateway::judge_stream(
-    Connection& connection, const wire::HttpRequest& request, bool keys_awaited) {
+    Connection& connection, const wire::HttpRequest& request, const hub::Awaited& awaited) {
   if (draining())
     return std::unexpected(refusal(ErrorCode::unavailable, "the server is draining", kRetryAfterS));
   const IpAddress client = client_of(connection, request);
@@ -137,11 +138,9 @@ std::expected<std::optional<hub::Opening>, Gateway::StreamRefusal> Gateway::judg
     if (options_.auth_required) return std::unexpected(refusal(ErrorCode::unauthorized));
     return opening;
   }
-  auto verdict = tenant.verifier.verify(*token, loop_.now());
-  if (!verdict && verdict.error().needs_keys && !keys_awaited) {
-    connection.http->upgrade_waits = true;
-    waiting_upgrades_.emplace_back(tenant_id, connection.handle);
-    fetch_keys_(tenant_id);
+  auto verdict = hub::judge_token(tenant, shared_.users, shared_.keys, *token, loop_.now(), awaited);
+  if (!verdict && verdict.error().wait != hub::Wait::no) {
+    wait_for(connection, tenant_id, verdict.error());
     return std::nullopt;
   }
   if (!verdict) {

@@ -54,7 +54,7 @@ void Gateway::refuse_upgrade(Connection& connection, const wire::HttpProblem& pr
   finish_close(connection);
 }
 
-void Gateway::upgrade(Connection& connection, const wire::HttpRequest& request, bool keys_awaited) {
+void Gateway::upgrade(Connection& connection, const wire::HttpRequest& request, const hub::Awaited& awaited) {
   const auto asked = wire::check_upgrade(request);
   if (!asked) return refuse_upgrade(connection, asked.error());
   const std::string_view host = request.headers.find("host").value_or("");
@@ -122,13 +122,9 @@ void Gateway::upgrade(Connection& connection, const wire::HttpRequest& request, 
 
   std::shared_ptr<const auth::Identity> identity;
   if (token) {
-    auto verdict = tenant.verifier.verify(*token, loop_.now());
-    if (!verdict && verdict.error().needs_keys && !keys_awaited) {
-      connection.http->upgrade_waits = true;
-      waiting_upgrades_.emplace_back(tenant_id, connection.handle);
-      fetch_keys_(tenant_id);
-      return;
-    }
+    auto verdict = hub::judge_token(tenant, shared_.users, shared_.keys, *token, loop_.now(), awaited);
+    if (!verdict && verdict.error().wait != hub::Wait::no)
+      return wait_for(connection, tenant_id, verdict.error());
     if (!verdict) {
       const Error& error = verdict.error().error;
       log::info("token refused",
@@ -155,6 +151,13 @@ void Gateway::upgrade(Connection& connection, const wire::HttpRequest& request, 
                    .address = client,
                    .manual_inbox = wire::query_parameter(request.query, "inbox") == "manual"},
                   loop_.now());
+}
+
+void Gateway::wait_for(Connection& connection, hub::TenantId tenant, const hub::Refusal& refusal) {
+  connection.http->upgrade_waits = true;
+  if (refusal.wait == hub::Wait::user) return ask_user(connection.handle, tenant, refusal.identity->user_id);
+  waiting_upgrades_.emplace_back(tenant, connection.handle);
+  fetch_keys_(tenant);
 }
 
 std::optional<wire::HttpProblem> Gateway::admit(Connection& connection, const IpAddress& client,

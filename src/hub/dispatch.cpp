@@ -21,7 +21,7 @@ constexpr bool needs_no_identity(const protocol::RequestBody& body) {
 }  // namespace
 
 Sessions::Taken Sessions::on_text(Handle connection, std::string_view text, const Time& now,
-                                  bool keys_awaited) {
+                                  const Awaited& awaited) {
   Session* session = find(connection);
   if (session == nullptr || session->closing) return Taken::yes;
   ++counts_.messages_in;
@@ -32,7 +32,7 @@ Sessions::Taken Sessions::on_text(Handle connection, std::string_view text, cons
   }
   const std::string id = std::move(request->id);
   Context context{.connection = connection, .session = *session, .now = now, .id = id, .type = request->type};
-  return dispatch(context, std::move(*request), keys_awaited);
+  return dispatch(context, std::move(*request), awaited);
 }
 
 void Sessions::on_malformed(Handle connection, ErrorCode code, std::string message, const Time& now) {
@@ -73,15 +73,15 @@ bool Sessions::pass_rate(Context& context, const protocol::Request& request) {
   return false;
 }
 
-Sessions::Taken Sessions::dispatch(Context& context, protocol::Request&& request, bool keys_awaited) {
-  if (!keys_awaited) ++counts_.requests[request.body.index()];
+Sessions::Taken Sessions::dispatch(Context& context, protocol::Request&& request, const Awaited& awaited) {
+  if (!awaited.anything()) ++counts_.requests[request.body.index()];
   if (!pass_rate(context, request)) return Taken::yes;
   if (context.session.restricted && !needs_no_identity(request.body)) {
     refuse(context, fail(ErrorCode::unauthorized).error(), protocol::channel_of(request));
     return Taken::yes;
   }
   if (const auto* auth_request = std::get_if<protocol::AuthRequest>(&request.body))
-    return authenticate(context, *auth_request, keys_awaited);
+    return authenticate(context, *auth_request, awaited);
   std::visit(
       [&](auto&& body) {
         if constexpr (!std::is_same_v<std::decay_t<decltype(body)>, protocol::AuthRequest>)

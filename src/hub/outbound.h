@@ -45,6 +45,9 @@ class Outbound {
   // A token named a key that is not known: fetch the tenant's JWKS.
   virtual void fetch_keys(TenantId tenant, std::string_view kid) = 0;
 
+  // An `auth` waits for what the user directory says of its user.
+  virtual void ask_user(Handle, TenantId, const std::string&) {}
+
  protected:
   ~Outbound() = default;
 };

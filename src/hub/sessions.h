@@ -16,8 +16,10 @@
 
 #include "base/time.h"
 #include "guard/attempts.h"
+#include "guard/known_users.h"
 #include "guard/shared_limits.h"
 #include "hub/access.h"
+#include "hub/judge.h"
 #include "hub/messages.h"
 #include "hub/namespaces.h"
 #include "hub/outbound.h"
@@ -56,6 +58,7 @@ class Sessions {
     guard::SharedLimits& limits;
     guard::Attempts& attempts;
     guard::LimitKeys keys;
+    guard::KnownUsers* users = nullptr;  // null: there is no directory, every user exists
   };
 
   Sessions(SessionOptions options, const Namespaces& namespaces, Tenants& tenants, Shared shared,
@@ -69,10 +72,11 @@ class Sessions {
 
   enum class Taken : std::uint8_t {
     yes,
-    wait_for_keys  // an `auth` needs a key that is being fetched: hand the same message in again
+    wait_for_keys,  // an `auth` needs a key that is being fetched: hand the same message in again
+    wait_for_user   // likewise, for what the directory says of its user
   };
   // One text message, valid UTF-8.
-  Taken on_text(Handle connection, std::string_view text, const Time& now, bool keys_awaited = false);
+  Taken on_text(Handle connection, std::string_view text, const Time& now, const Awaited& awaited = {});
   // A message that is malformed before it is JSON: binary (invalid_message), or too_large.
   void on_malformed(Handle connection, ErrorCode code, std::string message, const Time& now);
 
@@ -110,6 +114,11 @@ class Sessions {
   // Channels with deliveries to hand over.
   std::size_t waiting_channels() const { return dirty_.size(); }
 
+  // The directory no longer has the user: its connections end with `user_not_found`.
+  void user_gone(TenantId tenant, const std::string& user_id);
+  // Who is connected here: up to `count` users, others with each call until all have had their turn.
+  std::vector<std::pair<TenantId, std::string>> next_users(std::size_t count);
+
   // Sends `reconnect` to a connection, before a drain closes it.
   void announce_drain(Handle connection, std::int64_t after_ms);
 
@@ -146,14 +155,14 @@ class Sessions {
   }
 
   // dispatch.cpp
-  Taken dispatch(Context& context, protocol::Request&& request, bool keys_awaited);
+  Taken dispatch(Context& context, protocol::Request&& request, const Awaited& awaited);
   bool pass_rate(Context& context, const protocol::Request& request);
   void malformed(Handle connection, Session& session, const protocol::DecodeFailure& failure,
                  const Time& now);
 
   // requests/*.cpp: each answers, now or later
   void carry_out(Context& context, protocol::PingRequest&& request);
-  Taken authenticate(Context& context, const protocol::AuthRequest& request, bool keys_awaited);
+  Taken authenticate(Context& context, const protocol::AuthRequest& request, const Awaited& awaited);
   void carry_out(Context& context, protocol::SubscribeRequest&& request);
   void carry_out(Context& context, protocol::UnsubscribeRequest&& request);
   void carry_out(Context& context, protocol::PublishRequest&& request);
@@ -224,6 +233,7 @@ class Sessions {
   std::vector<Handle> dirty_;  // replicas with a batch
   std::vector<std::unique_ptr<Replica::Turn>> spare_turns_;
   std::map<UserKey, std::vector<Handle>> users_;
+  UserKey looked_at_ = {};  // the last that next_users() has named
   ShardCounts counts_;
 };
 

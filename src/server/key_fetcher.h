@@ -4,11 +4,13 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "auth/jwks_refresher.h"
+#include "guard/circuits.h"
 #include "hub/types.h"
 #include "net/http_client.h"
 #include "net/loop.h"
@@ -29,7 +31,9 @@ class KeyFetcher {
     std::function<void(hub::TenantId)> unchanged;  // a fetch has ended without one
   };
 
-  KeyFetcher(net::Loop& loop, auth::JwksRefresherOptions options, Told told);
+  // `board` must outlive it. Each key set has its circuit: `jwks`, or `jwks.NAME` of a tenant.
+  KeyFetcher(net::Loop& loop, auth::JwksRefresherOptions options, guard::CircuitBoard& board,
+             guard::CircuitOptions circuit, Told told);
   // On the loop's thread, or before it runs. Replaces all sources.
   void set_sources(std::vector<KeySource> sources);
 
@@ -41,13 +45,19 @@ class KeyFetcher {
     KeySource what;
     std::unique_ptr<auth::JwksRefresher> refresher;
     std::uint64_t generation;
+    guard::Circuit* circuit;
   };
   void look();
   void fetch(Source& source);
-  void fetched(std::uint64_t generation, hub::TenantId tenant, const net::HttpReply& reply);
+  void fetched(std::uint64_t generation, hub::TenantId tenant, guard::CircuitBreaker::Ticket ticket,
+               const net::HttpReply& reply);
+  guard::Circuit& circuit_of(const std::string& tenant);
 
   net::Loop& loop_;
   auth::JwksRefresherOptions options_;
+  guard::CircuitBoard& board_;
+  guard::CircuitOptions circuit_options_;
+  std::map<std::string, guard::Circuit> circuits_;  // by tenant; they outlive a reload
   Told told_;
   net::HttpClient client_;
   std::vector<Source> sources_;

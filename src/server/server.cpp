@@ -12,6 +12,7 @@
 
 #include "config/reload.h"
 #include "log/rocksdb/rocksdb_log.h"
+#include "server/directory_setup.h"
 #include "server/key_fetcher.h"
 #include "server/shard.h"
 #include "telemetry/log.h"
@@ -60,6 +61,7 @@ class Process {
     const net::SocketAddress bound = sockets->front().address();
 
     make_shards(static_cast<hub::ShardId>(count));
+    if (auto started = open_directory(); !started) return complain(kExitConfiguration, started.error());
     if (auto opened = open_log(); !opened) return complain(kExitFailed, opened.error().message);
     std::vector<Shard*> all;
     for (auto& shard : shards_) all.push_back(shard.get());
@@ -74,6 +76,7 @@ class Process {
     wait(signals);
     for (std::thread& thread : threads_) thread.join();
     fetcher_.reset();
+    directory_.reset();
     log_.reset();  // what it still answers goes into mailboxes that nobody empties any more
     return 0;
   }
@@ -105,11 +108,14 @@ class Process {
 
   void make_shards(hub::ShardId count) {
     shard_count_ = count;
-    const hub::Sessions::Shared shared{limits_, attempts_, guard::LimitKeys(seeds_.hash)};
+    const hub::Sessions::Shared shared{limits_, attempts_, limit_keys_,
+                                       settings_.directory.url.empty() ? nullptr : &known_users_};
     for (hub::ShardId self = 0; self < count; ++self)
       shards_.push_back(std::make_unique<Shard>(
           plan_for(self), shared,
           Shard::Server{.need_keys = [this](hub::TenantId tenant) { need_keys(tenant); },
+                        .ask_user = [this](hub::ShardId asker, hub::TenantId tenant,
+                                           const std::string& user) { ask_user(asker, tenant, user); },
                         .save_revocation =
                             [this](hub::ShardId asker, log::Revocation revocation,
                                    std::function<void(Result<void>)> done) {
@@ -119,13 +125,23 @@ class Process {
                                     shards_[asker]->loop().post([done, saved] { done(saved); });
                                   });
                             },
-                        .store_health = [this] { return store_health(); },
+                        .components = [this] { return components(); },
+                        .circuits =
+                            [this](std::int64_t since_unix_ms) {
+                              return api::CircuitReport{.circuits = circuits_.rows(),
+                                                        .history = circuits_.history(since_unix_ms)};
+                            },
                         .add_metrics = [this](telemetry::Snapshot& snapshot) { add_metrics(snapshot); },
-                        .every_second = [this](std::int64_t now_ms) { log_->sweep(now_ms); }}));
+                        .every_second =
+                            [this](std::int64_t now_ms) {
+                              log_->sweep(now_ms);
+                              watch_log();
+                            }}));
     fetcher_ = std::make_unique<KeyFetcher>(
         shards_.front()->loop(),
         auth::JwksRefresherOptions{.refresh_ms = settings_.auth.jwks_refresh_ms,
                                    .min_refresh_ms = settings_.auth.jwks_min_refresh_ms},
+        circuits_, circuit_options(settings_),
         KeyFetcher::Told{.keys =
                              [this](hub::TenantId tenant, const std::shared_ptr<const auth::KeyRing>& keys) {
                                on_all([tenant, keys](Shard& shard) { shard.set_keys(tenant, keys); });
@@ -135,6 +151,8 @@ class Process {
                                on_all([tenant](Shard& shard) { shard.keys_unchanged(tenant); });
                              }});
     fetcher_->set_sources(key_sources());
+    circuits_.add("log");
+    for (const TenantPlan& tenant : tenants_) tenant_names_.push_back(tenant.name);
   }
 
   std::vector<KeySource> key_sources() const {
@@ -164,6 +182,35 @@ class Process {
     return {};
   }
 
+  std::expected<void, std::string> open_directory() {
+    auto started =
+        start_directory(settings_, known_users_, circuits_, [this](directory::UserDirectory::Told&& told) {
+          for (const std::uint32_t asker : told.askers)
+            shards_[asker]->loop().post([shard = shards_[asker].get(), key = told.key, state = told.state] {
+              shard->user_answered(key, state);
+            });
+          if (told.state == guard::UserState::absent)
+            on_all([question = told.question](Shard& shard) {
+              shard.user_gone(question.tenant, question.user);
+            });
+        });
+    if (!started) return std::unexpected(std::move(started.error()));
+    directory_ = *std::move(started);
+    return {};
+  }
+
+  // On the asking shard's thread. Tenants do not change while the server runs.
+  void ask_user(hub::ShardId asker, hub::TenantId tenant, const std::string& user) {
+    const std::string& name = tenant_names_[tenant];
+    directory_->ask(asker, limit_keys_.user(name, user), {.tenant = name, .user = user});
+  }
+
+  std::vector<api::Component> components() const {
+    std::vector<api::Component> all{store_health(), circuit_health(circuits_)};
+    if (directory_) all.push_back(directory_health(*directory_, circuits_));
+    return all;
+  }
+
   api::Component store_health() const {
     const log::RocksdbLog::Health health = log_->health();
     const bool damaged = health.damaged_channels > 0;
@@ -175,7 +222,18 @@ class Process {
             .detail = !health.writable ? health.reason : health.damage};
   }
 
-  void add_metrics(telemetry::Snapshot& snapshot) const {
+  // The store guards itself: after its first failed sync it takes nothing more until it is opened anew, since
+  // nobody knows what is on the disk. That is an open circuit, and shown as one.
+  void watch_log() {
+    if (log_circuit_ == guard::CircuitState::open || log_->health().writable) return;
+    const guard::CircuitTransition opened{.from = log_circuit_, .to = guard::CircuitState::open};
+    log_circuit_ = opened.to;
+    circuits_.record("log", opened, shards_.front()->loop().now());
+  }
+
+  void add_metrics(telemetry::Snapshot& snapshot) {
+    add_circuit_metrics(snapshot, circuits_);
+    if (directory_) add_directory_metrics(snapshot, *directory_, known_users_);
     const log::RocksdbLog::Counts counts = log_->counts();
     snapshot.gauge("tidewire_log_writable", "1 while durable messages are accepted.",
                    log_->health().writable ? 1 : 0);
@@ -280,7 +338,12 @@ class Process {
   ServeRequest request_;
   config::Settings settings_;
   const Seeds seeds_ = draw_seeds();
+  const guard::LimitKeys limit_keys_{seeds_.hash};
   guard::SharedLimits limits_;
+  guard::KnownUsers known_users_{known_users_options(settings_)};
+  guard::CircuitBoard circuits_{[](std::string_view circuit, guard::CircuitTransition change) {
+    log::warn("circuit", {{"circuit", circuit}, {"from", name_of(change.from)}, {"to", name_of(change.to)}});
+  }};
   guard::Attempts attempts_{seeds_.names};
   std::vector<TenantPlan> tenants_;
   std::vector<hub::Namespace> namespaces_;
@@ -288,6 +351,9 @@ class Process {
   hub::ShardId shard_count_ = 1;
   std::vector<std::unique_ptr<Shard>> shards_;
   std::unique_ptr<KeyFetcher> fetcher_;
+  std::unique_ptr<directory::UserDirectory> directory_;            // tells the shards
+  guard::CircuitState log_circuit_ = guard::CircuitState::closed;  // the first shard's
+  std::vector<std::string> tenant_names_;                          // by id
   std::unique_ptr<log::RocksdbLog> log_;  // goes before the shards, into whose mailboxes it answers
   std::vector<std::thread> threads_;
   std::atomic<std::size_t> stopped_{0};

@@ -71,6 +71,8 @@ Shard::Shard(const Plan& plan, hub::Sessions::Shared shared, Server server)
            .find_tenant = [this](std::string_view host,
                                  std::string_view token) { return tenant_for(host, token); },
            .fetch_keys = [this](hub::TenantId tenant) { server_.need_keys(tenant); },
+           .ask_user = [this](hub::TenantId tenant,
+                              const std::string& user) { server_.ask_user(self_, tenant, user); },
            // The question to all shards that follows carries the revocation into their lists.
            .revoke =
                [this](hub::TenantId tenant, std::string_view user, std::int64_t before_ms,
@@ -80,10 +82,14 @@ Shard::Shard(const Plan& plan, hub::Sessions::Shared shared, Server server)
                      {.tenant = tenants_[tenant].name, .user_id = std::string(user), .before_ms = before_ms},
                      std::move(done));
                },
+           .circuits = server_.circuits,
            .add_metrics = [this](telemetry::Snapshot& snapshot) { server_.add_metrics(snapshot); }},
           loop_.now()),
       ticker_([this] { tick(); }),
-      due_([this] { due_at_ms_ = kNever; }) {
+      due_([this] { due_at_ms_ = kNever; }),
+      rechecks_per_tick_(static_cast<double>(plan.settings.directory.rechecks_per_second) * kTickMs / 1000 /
+                         plan.shards),
+      recheck_every_ms_(std::max<std::int64_t>(plan.settings.directory.cache_ttl_ms, 1000)) {
   gateway_.connect(
       sessions_,
       [this](Handle connection, const wire::HttpRequest& request, const IpAddress& client) {
@@ -91,8 +97,12 @@ Shard::Shard(const Plan& plan, hub::Sessions::Shared shared, Server server)
           gateway_.respond(connection, answer);
         });
       },
+      [this](const wire::HttpRequest& head, const IpAddress& client) {
+        return router_.refuse_by_head(head, client, loop_.now());
+      },
       [this](std::string_view host, std::string_view token) { return tenant_for(host, token); },
-      [this](hub::TenantId tenant) { server_.need_keys(tenant); });
+      [this](hub::TenantId tenant) { server_.need_keys(tenant); },
+      [this](hub::TenantId tenant, const std::string& user) { server_.ask_user(self_, tenant, user); });
   loop_.on_wake([this] {
     inbox_.take(inbox_now_);
     for (hub::Envelope& envelope : inbox_now_) dispatch(envelope.from, std::move(envelope.message));
@@ -196,21 +206,48 @@ void Shard::end_turn() {
 }
 
 api::Health Shard::health() const {
-  return {
-      .draining = gateway_.draining(),
-      .components = {{.name = "listener", .state = api::ComponentState::ok, .latency_ms = {}, .detail = {}},
-                     server_.store_health()}};
+  api::Health health{.draining = gateway_.draining(), .components = server_.components()};
+  health.components.push_back(
+      {.name = "listener", .state = api::ComponentState::ok, .latency_ms = {}, .detail = {}});
+  return health;
 }
 
 void Shard::tick() {
   loop_.timers().schedule(ticker_, loop_.now().mono_ms() + kTickMs);
   home_.tick(loop_.now());
   router_.tick(loop_.now());
+  if (shared_.users != nullptr) recheck_users();
   if (self_ == 0 && ++ticks_ % (1000 / kTickMs) == 0) {
     server_.every_second(loop_.now().unix_ms);
     shared_.limits.sweep(loop_.now().mono_ms());
     shared_.attempts.sweep(loop_.now().mono_ms());
+    if (shared_.users != nullptr) shared_.users->sweep(loop_.now().mono_ms());
   }
+}
+
+// A user who was deleted while connected is noticed: everyone has a turn once in `directory.cache_ttl`, or
+// as often as `directory.rechecks_per_second` lets them.
+void Shard::recheck_users() {
+  const double wanted =
+      static_cast<double>(sessions_.users()) * kTickMs / static_cast<double>(recheck_every_ms_);
+  recheck_credit_ += std::min(wanted, rechecks_per_tick_);
+  const auto count = static_cast<std::size_t>(recheck_credit_);
+  if (count == 0) return;
+  recheck_credit_ -= static_cast<double>(count);
+  for (const auto& [tenant, user] : sessions_.next_users(count)) {
+    const guard::LimitKey key = shared_.keys.user(tenants_[tenant].name, user);
+    if (!shared_.users->find(key, loop_.now().mono_ms())) server_.ask_user(self_, tenant, user);
+  }
+}
+
+void Shard::user_answered(const guard::LimitKey& user, guard::UserState state) {
+  gateway_.user_answered(user, state);
+  router_.user_answered(loop_.now(), user, state);
+}
+
+void Shard::user_gone(std::string_view tenant, const std::string& user_id) {
+  const auto found = std::ranges::find(tenants_, tenant, &hub::Tenant::name);
+  if (found != tenants_.end()) sessions_.user_gone(found->id, user_id);
 }
 
 void Shard::set_keys(hub::TenantId tenant, std::shared_ptr<const auth::KeyRing> keys) {

@@ -40,10 +40,13 @@ class Shard {
   // What the shards need of the server; called on the shard's thread.
   struct Server {
     std::function<void(hub::TenantId)> need_keys;
+    // Asks the user directory; user_answered() follows.
+    std::function<void(hub::ShardId asker, hub::TenantId, const std::string& user_id)> ask_user;
     // Stores it, then answers on the asking shard's thread.
     std::function<void(hub::ShardId asker, log::Revocation, std::function<void(Result<void>)>)>
         save_revocation;
-    std::function<api::Component()> store_health;
+    std::function<std::vector<api::Component>()> components;  // what is not the shard's own
+    std::function<api::CircuitReport(std::int64_t since_unix_ms)> circuits;
     std::function<void(telemetry::Snapshot&)> add_metrics;
     std::function<void(std::int64_t now_ms)> every_second;  // on the first shard only
   };
@@ -62,6 +65,10 @@ class Shard {
   void reload(const Plan& plan);
   void set_keys(hub::TenantId tenant, std::shared_ptr<const auth::KeyRing> keys);
   void keys_unchanged(hub::TenantId tenant);  // a fetch failed; whoever waited gets its answer
+  // The directory has answered a question of this shard's.
+  void user_answered(const guard::LimitKey& user, guard::UserState state);
+  // The directory has said, to whomever, that the user does not exist.
+  void user_gone(std::string_view tenant, const std::string& user_id);
   // Stops the loop once all connections are gone, or at the deadline.
   void drain(std::int64_t within_ms);
 
@@ -72,6 +79,7 @@ class Shard {
   void answer(hub::ShardId from, hub::Ask&& ask);
   void end_turn();
   void tick();
+  void recheck_users();
   api::Health health() const;
   hub::TenantId tenant_for(std::string_view host, std::string_view token) const;
   void accept(int fd, const net::SocketAddress& peer);
@@ -108,6 +116,9 @@ class Shard {
   std::int64_t due_at_ms_ = kNever;  // mono
   std::int64_t drain_by_ms_ = 0;
   std::int64_t ticks_ = 0;
+  double rechecks_per_tick_;  // of users, at most
+  std::int64_t recheck_every_ms_;
+  double recheck_credit_ = 0;
   std::unique_ptr<net::Listener> listener_;
 };
 

@@ -44,6 +44,13 @@ class HttpReader {
   // The last request; valid until the next call of next(). Its owner may move it away.
   HttpRequest& request() { return request_; }
 
+  // The request whose body is still being read, so far with an unfinished one; else null. It can be
+  // refused by its head before the rest is taken.
+  const HttpRequest* without_body() const {
+    return state_ == State::body || (state_ >= State::chunk_size && state_ <= State::trailer) ? &request_
+                                                                                              : nullptr;
+  }
+
   // Whether a request has begun and not ended. The caller limits how long.
   bool in_request() const { return (state_ != State::head && state_ != State::done) || !line_.empty(); }
 

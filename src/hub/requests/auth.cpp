@@ -9,11 +9,11 @@ constexpr int kFailuresToEnd = 3;  // protocol §2
 
 // Authenticates the connection, or renews its token (protocol §2, §4 `auth`).
 Sessions::Taken Sessions::authenticate(Context& context, const protocol::AuthRequest& request,
-                                       bool keys_awaited) {
+                                       const Awaited& awaited) {
   Session& session = context.session;
   Tenant& tenant = tenants_[session.tenant];
   const std::int64_t now_ms = context.now.mono_ms();
-  if (!keys_awaited) {
+  if (!awaited.anything()) {
     if (const std::int64_t wait_ms = session.auth_rate.check(now_ms); wait_ms > 0) {
       ++counts_.rate_limited;
       Error error = fail(ErrorCode::rate_limited, "too many `auth` messages").error();
@@ -32,11 +32,19 @@ Sessions::Taken Sessions::authenticate(Context& context, const protocol::AuthReq
     if (++session.failed_auths >= kFailuresToEnd) end(context.connection, session, 1008, name_of(error.code));
   };
 
-  auto verdict = tenant.verifier.verify(request.token, context.now);
+  // A renewal asks the directory anew: that is when a deleted user is to be noticed at the latest.
+  const AskDirectory ask = session.identity != nullptr ? AskDirectory::always : AskDirectory::if_unknown;
+  auto verdict = judge_token(tenant, shared_.users, shared_.keys, request.token, context.now, awaited, ask);
   if (!verdict) {
-    if (verdict.error().needs_keys && !keys_awaited) {
-      outbound_.fetch_keys(session.tenant, {});
-      return Taken::wait_for_keys;
+    switch (verdict.error().wait) {
+      case Wait::keys:
+        outbound_.fetch_keys(session.tenant, {});
+        return Taken::wait_for_keys;
+      case Wait::user:
+        outbound_.ask_user(context.connection, session.tenant, verdict.error().identity->user_id);
+        return Taken::wait_for_user;
+      case Wait::no:
+        break;
     }
     refuse_token(verdict.error().error);
     return Taken::yes;

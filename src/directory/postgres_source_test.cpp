@@ -1,0 +1,150 @@
+#include "directory/postgres_source.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "directory/testing_postgres.h"
+
+namespace tidewire::directory {
+namespace {
+
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
+using What = Outcome::What;
+
+constexpr const char* kQuery = "select 1 from users where id::text = $1";
+
+// One database for all tests: it takes a second to start.
+class PostgresSourceTest : public testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    postgres_ = std::make_unique<TestingPostgres>();
+    postgres_->sql(
+        "create table users (id int primary key, tenant text not null);"
+        "insert into users select n, case when n > 500 then 'acme' else 'default' end "
+        "from generate_series(1, 1000) n");
+  }
+  static void TearDownTestSuite() { postgres_.reset(); }
+
+  PostgresSource source(std::string query = kQuery) {
+    return PostgresSource(loop_, {.url = postgres_->url(), .query = std::move(query), .timeout_ms = 20'000});
+  }
+
+  std::vector<Outcome> ask(PostgresSource& source, const std::vector<std::string>& users,
+                           const std::string& tenant = "default") {
+    std::vector<Outcome> outcomes(users.size());
+    std::size_t left = users.size();
+    for (std::size_t i = 0; i < users.size(); ++i)
+      source.ask({.tenant = tenant, .user = users[i]}, [&, i](Outcome outcome) {
+        outcomes[i] = std::move(outcome);
+        --left;
+      });
+    EXPECT_EQ(left, users.size()) << "no answer comes from within ask()";
+    while (left > 0) loop_.turn(1000);
+    return outcomes;
+  }
+
+  static std::unique_ptr<TestingPostgres> postgres_;
+  net::Loop loop_;
+};
+std::unique_ptr<TestingPostgres> PostgresSourceTest::postgres_;
+
+TEST_F(PostgresSourceTest, TellsWhoIsThereAndWhoIsNot) {
+  PostgresSource database = source();
+  const auto outcomes = ask(database, {"1", "0", "1000", "1001", "alice", "' or 1=1 --"});
+  EXPECT_EQ(outcomes[0].what, What::exists);
+  EXPECT_EQ(outcomes[1].what, What::absent);
+  EXPECT_EQ(outcomes[2].what, What::exists);
+  EXPECT_EQ(outcomes[3].what, What::absent);
+  EXPECT_EQ(outcomes[4].what, What::absent);
+  EXPECT_EQ(outcomes[5].what, What::absent);
+}
+
+TEST_F(PostgresSourceTest, AnswersManyQuestionsOfOneTurnInOrder) {
+  PostgresSource database = source();
+  std::vector<std::string> users;
+  for (int n = 0; n < 2000; ++n) users.push_back(std::to_string(n));
+  const auto outcomes = ask(database, users);
+  for (int n = 0; n < 2000; ++n)
+    EXPECT_EQ(outcomes[static_cast<std::size_t>(n)].what, n >= 1 && n <= 1000 ? What::exists : What::absent)
+        << n;
+}
+
+TEST_F(PostgresSourceTest, AnIdThatTheColumnCannotHoldNamesNobody) {
+  PostgresSource database = source("select 1 from users where id = $1::int");
+  const auto outcomes = ask(database, {"7", "alice", "99999999999999", "8"});
+  EXPECT_EQ(outcomes[0].what, What::exists);
+  EXPECT_EQ(outcomes[1].what, What::absent);
+  EXPECT_EQ(outcomes[2].what, What::absent);
+  EXPECT_EQ(outcomes[3].what, What::exists);
+}
+
+TEST_F(PostgresSourceTest, HandsInTheTenantWhereTheQueryNamesIt) {
+  PostgresSource database = source("select 1 from users where id::text = $1 and tenant = $2");
+  EXPECT_EQ(ask(database, {"7"}, "default")[0].what, What::exists);
+  EXPECT_EQ(ask(database, {"7"}, "acme")[0].what, What::absent);
+  EXPECT_EQ(ask(database, {"507"}, "acme")[0].what, What::exists);
+}
+
+TEST_F(PostgresSourceTest, AQueryThatFailsSaysWhyAndBreaksNothing) {
+  PostgresSource database = source("select 1 from no_such_table where id = $1");
+  const auto outcomes = ask(database, {"1", "2"});
+  for (const Outcome& outcome : outcomes) {
+    EXPECT_EQ(outcome.what, What::failed);
+    EXPECT_THAT(outcome.reason, HasSubstr("no_such_table"));
+  }
+  postgres_->sql("create table no_such_table (id text); insert into no_such_table values ('1')");
+  EXPECT_EQ(ask(database, {"1"})[0].what, What::exists);
+  postgres_->sql("drop table no_such_table");
+}
+
+TEST_F(PostgresSourceTest, ConnectsAgainWhenTheDatabaseHasRestarted) {
+  PostgresSource database = source();
+  EXPECT_EQ(ask(database, {"1"})[0].what, What::exists);
+  postgres_->stop();
+  EXPECT_EQ(ask(database, {"1"})[0].what, What::failed);
+  EXPECT_THAT(ask(database, {"1"})[0].reason, Not(IsEmpty()));
+  postgres_->start();
+  EXPECT_EQ(ask(database, {"1"})[0].what, What::exists);
+}
+
+TEST_F(PostgresSourceTest, AsksOnceMoreWhatWasUnderWayWhenAConnectionBroke) {
+  PostgresSource database = source();
+  EXPECT_EQ(ask(database, {"1"})[0].what, What::exists);
+  // The question is written to a connection whose other side is gone already.
+  postgres_->sql(
+      "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'tidewire'");
+  const auto outcomes = ask(database, {"1", "0"});
+  EXPECT_EQ(outcomes[0].what, What::exists);
+  EXPECT_EQ(outcomes[1].what, What::absent);
+}
+
+TEST_F(PostgresSourceTest, GivesUpOnAnAnswerThatDoesNotCome) {
+  PostgresSource database(loop_,
+                          {.url = postgres_->url(), .query = "select pg_sleep(60), $1", .timeout_ms = 200});
+  const auto outcomes = ask(database, {"1", "2"});
+  EXPECT_EQ(outcomes[0].what, What::failed);
+  EXPECT_THAT(outcomes[1].reason, HasSubstr("time limit"));
+}
+
+TEST_F(PostgresSourceTest, CanBeDestroyedWithQuestionsUnderWay) {
+  bool answered = false;
+  {
+    PostgresSource database = source();
+    database.ask({.tenant = "default", .user = "1"}, [&](const Outcome&) { answered = true; });
+  }
+  loop_.turn(0);
+  EXPECT_FALSE(answered);
+}
+
+TEST(PostgresUrl, IsReadWithoutBeingRepeated) {
+  EXPECT_TRUE(PostgresSource::check_url("postgres://u:p@db.example:5432/app?sslmode=require"));
+  EXPECT_TRUE(PostgresSource::check_url("postgresql:///app"));
+  const auto bad = PostgresSource::check_url("postgres://u:hunter2@[db/app");
+  ASSERT_FALSE(bad);
+  EXPECT_THAT(bad.error(), Not(HasSubstr("hunter2")));
+}
+
+}  // namespace
+}  // namespace tidewire::directory

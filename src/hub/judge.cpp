@@ -1,0 +1,48 @@
+#include "hub/judge.h"
+
+namespace tidewire::hub {
+
+namespace {
+constexpr std::int64_t kDirectoryRetryAfterMs = 5000;
+}
+
+Error directory_unavailable() {
+  Error error = fail(ErrorCode::unavailable, "the user directory could not be asked").error();
+  error.retry_after_ms = kDirectoryRetryAfterMs;
+  return error;
+}
+
+std::optional<guard::UserState> state_of_user(guard::KnownUsers* users, const guard::LimitKey& key,
+                                              const Time& now, const Awaited& awaited) {
+  if (users == nullptr) return guard::UserState::exists;
+  if (awaited.user && awaited.user->key == key) return awaited.user->state;
+  return users->find(key, now.mono_ms());
+}
+
+std::expected<std::shared_ptr<const auth::Identity>, Refusal> judge_token(
+    Tenant& tenant, guard::KnownUsers* users, const guard::LimitKeys& keys, std::string_view token,
+    const Time& now, const Awaited& awaited, AskDirectory ask) {
+  auto verdict = tenant.verifier.verify(token, now);
+  if (!verdict) {
+    const bool wait = verdict.error().needs_keys && !awaited.keys;
+    return std::unexpected(
+        Refusal{.error = std::move(verdict.error().error), .wait = wait ? Wait::keys : Wait::no});
+  }
+  if (users == nullptr) return *std::move(verdict);
+  const guard::LimitKey key = keys.user(tenant.name, (*verdict)->user_id);
+  const bool told = awaited.user && awaited.user->key == key;
+  std::optional<guard::UserState> state;
+  if (told || ask == AskDirectory::if_unknown) state = state_of_user(users, key, now, awaited);
+  if (!state) return std::unexpected(Refusal{.wait = Wait::user, .identity = *std::move(verdict)});
+  switch (*state) {
+    case guard::UserState::exists:
+      return *std::move(verdict);
+    case guard::UserState::absent:
+      return std::unexpected(Refusal{.error = fail(ErrorCode::user_not_found).error()});
+    case guard::UserState::unavailable:
+      break;
+  }
+  return std::unexpected(Refusal{.error = directory_unavailable()});
+}
+
+}  // namespace tidewire::hub

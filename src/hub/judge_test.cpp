@@ -1,0 +1,60 @@
+#include "hub/judge.h"
+
+#include <gtest/gtest.h>
+
+#include "hub/test_shards.h"
+
+namespace tidewire::hub {
+namespace {
+
+class JudgeTest : public testing::Test {
+ protected:
+  std::string verdict(const Awaited& awaited = {}, AskDirectory ask = AskDirectory::if_unknown,
+                      std::string_view token = {}) {
+    const std::string good = world_.token("ada", 3'600'000);
+    const auto judged = judge_token(world_.tenants[0], &users_, keys_, token.empty() ? good : token,
+                                    world_.now, awaited, ask);
+    if (judged) return "ok";
+    if (judged.error().wait == Wait::user) return "ask " + judged.error().identity->user_id;
+    return judged.error().wait == Wait::keys ? "keys" : std::string(name_of(judged.error().error.code));
+  }
+  Awaited told(guard::UserState state, const char* user = "ada") {
+    return {.keys = true, .user = Awaited::User{.key = keys_.user("default", user), .state = state}};
+  }
+
+  TestShards world_;
+  guard::LimitKeys keys_{3};
+  guard::KnownUsers users_{guard::KnownUsersOptions{}};
+};
+
+TEST_F(JudgeTest, AsksTheDirectoryForAUserWhoIsNotKnown) {
+  EXPECT_EQ(verdict(), "ask ada");
+  users_.put(keys_.user("default", "ada"), guard::UserState::exists, world_.now.mono_ms());
+  EXPECT_EQ(verdict(), "ok");
+  users_.put(keys_.user("default", "ada"), guard::UserState::absent, world_.now.mono_ms());
+  EXPECT_EQ(verdict(), "user_not_found");
+}
+
+TEST_F(JudgeTest, TakesTheDirectorysAnswerAsItComes) {
+  EXPECT_EQ(verdict(told(guard::UserState::exists)), "ok");
+  EXPECT_EQ(verdict(told(guard::UserState::absent)), "user_not_found");
+  EXPECT_EQ(verdict(told(guard::UserState::unavailable)), "unavailable");
+  EXPECT_EQ(verdict(told(guard::UserState::exists, "bob")), "ask ada") << "another's answer is no answer";
+}
+
+TEST_F(JudgeTest, AsksAnewWhereThatIsWanted) {
+  users_.put(keys_.user("default", "ada"), guard::UserState::exists, world_.now.mono_ms());
+  EXPECT_EQ(verdict({}, AskDirectory::always), "ask ada");
+  EXPECT_EQ(verdict(told(guard::UserState::absent), AskDirectory::always), "user_not_found");
+}
+
+TEST_F(JudgeTest, AsksNobodyAboutABadToken) {
+  EXPECT_EQ(verdict({}, AskDirectory::if_unknown, "a.b.c"), "token_malformed");
+}
+
+TEST_F(JudgeTest, EveryUserExistsWhereThereIsNoDirectory) {
+  EXPECT_TRUE(judge_token(world_.tenants[0], nullptr, keys_, world_.token("ada", 3'600'000), world_.now, {}));
+}
+
+}  // namespace
+}  // namespace tidewire::hub
