@@ -6,6 +6,7 @@ import sys
 
 from agent import work
 from reader import read
+
 from tidewire import TidewireError
 
 

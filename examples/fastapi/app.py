@@ -11,6 +11,7 @@ from typing import Annotated
 from fastapi import Cookie, Depends, FastAPI, HTTPException, Request, Response
 from fastapi.responses import FileResponse, JSONResponse
 from pydantic import BaseModel, Field
+
 from tidewire import AsyncPublisher, TidewireError, mint_token
 
 URL = os.environ.get("TIDEWIRE_URL", "http://127.0.0.1:8080")

@@ -83,7 +83,9 @@ def start() -> Iterator[Callable[..., Program]]:
 def server() -> Iterator[str]:
     """The address of a Tidewire of the tests' own."""
     with tempfile.TemporaryDirectory(prefix="tidewire-examples-") as data:
-        program = Program([str(BINARY), "serve", "--dev", "--listen", "127.0.0.1:0", "--data", data, "--log-level", "error"], {})
+        program = Program(
+            [str(BINARY), "serve", "--dev", "--listen", "127.0.0.1:0", "--data", data, "--log-level", "error"], {}
+        )
         yield program.until("tidewire ready on ").split("tidewire ready on ")[1].split()[0]
         program.kill()
 
