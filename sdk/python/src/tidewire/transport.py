@@ -103,15 +103,17 @@ class _WebSocket:
             self._closing = asyncio.get_running_loop().create_task(self._end(code, reason), name="tidewire close")
 
     async def wait_closed(self) -> None:
-        if self._closing is not None:
-            await asyncio.wait({self._closing})
-        await asyncio.wait({self._task})
+        await asyncio.wait({self._task if self._closing is None else self._closing})
 
     async def _run(self) -> None:
         ending = Ending(1006)
         try:
             token = await self._request.token()
             ending = await self._talk({"Authorization": f"Bearer {token}"} if token else {})
+        except asyncio.CancelledError:
+            # The loop is ending: there is nobody left to tell.
+            self._ended = True
+            raise
         except InvalidStatus as refusal:
             ending = _refused(refusal)
         except (OSError, WebSocketException, TimeoutError, TidewireError, ValueError) as failure:
@@ -165,7 +167,8 @@ class _WebSocket:
         if socket is not None and socket.transport is not None:
             socket.transport.abort()
         self._task.cancel()
-        await asyncio.wait({self._task})
+        # A token function that can't be cancelled is not waited for.
+        await asyncio.wait({self._task}, timeout=_CLOSE_S)
 
 
 def _refused(refusal: InvalidStatus) -> Ending:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import tidewire
 from tidewire import (
     AsyncPublisher,
     AuthenticationError,
@@ -144,6 +148,45 @@ async def test_a_path_without_a_socket_is_named(server: Server) -> None:
         await client.connect()
     assert refused.value.status in (401, 403, 404, 426)
     await client.close()
+
+
+async def test_a_refusal_by_status_is_understood() -> None:
+    settings = {"TIDEWIRE_AUTH_REJECT": "http", "TIDEWIRE_LIMITS_CONNECTIONS": "1"}
+    server = await asyncio.to_thread(Server, settings)
+    try:
+        refused = Tidewire(server.url, token=server.token("ann", ttl=0.001))
+        with pytest.raises(AuthenticationError) as expired:
+            await refused.connect()
+        assert (expired.value.code, expired.value.status) == ("token_expired", 401)
+        await refused.close()
+        late = open_client(server, "bob", timeout=0.5)
+        async with closing(late), open_client(server, "ann"):
+            with pytest.raises(TidewireError) as full:
+                await late.connect()
+            assert full.value.status == 503 and late.state.name == "waiting"
+    finally:
+        server.dispose()
+
+
+def test_a_client_that_nobody_closed_ends_with_its_loop_without_a_word(server: Server) -> None:
+    script = """
+import asyncio, sys
+from tidewire import Tidewire
+
+async def main():
+    client = Tidewire(sys.argv[1], token=sys.argv[2])
+    room = client.channel("room:py-unclosed")
+    await room.subscribe()
+    reading = asyncio.create_task(anext(aiter(room)))
+    publishing = asyncio.create_task(room.publish(1))
+    await asyncio.sleep(0)
+
+asyncio.run(main(), debug=True)
+"""
+    command = [sys.executable, "-X", "dev", "-c", script, server.url, server.token("ann")]
+    path = {"PYTHONPATH": str(Path(tidewire.__file__).parents[1])}
+    done = subprocess.run(command, env=path, capture_output=True, text=True, check=False, timeout=50)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 async def test_gets_history_in_its_subscription_and_by_pages(server: Server) -> None:

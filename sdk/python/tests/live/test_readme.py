@@ -59,6 +59,23 @@ def test_the_blocks_pass_the_type_checker(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_the_kinds_do_as_it_says(server: Server) -> None:
+    block = next(block for block in BLOCKS if "open_agent_run" in block)
+    body = textwrap.indent(block, "        ")
+    code = f"""
+import asyncio
+from tidewire import *
+
+async def main():
+    async with Tidewire("http://127.0.0.1:8080", token="eyJ…") as client:
+{body}
+asyncio.run(main())
+"""
+    output, errors = run(code, server).communicate(timeout=30)
+    assert errors == ""
+    assert output.endswith("Once upon a time complete\n") and "'count': 1" in output
+
+
 def run(code: str, server: Server) -> subprocess.Popen[str]:
     code = code.replace("http://127.0.0.1:8080", server.url).replace("eyJ…", server.token("ann"))
     path = {"PYTHONPATH": str(HERE / "src")}
