@@ -114,5 +114,16 @@ TEST(DemoToken, IsNotThereWithoutASecret) {
   EXPECT_EQ(world.send({.target = "/demo/token?name=ann"}).status, 404);
 }
 
+TEST(Descriptions, AreServedToAnyone) {
+  World world({.keys = {}, .allowed_origins = {}, .demo_secret = {}, .version = {}});
+  for (const std::string target : {"/openapi.json", "/asyncapi.json"}) {
+    const Answer answer = world.send({.target = target});
+    EXPECT_EQ(answer.status, 200);
+    EXPECT_EQ(answer.content_type, "application/json");
+    EXPECT_EQ(answer.field("Cache-Control"), "no-cache");
+    EXPECT_THAT(answer.body, HasSubstr("\"" + target.substr(1, target.find("api") + 2)));
+  }
+}
+
 }  // namespace
 }  // namespace tidewire::api

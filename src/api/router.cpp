@@ -38,6 +38,8 @@ std::span<const Route> Route::all() {
       Route{"GET", "/healthz", open, kRead, &Router::alive},
       Route{"GET", "/readyz", open, kRead, &Router::ready},
       Route{"GET", "/metrics", Door::metrics, kRead, &Router::metrics},
+      Route{"GET", "/openapi.json", open, kRead, &Router::description},
+      Route{"GET", "/asyncapi.json", open, kRead, &Router::description},
       Route{"GET", "/demo", open, kRead, &Router::demo_redirect},
       Route{"GET", "/demo/", open, kRead, &Router::demo_file},
       Route{"GET", "/demo/token", open, kRead, &Router::demo_token},

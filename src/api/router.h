@@ -129,6 +129,8 @@ class Router {
   void detailed_health(Call& call);
   void stats(Call& call);
   void metrics(Call& call);
+  // descriptions.cpp
+  void description(Call& call);
   // pages.cpp
   void demo_redirect(Call& call);
   void demo_file(Call& call);

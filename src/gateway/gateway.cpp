@@ -25,6 +25,14 @@ bool is_brotli_type(std::string_view json) {
     if (json.starts_with(start)) return true;
   return false;
 }
+
+bool wants_brotli(std::string_view json) { return json.size() > kBrotliAbove && is_brotli_type(json); }
+
+bool has_large_snapshot(const protocol::DeliveryBatch& batch, std::size_t first, std::size_t last) {
+  for (std::size_t i = first; i < last; ++i)
+    if (wants_brotli(batch.json(i))) return true;
+  return false;
+}
 }  // namespace
 
 Gateway::Gateway(GatewayOptions options, net::Loop& loop, hub::Tenants& tenants, hub::Sessions::Shared shared,
@@ -130,7 +138,7 @@ void Gateway::send(Handle handle, std::string_view json) {
     return send_event(*connection, json);
   if (connection == nullptr || connection->state != Connection::State::websocket) return;
   ++counts_.messages_out;
-  if (connection->accepts_brotli && json.size() > kBrotliAbove && is_brotli_type(json)) {
+  if (connection->accepts_brotli && wants_brotli(json)) {
     if (const std::string compressed = wire::brotli_compress(json); !compressed.empty())
       return send_frame(*connection, wire::Opcode::binary, compressed);
   }
@@ -159,6 +167,10 @@ bool Gateway::push(Handle handle, protocol::DeliveryBatch& batch, std::size_t fi
     }
     return true;
   }
+  if (connection->accepts_brotli && has_large_snapshot(batch, first, last)) {
+    push_brotli(*connection, batch, first, last, lane);
+    return true;
+  }
   const auto frames = connection->deflate == Connection::Deflate::none
                           ? batch.plain(first, last)
                           : batch.deflated(first, last, shared_deflater_, options_.compression_min_bytes);
@@ -181,6 +193,33 @@ bool Gateway::push(Handle handle, protocol::DeliveryBatch& batch, std::size_t fi
   else
     outbox.keep_delivery(lane.priority, batch.keep(frames), frames.offset, frames.bytes.size(), lane.channel);
   return true;
+}
+
+// The batch with its large snapshots as Brotli, made for this connection alone. It takes the lane of all
+// deliveries, so that none of the channel's goes past another.
+void Gateway::push_brotli(Connection& connection, protocol::DeliveryBatch& batch, std::size_t first,
+                          std::size_t last, Lane lane) {
+  std::string frames;
+  for (std::size_t i = first; i < last; ++i) {
+    const std::string_view json = batch.json(i);
+    std::string compressed;
+    if (wants_brotli(json)) compressed = wire::brotli_compress(json);
+    if (compressed.empty()) {
+      frames += connection.deflate == Connection::Deflate::none
+                    ? batch.plain(i, i + 1).bytes
+                    : batch.deflated(i, i + 1, shared_deflater_, options_.compression_min_bytes).bytes;
+      continue;
+    }
+    char header[wire::kMaxFrameHeaderBytes];
+    frames.append(header, wire::write_frame_header(header, wire::Opcode::binary, compressed.size()));
+    frames += compressed;
+  }
+  Outbox& outbox = outbox_of(connection);
+  const std::size_t size = frames.size();
+  if (outbox.copies_deliveries())
+    outbox.copy_delivery(frames);
+  else
+    outbox.keep_delivery(lane.priority, SharedBytes(frames), 0, size, lane.channel);
 }
 
 void Gateway::drop(Handle handle, Lane lane) {

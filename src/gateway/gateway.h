@@ -162,6 +162,8 @@ class Gateway final : public hub::Outbound {
   Outbox& outbox_of(Connection& connection);
   void send_frame(Connection& connection, wire::Opcode opcode, std::string_view payload,
                   bool compressed = false);
+  void push_brotli(Connection& connection, protocol::DeliveryBatch& batch, std::size_t first,
+                   std::size_t last, Lane lane);
   void flush(Connection& connection);
   void after_flush(Connection& connection, net::IoStatus status, std::size_t written);
   void start_close(Connection& connection, std::uint16_t code, std::string_view reason);

@@ -15,6 +15,7 @@ import uuid
 from json import JSONDecoder
 from json.decoder import scanstring
 
+from described import watch
 from server import Server
 from websockets.asyncio.client import connect as ws_connect
 from websockets.exceptions import ConnectionClosed
@@ -84,6 +85,7 @@ class Client:
         self.inbox: collections.deque[Message] = collections.deque()
         self.binary: list[bytes] = []
         self.ended = False
+        self.described = True  # what comes must be as /asyncapi.json says
         self.hello: Message | None = None
         self._ids = itertools.count(1)
         self._news = asyncio.Condition()
@@ -140,6 +142,8 @@ class Client:
                         self.binary.append(frame)
                     else:
                         self.inbox.append(Message.parse(frame))
+                        if self.described:
+                            watch.message(self.inbox[-1])
                     self._news.notify_all()
         except ConnectionClosed:
             pass

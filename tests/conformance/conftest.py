@@ -15,6 +15,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import httpx  # noqa: E402
 import pytest  # noqa: E402
 from client import Client  # noqa: E402
+from described import watch  # noqa: E402
 from raw import RawSocket  # noqa: E402
 from server import API_KEY, Server, binary  # noqa: E402
 
@@ -97,6 +98,15 @@ def _the_binary_exists():
         pytest.exit(f"no binary at {binary()}: build it or set TIDEWIRE_BINARY", returncode=2)
 
 
+@pytest.fixture(autouse=True)
+def _everything_is_described():
+    """Whatever a test's clients receive must be as the descriptions of the API say."""
+    watch.take()
+    yield
+    faults = watch.take()
+    assert not faults, "not as described:\n" + "\n".join(faults)
+
+
 @pytest.fixture(scope="module")
 def _shared(request):
     shared = _Shared(getattr(request.module, "SERVER", {}))
@@ -143,6 +153,8 @@ def http():
             head = dict(headers or {})
             if key is not None:
                 head.setdefault("Authorization", f"Bearer {key}")
-            return session.request(method, server.url(path), headers=head, **options)
+            answer = session.request(method, server.url(path), headers=head, **options)
+            watch.answer(answer)
+            return answer
 
         yield call

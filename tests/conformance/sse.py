@@ -9,6 +9,7 @@ import dataclasses
 import urllib.parse
 
 from client import Message
+from described import watch
 from raw import WAIT_S, RawSocket, Response
 from server import Server
 
@@ -118,6 +119,7 @@ class Stream:
                 out.retry_ms = int(value)
         if data:
             out.message = Message.parse("\n".join(data))
+            watch.message(out.message)
             if out.id is not None:
                 self.last_id = out.id
         return out

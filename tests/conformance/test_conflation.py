@@ -11,7 +11,7 @@ import time
 import pytest
 from client import Client, channel, unique
 from model import Copy, merge, next_of, patched, post, post_all, same
-from raw import CLOSE, RawWebSocket
+from raw import BINARY, CLOSE, RawWebSocket
 from tokens import mint
 
 clause = pytest.mark.clause
@@ -316,6 +316,40 @@ async def test_a_slow_reader_of_a_conflated_document_ends_with_the_same_document
         assert frame.opcode != CLOSE, frame
         mine.take(json.loads(frame.payload))
     assert same(mine.state, live.state) and same(mine.state, (await fresh(server, name))["data"])
+
+
+@clause("5.accept-br", "M8", "P7")
+@pytest.mark.slow_clock(90)
+async def test_with_accept_br_a_slow_reader_s_large_snapshots_are_brotli(server):
+    """§5: "With `?accept=br` on the upgrade, a `subscribed`, `snapshot` or `history` of more than 4 KiB comes
+    as a binary message … Everything else stays text"; in its place among the deliveries [M8]"""
+    import brotli
+
+    name, count = channel("few"), 600
+    raw = await RawWebSocket.open(
+        server,
+        "/ws?inbox=manual&accept=br",
+        headers={"Authorization": f"Bearer {mint(unique('slow'))}"},
+        receive_buffer=4096,
+    )
+    await raw.text(json.dumps({"type": "subscribe", "channel": name}))
+    mine = Copy("document").start(json.loads((await raw.message()).payload))
+    publisher = await user(server)
+    noise = random.Random(1)
+    for first in range(0, count, 50):
+        values = [f"{noise.getrandbits(80_000):x}" for _ in range(50)]  # not to be compressed away
+        events = [{"merge": {"n": first + i + 1, f"k{i % 5}": values[i]}} for i in range(50)]
+        await post_all(publisher, name, events)
+    snapshots = 0
+    while mine.seq < count:
+        frame = await raw.message(timeout_s=15)
+        assert frame.opcode != CLOSE, frame
+        packed = frame.opcode == BINARY
+        message = json.loads(brotli.decompress(frame.payload) if packed else frame.payload)
+        assert packed == (message["type"] == "snapshot"), message["type"]
+        snapshots += packed
+        mine.take(message)
+    assert snapshots and same(mine.state, (await fresh(server, name))["data"])
 
 
 @clause("4.publish-echo", "M1", "K2")
