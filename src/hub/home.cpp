@@ -28,7 +28,7 @@ Home::Home(HomeOptions options, const Namespaces& namespaces, std::uint64_t seed
       random_(seed),
       post_(std::move(post)),
       submit_(std::move(submit)),
-      by_name_(0, ChannelKeyHash{options_.hash_seed}),
+      channels_(ChannelKeyHash{options_.hash_seed}),
       inbox_options_(std::make_shared<const kinds::InboxOptions>(options_.inbox)) {}
 
 void Home::reload(HomeOptions options) {
@@ -36,27 +36,24 @@ void Home::reload(HomeOptions options) {
   inbox_options_ = std::make_shared<const kinds::InboxOptions>(options_.inbox);
 }
 
-Channel* Home::find(const ChannelKey& key) {
-  const auto found = by_name_.find(key);
-  return found == by_name_.end() ? nullptr : channels_.get(found->second);
-}
+Channel* Home::find(const ChannelKey& key) { return channels_.get(channels_.find(key)); }
 
 Channel& Home::open(const ChannelKey& key, const Time& now, Handle* handle) {
-  auto found = by_name_.find(key);
-  if (found == by_name_.end()) {
+  Handle found = channels_.find(key);
+  if (!found) {
     const Namespace* ns = namespaces_.find(protocol::namespace_of(key.name));
     if (ns == nullptr) ns = namespaces_.find_retired(protocol::namespace_of(key.name));
     TIDEWIRE_CHECK(ns != nullptr);  // the session's checks come first, and namespaces never vanish
-    found = by_name_.emplace(key, channels_.emplace(key, *ns, random_.name(), now.mono_ms())).first;
-    Channel& opened = *channels_.get(found->second);
+    found = channels_.emplace(key, *ns, random_.name(), now.mono_ms());
+    Channel& opened = *channels_.get(found);
     if (opened.kind != Kind::stream) {
       opened.folded = std::make_unique<Folded>();
       opened.folded->fold = make_fold(opened);
     }
-    if (ns->durability == Durability::disk) open_log(found->second, opened);
+    if (ns->durability == Durability::disk) open_log(found, opened);
   }
-  if (handle != nullptr) *handle = found->second;
-  Channel& channel = *channels_.get(found->second);
+  if (handle != nullptr) *handle = found;
+  Channel& channel = *channels_.get(found);
   channel.last_used_ms = now.mono_ms();
   return channel;
 }
@@ -213,12 +210,12 @@ void Home::handle(ShardId from, PresenceCommand&& command, const Time& now) {
 }
 
 void Home::handle(ShardId, DepartCommand&& command, const Time& now) {
-  const auto found = by_name_.find(command.channel);
-  if (found == by_name_.end()) return;
-  Channel& channel = *channels_.get(found->second);
+  const Handle handle = channels_.find(command.channel);
+  if (!handle) return;
+  Channel& channel = *channels_.get(handle);
   if (!channel.presence) return;
   const auto leaves_at = channel.presence->depart(*command.author, now.unix_ms, options_.presence_grace_ms);
-  if (leaves_at) graces_.push({{*leaves_at, found->second}, command.author->scope});
+  if (leaves_at) graces_.push({{*leaves_at, handle}, command.author->scope});
 }
 
 void Home::tell_presence(const Channel& channel, const Presence::Outcome& outcome, Handle skip,
@@ -287,17 +284,16 @@ void Home::sweep(Handle handle, Channel& channel, const Time& now) {
     if (channel.folded && channel.folded->saved_seq < channel.seq) save_state(handle, channel, Save::now);
     submit_(log::Close{.channel = handle});
   }
-  by_name_.erase(channel.key);
   channels_.erase(handle);
 }
 
 std::vector<ChannelInfo> Home::list(const ListChannels& query) {
   std::vector<ChannelInfo> out;
-  for (const auto& [key, handle] : by_name_) {
-    if (key.tenant != query.tenant || !key.name.starts_with(query.prefix) || key.name <= query.after)
-      continue;
-    out.push_back(info_of(*channels_.get(handle)));
-  }
+  channels_.for_each([&](Handle, const Channel& channel) {
+    const ChannelKey& key = channel.key;
+    if (key.tenant == query.tenant && key.name.starts_with(query.prefix) && key.name > query.after)
+      out.push_back(info_of(channel));
+  });
   const auto kept = std::min(query.limit, out.size());
   std::ranges::partial_sort(out, out.begin() + static_cast<std::ptrdiff_t>(kept), {}, &ChannelInfo::name);
   out.resize(kept);

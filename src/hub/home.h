@@ -12,14 +12,13 @@
 #include <memory>
 #include <queue>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "base/random.h"
-#include "base/slab.h"
 #include "base/time.h"
 #include "hub/channel.h"
 #include "hub/messages.h"
+#include "hub/named_slab.h"
 #include "hub/namespaces.h"
 #include "log/log.h"
 
@@ -161,8 +160,7 @@ class Home {
   Random random_;
   Post post_;
   Submit submit_;
-  Slab<Channel> channels_;
-  std::unordered_map<ChannelKey, Handle, ChannelKeyHash> by_name_;
+  NamedSlab<Channel> channels_;
   Queue<Grace> graces_;
   Queue<Due> windows_;  // mono
   Queue<Due> runs_;     // unix

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "auth/identity.h"
+#include "base/index_table.h"
 #include "base/ring.h"
 #include "guard/auth_rate.h"
 #include "guard/malformed_limit.h"
@@ -78,7 +79,6 @@ struct Session {
   std::int64_t connected_at_ms = 0;
   std::int64_t authenticate_by_ms = 0;             // mono; 0: no deadline
   std::shared_ptr<const auth::Identity> identity;  // null: anonymous
-  std::shared_ptr<const Author> author;            // made when first needed
   std::vector<Subscription> subscriptions;
   std::vector<Entered> entered;
   std::unique_ptr<Ring<PendingReply>> replies;
@@ -86,6 +86,9 @@ struct Session {
   guard::MalformedLimit malformed;
   guard::AuthRate auth_rate;
   guard::SharedKeys shared_keys;
+  // The neighbours among the user's connections, by the indices of their handles.
+  std::uint32_t next_of_user = IndexTable::kNone;
+  std::uint32_t previous_of_user = IndexTable::kNone;
   IpAddress address;
 
   Subscription* find(std::uint32_t number);

@@ -48,7 +48,7 @@ Sessions::Taken Sessions::authenticate(Context& context, const protocol::AuthReq
   const bool renewed = session.identity != nullptr;
   if (renewed) {
     session.identity = std::move(*verdict);  // the same user: only rights and times change
-    session.author.reset();
+    forget_author(context.connection);
   } else if (!adopt(context.connection, session, std::move(*verdict), context.now)) {
     refuse_token(fail(ErrorCode::connection_limit).error());
     return Taken::yes;
