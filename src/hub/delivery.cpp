@@ -256,7 +256,20 @@ void Sessions::note_own(Session& session, const ChannelKey& channel, std::uint64
   own.push_back(seq);
 }
 
-void Sessions::handle(SubscriptionLost&& lost, const Time&) {
+void Sessions::handle(SubscriptionLost&& lost, const Time& now) {
+  if (!lost.session) {  // after damage only, so that looking at every session does no harm
+    for (std::uint32_t index = 0; index < sessions_.size(); ++index) {
+      Session* each = sessions_[index].get();
+      const Subscription* its = each == nullptr ? nullptr : each->find_replica(lost.follower);
+      if (its == nullptr || !its->counted) continue;
+      handle(SubscriptionLost{.follower = lost.follower,
+                              .session = {index, each->generation},
+                              .subscription = its->number,
+                              .code = lost.code},
+             now);
+    }
+    return;
+  }
   Session* session = find(lost.session);
   if (session == nullptr || session->closing) return;
   Subscription* subscription = session->find(lost.subscription);

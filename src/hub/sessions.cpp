@@ -184,9 +184,11 @@ void Sessions::close(Handle connection, const Time& now) {
   if (session == nullptr) return;
   while (!session->subscriptions.empty())
     end_subscription(connection, *session, session->subscriptions.back());
-  for (Entered& entered : session->entered) {
-    const ShardId home = home_of(entered.channel);
-    post_(home, DepartCommand{.channel = std::move(entered.channel), .author = std::move(entered.author)});
+  if (session->extras) {
+    for (Entered& entered : session->extras->entered) {
+      const ShardId home = home_of(entered.channel);
+      post_(home, DepartCommand{.channel = std::move(entered.channel), .author = std::move(entered.author)});
+    }
   }
   forget_user(connection, *session, now);
   forget_author(connection);

@@ -21,14 +21,15 @@ void Sessions::carry_out(Context& context, protocol::PresenceRequest&& request) 
   if (!request.data.empty()) command.data = std::string(request.data);
 
   // The session remembers where it entered, so that close() can take it out again.
-  const auto entered = std::ranges::find(session.entered, command.channel, &Entered::channel);
-  if (entered != session.entered.end()) {
+  std::vector<Entered>& all = session.more().entered;
+  const auto entered = std::ranges::find(all, command.channel, &Entered::channel);
+  if (entered != all.end()) {
     command.author = entered->author;
-    if (request.action == leave) session.entered.erase(entered);
+    if (request.action == leave) all.erase(entered);
   } else if (request.action == enter) {
-    if (session.entered.size() >= tenant_of(session).limits.channels)
+    if (all.size() >= tenant_of(session).limits.channels)
       return refuse(context, fail(ErrorCode::channel_limit).error(), command.channel.name);
-    session.entered.push_back({command.channel, command.author});
+    all.push_back({command.channel, command.author});
   }
   command.reply = reserve(context);
   const ShardId home = home_of(command.channel);
