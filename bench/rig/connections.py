@@ -12,24 +12,29 @@ from .tokens import tokens
 
 LIVES = 100_000
 IDLE = 10_000
+# Until an empty inbox has given its memory back: five seconds of idleness, and a sweep over all channels.
+PARKED_S = 9
 
 
 def memory(servers: list[Server], folder: Path) -> Scenario:
     cells = []
+    lines = ["--lines", str(tokens(folder, IDLE))]
+    own, alone = (["--path", f"/ws?{query}token={{line}}", *lines] for query in ("", "inbox=manual&"))
     for door, title in (("idle", "no TLS"), ("idle-tls", "TLS")):
-        own = ["--path", "/ws?token={line}", "--lines", str(tokens(folder, IDLE))]
         part = []
         for entrant in entrants(servers, door):
             if not isinstance(entrant.server, Tidewire):
                 part.append(entrant)
                 continue
-            part.append(Entrant(entrant.label, entrant.server, own))
+            part.append(entrant)
+            part.append(Entrant(f"{entrant.label}, a user each", entrant.server, own))
+            part.append(Entrant(f"{entrant.label}, a user each, no inbox", entrant.server, alone))
             room = [*own, "--sub", SUBSCRIBE % "room:{i}"]
-            part.append(Entrant(f"{entrant.label}, a room each", entrant.server, room))
+            part.append(Entrant(f"{entrant.label}, a user and a room each", entrant.server, room))
         cells.append(Cell(f"memory{door.removeprefix('idle')}", title, "idle",
-                          ["--conns", str(IDLE), "--srcs", "16", "--hold", "1.5", "--inflight", "128"], part, door=door,
+                          ["--conns", str(IDLE), "--srcs", "16", "--hold", str(PARKED_S), "--inflight", "128"], part, door=door,
                           budgets=[Budget("rss_per_conn", 1024)] if door == "idle" else []))
-    return Scenario("memory", f"Memory of {IDLE:,} idle connections, each subscribed once; Tidewire's each with a user of its own", cells)
+    return Scenario("memory", f"Memory of {IDLE:,} idle connections, each subscribed once; Tidewire's of one user, or each of its own", cells)
 
 
 def connections(servers: list[Server], folder: Path) -> Scenario:

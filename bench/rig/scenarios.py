@@ -6,6 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from . import connections, logs
+from .connections import PARKED_S
 from .plan import Budget, Cell, Entrant, Scenario, entrants
 from .server import Server
 from .servers import Tidewire
@@ -66,7 +67,7 @@ def idle(servers: list[Server], folder: Path) -> Scenario:
                 flags = ["--path", "/ws?token={line}", "--lines", str(tokens(folder, connections))]
                 part.append(Entrant(f"{entrant.label}, authenticated", entrant.server, flags))
         cells.append(Cell(f"idle-{connections}", f"{connections} connections", "idle",
-                          ["--conns", str(connections), "--srcs", "16", "--hold", "1.5"], part,
+                          ["--conns", str(connections), "--srcs", "16", "--hold", str(PARKED_S)], part,
                           budgets=[Budget("rss_per_conn", 1024, "tidewire, authenticated")]))
     return Scenario("idle", "Idle connections (subscribed to one channel)", cells)
 

@@ -24,7 +24,7 @@ Result<void> RevocationList::add(const Revocation& revocation) {
 
 bool RevocationList::revoked(const Identity& identity) const {
   if (size_ == 0) return false;
-  const auto tenant = tenants_.find(identity.tenant);
+  const auto tenant = tenants_.find(std::string(identity.tenant.view()));
   if (tenant == tenants_.end()) return false;
   const auto user = tenant->second.find(identity.user_id);
   if (user == tenant->second.end()) return false;

@@ -2,37 +2,74 @@
 
 namespace tidewire::auth {
 
+namespace {
+// A digest is a hash that nobody outside can aim.
+std::uint32_t hash_of(const TokenDigest& digest) { return static_cast<std::uint32_t>(digest.low); }
+}  // namespace
+
+std::uint32_t TokenCache::place_of(const TokenDigest& digest) const {
+  return by_digest_.find(hash_of(digest),
+                         [&](std::uint32_t place) { return entries_->at(place).digest == digest; });
+}
+
 const CachedToken* TokenCache::find(const TokenDigest& digest, std::uint64_t generation) {
-  const auto found = by_digest_.find(digest);
-  if (found == by_digest_.end()) return nullptr;
-  if (found->second->generation != generation) {
-    drop(found->second);
+  const std::uint32_t place = place_of(digest);
+  if (place == kNone) return nullptr;
+  if (at(place).generation != static_cast<std::uint32_t>(generation)) {
+    drop(place);
     return nullptr;
   }
-  entries_.splice(entries_.begin(), entries_, found->second);
-  return &found->second->token;
+  unlink(place);
+  link_first(place);
+  return &at(place).token;
 }
 
 void TokenCache::insert(const TokenDigest& digest, std::uint64_t generation, CachedToken token,
                         std::size_t bytes) {
   erase(digest);
   if (max_entries_ == 0 || bytes > max_bytes_) return;
-  while (!entries_.empty() && (by_digest_.size() >= max_entries_ || bytes_ + bytes > max_bytes_))
-    drop(std::prev(entries_.end()));
-  entries_.push_front({digest, generation, std::move(token), bytes});
-  by_digest_.emplace(digest, entries_.begin());
+  while (last_ != kNone && (size() >= max_entries_ || bytes_ + bytes > max_bytes_)) drop(last_);
+  const Handle handle = entries_->emplace(Entry{.digest = digest,
+                                                .token = std::move(token),
+                                                .generation = static_cast<std::uint32_t>(generation),
+                                                .bytes = static_cast<std::uint32_t>(bytes)});
+  link_first(handle.index);
+  by_digest_.insert(hash_of(digest), handle.index);
   bytes_ += bytes;
 }
 
 void TokenCache::erase(const TokenDigest& digest) {
-  const auto found = by_digest_.find(digest);
-  if (found != by_digest_.end()) drop(found->second);
+  if (const std::uint32_t place = place_of(digest); place != kNone) drop(place);
 }
 
-void TokenCache::drop(Entries::iterator entry) {
-  bytes_ -= entry->bytes;
-  by_digest_.erase(entry->digest);
-  entries_.erase(entry);
+void TokenCache::link_first(std::uint32_t place) {
+  Entry& entry = at(place);
+  entry.previous = kNone;
+  entry.next = first_;
+  if (first_ != kNone)
+    at(first_).previous = place;
+  else
+    last_ = place;
+  first_ = place;
+}
+
+void TokenCache::unlink(std::uint32_t place) {
+  const Entry& entry = at(place);
+  if (entry.previous != kNone)
+    at(entry.previous).next = entry.next;
+  else
+    first_ = entry.next;
+  if (entry.next != kNone)
+    at(entry.next).previous = entry.previous;
+  else
+    last_ = entry.previous;
+}
+
+void TokenCache::drop(std::uint32_t place) {
+  bytes_ -= at(place).bytes;
+  by_digest_.erase(hash_of(at(place).digest), place);
+  unlink(place);
+  entries_->erase(entries_->handle_at(place));
 }
 
 }  // namespace tidewire::auth

@@ -6,25 +6,24 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <list>
 #include <memory>
-#include <optional>
-#include <unordered_map>
 
 #include "auth/identity.h"
 #include "auth/token_digest.h"
+#include "base/index_table.h"
+#include "base/slab.h"
 
 namespace tidewire::auth {
 
 struct CachedToken {
   std::shared_ptr<const Identity> identity;
-  std::optional<std::int64_t> not_before_ms = {};
+  MaybeTime not_before_ms = {};
 };
 
 class TokenCache {
  public:
   TokenCache(std::size_t max_entries, std::size_t max_bytes)
-      : max_entries_(max_entries), max_bytes_(max_bytes) {}
+      : max_entries_(max_entries), max_bytes_(max_bytes), entries_(std::make_unique<Slab<Entry>>()) {}
 
   // Null where the token is not known, or was verified with keys of an earlier generation. Valid until
   // the next call.
@@ -33,28 +32,34 @@ class TokenCache {
   // `bytes` is what the entry is taken to weigh.
   void insert(const TokenDigest& digest, std::uint64_t generation, CachedToken token, std::size_t bytes);
   void erase(const TokenDigest& digest);
-  std::size_t size() const { return by_digest_.size(); }
+  std::size_t size() const { return entries_->size(); }
   std::size_t bytes() const { return bytes_; }
 
  private:
+  static constexpr std::uint32_t kNone = IndexTable::kNone;
+  // Entries stand in a list, the most recently used one first, by their places in the slab.
   struct Entry {
     TokenDigest digest;
-    std::uint64_t generation;
     CachedToken token;
-    std::size_t bytes;
+    std::uint32_t generation = 0;
+    std::uint32_t bytes = 0;
+    std::uint32_t previous = kNone;
+    std::uint32_t next = kNone;
   };
-  struct Hash {
-    std::size_t operator()(const TokenDigest& digest) const { return digest.low; }
-  };
-  using Entries = std::list<Entry>;  // most recently used first
 
-  void drop(Entries::iterator entry);
+  std::uint32_t place_of(const TokenDigest& digest) const;
+  Entry& at(std::uint32_t place) { return *entries_->get(entries_->handle_at(place)); }
+  void link_first(std::uint32_t place);
+  void unlink(std::uint32_t place);
+  void drop(std::uint32_t place);
 
   std::size_t max_entries_;
   std::size_t max_bytes_;
   std::size_t bytes_ = 0;
-  Entries entries_;
-  std::unordered_map<TokenDigest, Entries::iterator, Hash> by_digest_;
+  std::unique_ptr<Slab<Entry>> entries_;
+  IndexTable by_digest_;
+  std::uint32_t first_ = kNone;
+  std::uint32_t last_ = kNone;
 };
 
 }  // namespace tidewire::auth

@@ -66,6 +66,7 @@ const JsonValue* find_path(const JsonValue& claims, std::string_view outer, std:
 Verifier::Verifier(VerifierOptions options, std::shared_ptr<const KeyRing> keys,
                    std::shared_ptr<const RevocationList> revocations)
     : options_(std::move(options)),
+      tenant_(options_.tenant),
       keys_(std::move(keys)),
       revocations_(std::move(revocations)),
       cache_(options_.cache_entries, options_.cache_bytes) {
@@ -126,7 +127,7 @@ std::expected<void, AuthFailure> Verifier::check_signature(const DecodedJwt& jwt
   return std::unexpected(std::move(failure));
 }
 
-Result<Identity> Verifier::identity_of(const DecodedJwt& jwt) const {
+Result<Identity> Verifier::identity_of(const DecodedJwt& jwt) {
   const JsonValue& claims = jwt.claims;
   const bool supabase = options_.preset == Preset::supabase;
   if (!options_.issuer.empty()) {
@@ -146,7 +147,7 @@ Result<Identity> Verifier::identity_of(const DecodedJwt& jwt) const {
     return refuse("the token is a project's API key and names no user");
 
   Identity identity;
-  identity.tenant = options_.tenant;
+  identity.tenant = tenant_;
   identity.expires_at_ms = jwt.expires_at_ms;
   identity.issued_at_ms = jwt.issued_at_ms;
   if (Result<void> good = read_user(claims.find(options_.user_claim), identity); !good)
@@ -161,7 +162,8 @@ Result<Identity> Verifier::identity_of(const DecodedJwt& jwt) const {
   if (type != nullptr) {
     if (!type->is_string() || type->string.empty() || type->string.size() > kMaxTypeBytes)
       return refuse("the token's user type is not a string of 1 to 64 bytes");
-    identity.type = type->string;
+    if (last_type_ != type->string) last_type_ = type->string;
+    identity.type = last_type_;
   }
   const JsonValue* name = options_.name_claim.empty() ? nullptr : claims.find(options_.name_claim);
   if (name != nullptr && !name->is_null()) {
@@ -176,8 +178,7 @@ Result<Identity> Verifier::identity_of(const DecodedJwt& jwt) const {
   return identity;
 }
 
-Result<void> Verifier::check_now(const Identity& identity, std::optional<std::int64_t> not_before_ms,
-                                 Time now) const {
+Result<void> Verifier::check_now(const Identity& identity, MaybeTime not_before_ms, Time now) const {
   // RFC 7519 §4.1.4: on the second of `exp` it is over.
   if (identity.expires_at_ms && now.unix_ms - options_.leeway_ms >= *identity.expires_at_ms)
     return fail(ErrorCode::token_expired);
@@ -188,7 +189,7 @@ Result<void> Verifier::check_now(const Identity& identity, std::optional<std::in
 }
 
 Result<void> Verifier::still_good(const Identity& identity, Time now) const {
-  return check_now(identity, std::nullopt, now);
+  return check_now(identity, MaybeTime(), now);
 }
 
 void Verifier::set_keys(std::shared_ptr<const KeyRing> keys) {
@@ -200,6 +201,7 @@ void Verifier::set_keys(std::shared_ptr<const KeyRing> keys) {
 void Verifier::set_options(VerifierOptions options) {
   ++generation_;
   options_ = std::move(options);
+  tenant_ = options_.tenant;
   cache_ = TokenCache(options_.cache_entries, options_.cache_bytes);
 }
 

@@ -87,10 +87,12 @@ class Verifier {
 
  private:
   std::expected<void, AuthFailure> check_signature(const DecodedJwt& jwt);
-  Result<Identity> identity_of(const DecodedJwt& jwt) const;
-  Result<void> check_now(const Identity& identity, std::optional<std::int64_t> not_before_ms, Time now) const;
+  Result<Identity> identity_of(const DecodedJwt& jwt);
+  Result<void> check_now(const Identity& identity, MaybeTime not_before_ms, Time now) const;
 
   VerifierOptions options_;
+  SharedText tenant_;     // of options_, shared by all identities
+  SharedText last_type_;  // of the last identity; the next one's is the same, as a rule
   std::shared_ptr<const KeyRing> keys_;
   std::shared_ptr<const RevocationList> revocations_;
   TokenCache cache_;

@@ -2,10 +2,9 @@
 // simulation repeats from its seed. Not for secrets.
 #pragma once
 
-#include <fmt/format.h>
-
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 namespace tidewire {
 
@@ -21,8 +20,17 @@ class Random {
   }
   // Uniform enough in [0, bound) for scheduling and tests; bound > 0.
   std::uint64_t below(std::uint64_t bound) { return next() % bound; }
-  // Sixteen hexadecimal digits.
-  std::string name() { return fmt::format("{:016x}", next()); }
+  // Thirteen characters for 64 bits: with sixteen a std::string would need memory of its own.
+  std::string name() {
+    static constexpr std::string_view kDigits = "0123456789abcdefghijklmnopqrstuv";
+    std::string name(13, '0');
+    std::uint64_t bits = next();
+    for (char& digit : name) {
+      digit = kDigits[bits % kDigits.size()];
+      bits /= kDigits.size();
+    }
+    return name;
+  }
 
  private:
   std::uint64_t state_;

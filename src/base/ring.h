@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <utility>
 
@@ -42,7 +43,7 @@ class Ring {
   }
 
  private:
-  void resize(std::size_t capacity) {
+  void resize(std::uint32_t capacity) {
     auto slots = std::make_unique<T[]>(capacity);
     for (std::size_t i = 0; i < size_; ++i) slots[i] = std::move((*this)[i]);
     slots_ = std::move(slots);
@@ -51,9 +52,9 @@ class Ring {
   }
 
   std::unique_ptr<T[]> slots_;
-  std::size_t first_ = 0;
-  std::size_t size_ = 0;
-  std::size_t capacity_ = 0;  // a power of two
+  std::uint32_t first_ = 0;
+  std::uint32_t size_ = 0;
+  std::uint32_t capacity_ = 0;  // a power of two
 };
 
 }  // namespace tidewire

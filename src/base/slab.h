@@ -56,6 +56,9 @@ class Slab {
     return {index, slot(index).generation};
   }
 
+  // Of one that is there, by its handle's index.
+  const T& at(std::uint32_t index) const { return *const_cast<Slab*>(this)->slot(index).value(); }
+
   T* get(Handle handle) {
     if (handle.generation == 0 || handle.index >= used_) return nullptr;
     Slot& s = slot(handle.index);
@@ -79,8 +82,8 @@ class Slab {
 
   // For sweeps in slices: slots are numbered from 0 to slots() - 1, and the handle of an empty one is null.
   std::uint32_t slots() const { return used_; }
-  Handle handle_at(std::uint32_t index) {
-    const Slot& s = slot(index);
+  Handle handle_at(std::uint32_t index) const {
+    const Slot& s = chunks_[index / kChunk][index % kChunk];
     return s.alive ? Handle{index, s.generation} : Handle{};
   }
 

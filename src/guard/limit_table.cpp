@@ -6,34 +6,34 @@ namespace tidewire::guard {
 
 std::int64_t LimitTable::wait_ms(const LimitKey& key, const Rate& rate, std::int64_t now_ms) {
   if (!key || rate.off()) return 0;
-  const Entry* entry = entries_.find(key);
+  const Bucket* entry = buckets_.find(key);
   return entry ? entry->bucket.retry_after_ms(now_ms, rate) : 0;
 }
 
 void LimitTable::take(const LimitKey& key, const Rate& rate, std::int64_t now_ms) {
   if (!key || rate.off()) return;
-  Entry& entry = entries_.insert(key, now_ms);
+  Bucket& entry = buckets_.insert(key, now_ms);
   TIDEWIRE_CHECK(entry.bucket.take(now_ms, rate));
   entry.full_at_ms = entry.bucket.full_at_ms(now_ms, rate);
 }
 
 bool LimitTable::add_connection(const LimitKey& key, std::int64_t most, std::int64_t now_ms) {
   if (!key) return true;
-  const Entry* known = entries_.find(key);
+  const Count* known = connections_.find(key);
   if (most > 0 && known && known->connections >= most) return false;
-  ++entries_.insert(key, now_ms).connections;
+  ++connections_.insert(key, now_ms).connections;
   return true;
 }
 
 void LimitTable::remove_connection(const LimitKey& key) {
   if (!key) return;
-  Entry* entry = entries_.find(key);
+  Count* entry = connections_.find(key);
   TIDEWIRE_CHECK(entry && entry->connections > 0);
   --entry->connections;
 }
 
 std::int64_t LimitTable::connections(const LimitKey& key) {
-  const Entry* entry = key ? entries_.find(key) : nullptr;
+  const Count* entry = key ? connections_.find(key) : nullptr;
   return entry ? entry->connections : 0;
 }
 

@@ -14,18 +14,21 @@ std::uint32_t gap_between(std::int64_t earlier_ms, std::int64_t later_ms) {
 RequestVerdict RequestLimiter::violation(const Limits& limits, std::int64_t now_ms, std::int64_t wait_ms) {
   if (limits.penalty_ms <= 0) return refusal(limits, RequestVerdict::Kind::refused, wait_ms);
 
-  const bool third_refusal = now_ms - last_refusal_ms_ + refusal_gap_ms_ <= Limits::kRefusalWindow_ms;
-  refusal_gap_ms_ = gap_between(last_refusal_ms_, now_ms);
-  last_refusal_ms_ = now_ms;
+  if (!record_) record_ = std::make_unique<Record>();
+  const bool third_refusal =
+      now_ms - record_->last_refusal_ms + record_->refusal_gap_ms <= Limits::kRefusalWindow_ms;
+  record_->refusal_gap_ms = gap_between(record_->last_refusal_ms, now_ms);
+  record_->last_refusal_ms = now_ms;
   if (!third_refusal) return refusal(limits, RequestVerdict::Kind::refused, wait_ms);
 
   // The refusals have had their consequence; after the penalty three new ones are needed.
-  refusal_gap_ms_ = kLongGap_ms;
-  last_refusal_ms_ = kLongAgo_ms;
-  const bool third_penalty = now_ms - last_penalty_ms_ + penalty_gap_ms_ <= Limits::kPenaltyWindow_ms;
-  penalty_gap_ms_ = gap_between(last_penalty_ms_, now_ms);
-  last_penalty_ms_ = now_ms;
-  penalty_until_ms_ = now_ms + limits.penalty_ms;
+  record_->refusal_gap_ms = kLongGap_ms;
+  record_->last_refusal_ms = kLongAgo_ms;
+  const bool third_penalty =
+      now_ms - record_->last_penalty_ms + record_->penalty_gap_ms <= Limits::kPenaltyWindow_ms;
+  record_->penalty_gap_ms = gap_between(record_->last_penalty_ms, now_ms);
+  record_->last_penalty_ms = now_ms;
+  record_->penalty_until_ms = now_ms + limits.penalty_ms;
   // The wait for a token may be longer still, with a short penalty and a slow rate.
   return refusal(limits,
                  third_penalty ? RequestVerdict::Kind::refused_and_close : RequestVerdict::Kind::refused,

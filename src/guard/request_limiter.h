@@ -1,5 +1,5 @@
-// The rate limit of one connection (protocol §6): its bucket, its refusals and its penalties, in 48
-// bytes. Owned by the connection's shard.
+// The rate limit of one connection (protocol §6): its bucket, its refusals and its penalties, in 24
+// bytes until the first refusal. Owned by the connection's shard.
 //
 // A refused request takes no token, neither here nor from the shared buckets. During a penalty the
 // bucket goes on refilling and nothing else moves, so at its end the connection has what time has
@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <limits>
+#include <memory>
 
 #include "guard/limits.h"
 #include "guard/token_bucket.h"
@@ -40,8 +41,8 @@ class RequestLimiter {
   // once, and not at all during a penalty. The longest wait is the answer.
   template <class Shared>
   RequestVerdict check(const Limits& limits, std::int64_t now_ms, LimitFactor factor, Shared&& shared) {
-    if (now_ms < penalty_until_ms_) {
-      return refusal(limits, RequestVerdict::Kind::refused, penalty_until_ms_ - now_ms);
+    if (in_penalty(now_ms)) {
+      return refusal(limits, RequestVerdict::Kind::refused, record_->penalty_until_ms - now_ms);
     }
     const Rate rate = limits.connection_rate(factor);
     const std::int64_t own_wait_ms = bucket_.retry_after_ms(now_ms, rate);
@@ -58,7 +59,7 @@ class RequestLimiter {
     return check(limits, now_ms, factor, [](Spend) -> std::int64_t { return 0; });
   }
 
-  bool in_penalty(std::int64_t now_ms) const { return now_ms < penalty_until_ms_; }
+  bool in_penalty(std::int64_t now_ms) const { return record_ && now_ms < record_->penalty_until_ms; }
 
  private:
   // Far enough back to be in no window, near enough not to overflow.
@@ -72,16 +73,20 @@ class RequestLimiter {
     return {.kind = kind, .retry_after_ms = retry_after_ms};
   }
 
+  struct Record {
+    std::int64_t penalty_until_ms = kLongAgo_ms;
+    // The last two of each suffice to see a third within its window: the last one, and the time from
+    // the one before to it.
+    std::int64_t last_refusal_ms = kLongAgo_ms;
+    std::int64_t last_penalty_ms = kLongAgo_ms;
+    std::uint32_t refusal_gap_ms = kLongGap_ms;
+    std::uint32_t penalty_gap_ms = kLongGap_ms;
+  };
+
   TokenBucket bucket_;
-  std::int64_t penalty_until_ms_ = kLongAgo_ms;
-  // The last two of each suffice to see a third within its window: the last one, and the time from
-  // the one before to it.
-  std::int64_t last_refusal_ms_ = kLongAgo_ms;
-  std::int64_t last_penalty_ms_ = kLongAgo_ms;
-  std::uint32_t refusal_gap_ms_ = kLongGap_ms;
-  std::uint32_t penalty_gap_ms_ = kLongGap_ms;
+  std::unique_ptr<Record> record_;  // null: never refused
 };
-static_assert(sizeof(RequestLimiter) == 48);
+static_assert(sizeof(RequestLimiter) == 24);
 static_assert(Limits::kRefusalsToPenalty == 3 && Limits::kPenaltiesToClose == 3);
 
 }  // namespace tidewire::guard

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "base/ring.h"
+#include "base/short_list.h"
 #include "hub/history.h"
 #include "hub/idempotency.h"
 #include "hub/messages.h"
@@ -55,6 +56,7 @@ struct DurableState {
     Waiting asker;
   };
   State state = State::opening;
+  bool was_parked = false;         // until it is open again
   std::int64_t retry_at_ms = 0;    // mono; when failed, opening is tried again for whoever comes after this
   std::uint64_t folding_read = 0;  // the read whose entries are to be folded; 0: none
   std::uint64_t first_seq = 1;     // the oldest that the log keeps
@@ -180,14 +182,16 @@ struct Channel {
 
   ChannelKey key;
   const Namespace* ns;
-  Kind kind;  // as when it was opened: a reload must not turn a channel into another kind
+  Kind kind;               // as when it was opened: a reload must not turn a channel into another kind
+  bool has_epoch = false;  // its log has said under which epoch it is
+  bool parked = false;     // its log is closed and its state dropped until somebody needs them (Home::park)
   std::string epoch;
   std::uint64_t seq = 0;  // the latest that was shown; 0: never a message
   std::int64_t last_used_ms;
   History history;
-  std::vector<Follower> followers;
-  std::unique_ptr<DurableState> durable;  // null: the channel lives in memory
-  std::unique_ptr<Folded> folded;         // null: a stream
+  ShortList<Follower> followers;
+  std::unique_ptr<DurableState> durable;  // null: the channel lives in memory, or is parked
+  std::unique_ptr<Folded> folded;         // null: a stream, or parked
   std::unique_ptr<Presence> presence;
   std::unique_ptr<IdempotencyWindow> keys;
 };

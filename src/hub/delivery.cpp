@@ -194,7 +194,6 @@ void Sessions::end_subscription(Handle connection, Session& session, Subscriptio
   session.subscriptions.pop_back();
   if (session.subscriptions.empty()) session.subscriptions.shrink_to_fit();
   if (--replica.subscriptions > 0) return;
-  replica_by_name_.erase(replica.key);
   replicas_.erase(handle);
 }
 
@@ -238,15 +237,14 @@ void Sessions::catch_up_next(Handle connection, Session& session) {
 
 // The seq in `published` counts as the delivery (protocol §4 `echo`): a catch-up must not bring it back.
 void Sessions::note_own(Session& session, const ChannelKey& channel, std::uint64_t seq) {
-  const auto place = replica_by_name_.find(channel);
-  Subscription* subscription =
-      place == replica_by_name_.end() ? nullptr : session.find_replica(place->second);
+  const Handle handle = replicas_.find(channel);
+  Subscription* subscription = handle ? session.find_replica(handle) : nullptr;
   if (subscription == nullptr || seq == 0) return;
   if (!subscription->own) subscription->own = std::make_unique<std::vector<std::uint64_t>>();
   std::vector<std::uint64_t>& own = *subscription->own;
   if (subscription->state == Subscription::State::live) {
     // It may yet fall behind with what waits in the batch; it has passed all that is older.
-    const Replica& replica = *replicas_.get(place->second);
+    const Replica& replica = *replicas_.get(handle);
     std::uint64_t waits_from = seq;
     if (replica.turn)
       for (const Replica::Turn::Item& item : replica.turn->items)
@@ -258,7 +256,20 @@ void Sessions::note_own(Session& session, const ChannelKey& channel, std::uint64
   own.push_back(seq);
 }
 
-void Sessions::handle(SubscriptionLost&& lost, const Time&) {
+void Sessions::handle(SubscriptionLost&& lost, const Time& now) {
+  if (!lost.session) {  // after damage only, so that looking at every session does no harm
+    for (std::uint32_t index = 0; index < sessions_.size(); ++index) {
+      Session* each = sessions_[index].get();
+      const Subscription* its = each == nullptr ? nullptr : each->find_replica(lost.follower);
+      if (its == nullptr || !its->counted) continue;
+      handle(SubscriptionLost{.follower = lost.follower,
+                              .session = {index, each->generation},
+                              .subscription = its->number,
+                              .code = lost.code},
+             now);
+    }
+    return;
+  }
   Session* session = find(lost.session);
   if (session == nullptr || session->closing) return;
   Subscription* subscription = session->find(lost.subscription);

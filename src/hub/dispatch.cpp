@@ -48,7 +48,7 @@ void Sessions::malformed(Handle connection, Session& session, const protocol::De
   ++counts_.malformed;
   reply(connection, session,
         protocol::error_message(failure.error, failure.id, failure.type, failure.channel));
-  const auto verdict = session.malformed.record(tenant_of(session).limits.guard, now.mono_ms());
+  const auto verdict = session.more().malformed.record(tenant_of(session).limits.guard, now.mono_ms());
   if (verdict == guard::MalformedLimit::Verdict::answer_and_close)
     end(connection, session, 1008, name_of(ErrorCode::invalid_message));
 }

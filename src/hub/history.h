@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "base/ring.h"
@@ -31,16 +32,16 @@ class History {
   // which everything is too old, 0 for none.
   std::uint64_t trim(std::int64_t now_ms, const HistoryBounds& bounds);
 
-  bool empty() const { return entries_.empty(); }
+  bool empty() const { return !kept_; }
   // The oldest seq kept; 0 when empty. Exact after trim().
-  std::uint64_t first_seq() const { return entries_.empty() ? 0 : entries_.front().seq; }
-  std::uint64_t last_seq() const { return entries_.empty() ? 0 : entries_.back().seq; }
+  std::uint64_t first_seq() const { return kept_ ? kept_->entries.front().seq : 0; }
+  std::uint64_t last_seq() const { return kept_ ? kept_->entries.back().seq : 0; }
   // One that is kept.
-  const Entry& at(std::uint64_t seq) const { return entries_[seq - first_seq()]; }
-  void clear() { *this = {}; }
+  const Entry& at(std::uint64_t seq) const { return kept_->entries[seq - first_seq()]; }
+  void clear() { kept_.reset(); }
 
   // Whether read() can begin at `next`: nothing from there on is missing.
-  bool holds(std::uint64_t next) const { return !entries_.empty() && next >= entries_.front().seq; }
+  bool holds(std::uint64_t next) const { return kept_ && next >= first_seq(); }
 
   // Reads from `next` on until `messages_max` or `bytes_max` is reached (at least one message), holes
   // as gaps. `next` moves behind what was read; true when it has moved past the newest.
@@ -58,9 +59,13 @@ class History {
   static constexpr std::size_t kPageBytes = std::size_t{4} << 20;
 
  private:
+  struct Kept {
+    Ring<Entry> entries;
+    std::size_t bytes = 0;
+  };
+
   void drop_front();
-  Ring<Entry> entries_;
-  std::size_t bytes_ = 0;
+  std::unique_ptr<Kept> kept_;  // null while nothing is kept: most channels are quiet
 };
 
 }  // namespace tidewire::hub

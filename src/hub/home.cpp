@@ -1,6 +1,7 @@
 #include "hub/home.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/json_text.h"
 #include "protocol/channel_name.h"
@@ -28,7 +29,7 @@ Home::Home(HomeOptions options, const Namespaces& namespaces, std::uint64_t seed
       random_(seed),
       post_(std::move(post)),
       submit_(std::move(submit)),
-      by_name_(0, ChannelKeyHash{options_.hash_seed}),
+      channels_(ChannelKeyHash{options_.hash_seed}),
       inbox_options_(std::make_shared<const kinds::InboxOptions>(options_.inbox)) {}
 
 void Home::reload(HomeOptions options) {
@@ -36,35 +37,63 @@ void Home::reload(HomeOptions options) {
   inbox_options_ = std::make_shared<const kinds::InboxOptions>(options_.inbox);
 }
 
-Channel* Home::find(const ChannelKey& key) {
-  const auto found = by_name_.find(key);
-  return found == by_name_.end() ? nullptr : channels_.get(found->second);
-}
+Channel* Home::find(const ChannelKey& key) { return channels_.get(channels_.find(key)); }
 
 Channel& Home::open(const ChannelKey& key, const Time& now, Handle* handle) {
-  auto found = by_name_.find(key);
-  if (found == by_name_.end()) {
+  Handle found = channels_.find(key);
+  if (!found) {
     const Namespace* ns = namespaces_.find(protocol::namespace_of(key.name));
     if (ns == nullptr) ns = namespaces_.find_retired(protocol::namespace_of(key.name));
     TIDEWIRE_CHECK(ns != nullptr);  // the session's checks come first, and namespaces never vanish
-    found = by_name_.emplace(key, channels_.emplace(key, *ns, random_.name(), now.mono_ms())).first;
-    Channel& opened = *channels_.get(found->second);
-    if (opened.kind != Kind::stream) {
-      opened.folded = std::make_unique<Folded>();
-      opened.folded->fold = make_fold(opened);
-    }
-    if (ns->durability == Durability::disk) open_log(found->second, opened);
+    found = channels_.emplace(key, *ns, random_.name(), now.mono_ms());
+    begin(found, *channels_.get(found));
   }
-  if (handle != nullptr) *handle = found->second;
-  Channel& channel = *channels_.get(found->second);
+  if (handle != nullptr) *handle = found;
+  Channel& channel = *channels_.get(found);
+  if (channel.parked) begin(found, channel);
   channel.last_used_ms = now.mono_ms();
   return channel;
+}
+
+// Makes what its kind and its log need, for a new channel and for one that was parked.
+void Home::begin(Handle handle, Channel& channel) {
+  if (channel.kind != Kind::stream) {
+    channel.folded = std::make_unique<Folded>();
+    channel.folded->fold = make_fold(channel);
+  }
+  const bool was_parked = std::exchange(channel.parked, false);
+  if (was_parked) --parked_;
+  if (!was_parked && channel.ns->durability != Durability::disk) return;
+  open_log(handle, channel);
+  channel.durable->was_parked = was_parked;
+}
+
+// Nothing waits in it, nothing is under way, and all that it knows stands in the log.
+bool Home::may_park(const Channel& channel, const Time& now) {
+  if (channel.kind != Kind::inbox || channel.parked || channel.presence) return false;
+  if (!channel.durable || channel.durable->state != DurableState::State::open || channel.durable->busy())
+    return false;
+  const auto& inbox = static_cast<const kinds::Inbox&>(*channel.folded->fold);
+  return inbox.size(now.unix_ms) == 0;
+}
+
+// Most users' inboxes are empty most of the time, and each connected user follows one. So an empty inbox
+// keeps its name, its position and its followers; open() builds the rest again from the log.
+void Home::park(Handle handle, Channel& channel) {
+  if (channel.folded->saved_seq < channel.seq) save_state(handle, channel, Save::now);
+  submit_(log::Close{.channel = handle});
+  channel.durable.reset();
+  channel.folded.reset();
+  channel.keys.reset();
+  channel.history.clear();
+  channel.parked = true;
+  ++parked_;
 }
 
 Channel::Follower& Home::follower_of(Channel& channel, ShardId shard, Handle replica) {
   for (Channel::Follower& follower : channel.followers)
     if (follower.shard == shard && follower.replica == replica) return follower;
-  return channel.followers.emplace_back(Channel::Follower{.shard = shard, .replica = replica});
+  return channel.followers.push_back({.shard = shard, .replica = replica});
 }
 
 // Where a new subscription begins (protocol §5, `subscribed`).
@@ -176,6 +205,8 @@ void Home::handle(ShardId from, UnsubscribeCommand&& command, const Time& now) {
   if (--follower.subscribers > 0) return;
   follower = channel->followers.back();
   channel->followers.pop_back();
+  // All that it was is in the log.
+  if (channel->parked && channel->followers.empty()) sweep(channels_.find(command.channel), *channel, now);
 }
 
 void Home::handle(ShardId from, PresenceCommand&& command, const Time& now) {
@@ -213,12 +244,12 @@ void Home::handle(ShardId from, PresenceCommand&& command, const Time& now) {
 }
 
 void Home::handle(ShardId, DepartCommand&& command, const Time& now) {
-  const auto found = by_name_.find(command.channel);
-  if (found == by_name_.end()) return;
-  Channel& channel = *channels_.get(found->second);
+  const Handle handle = channels_.find(command.channel);
+  if (!handle) return;
+  Channel& channel = *channels_.get(handle);
   if (!channel.presence) return;
   const auto leaves_at = channel.presence->depart(*command.author, now.unix_ms, options_.presence_grace_ms);
-  if (leaves_at) graces_.push({{*leaves_at, found->second}, command.author->scope});
+  if (leaves_at) graces_.push({{*leaves_at, handle}, command.author->scope});
 }
 
 void Home::tell_presence(const Channel& channel, const Presence::Outcome& outcome, Handle skip,
@@ -276,28 +307,29 @@ void Home::sweep(Handle handle, Channel& channel, const Time& now) {
     channel.keys->expire(now.unix_ms);
     if (channel.keys->empty()) channel.keys.reset();
   }
-  if (!channel.followers.empty() || channel.presence || (channel.durable && channel.durable->busy()) ||
-      (channel.folded && (channel.folded->run_check.scheduled || !channel.folded->tellings.empty()))) {
+  if (channel.last_used_ms + kParkMs <= now.mono_ms() && may_park(channel, now)) park(handle, channel);
+  // Its followers' going counts as a use (`unsubscribe` above); what else keeps it is looked at here.
+  if (channel.presence || (channel.durable && channel.durable->busy()) ||
+      (channel.folded && (channel.folded->run_check.scheduled || !channel.folded->tellings.empty())))
     channel.last_used_ms = now.mono_ms();
-    return;
-  }
+  if (!channel.followers.empty()) return;
   const bool only_copy = !channel.durable && (!channel.history.empty() || channel.keys);
-  if (only_copy || channel.last_used_ms + kIdleMs > now.mono_ms()) return;
+  if (!channel.parked && (only_copy || channel.last_used_ms + kIdleMs > now.mono_ms())) return;
   if (channel.durable && channel.durable->state == DurableState::State::open) {
     if (channel.folded && channel.folded->saved_seq < channel.seq) save_state(handle, channel, Save::now);
     submit_(log::Close{.channel = handle});
   }
-  by_name_.erase(channel.key);
+  if (channel.parked) --parked_;
   channels_.erase(handle);
 }
 
 std::vector<ChannelInfo> Home::list(const ListChannels& query) {
   std::vector<ChannelInfo> out;
-  for (const auto& [key, handle] : by_name_) {
-    if (key.tenant != query.tenant || !key.name.starts_with(query.prefix) || key.name <= query.after)
-      continue;
-    out.push_back(info_of(*channels_.get(handle)));
-  }
+  channels_.for_each([&](Handle, const Channel& channel) {
+    const ChannelKey& key = channel.key;
+    if (key.tenant == query.tenant && key.name.starts_with(query.prefix) && key.name > query.after)
+      out.push_back(info_of(channel));
+  });
   const auto kept = std::min(query.limit, out.size());
   std::ranges::partial_sort(out, out.begin() + static_cast<std::ptrdiff_t>(kept), {}, &ChannelInfo::name);
   out.resize(kept);

@@ -12,14 +12,13 @@
 #include <memory>
 #include <queue>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "base/random.h"
-#include "base/slab.h"
 #include "base/time.h"
 #include "hub/channel.h"
 #include "hub/messages.h"
+#include "hub/named_slab.h"
 #include "hub/namespaces.h"
 #include "log/log.h"
 
@@ -71,12 +70,16 @@ class Home {
   // This shard's channels of a tenant with the prefix, after `after` in byte order, at most `limit`.
   std::vector<ChannelInfo> list(const ListChannels& query);
   std::size_t size() const { return channels_.size(); }
+  std::size_t parked() const { return parked_; }
   void reload(HomeOptions options);
 
   // Protocol §5: more than this arrives after `subscribed`, in pieces of this size.
   static constexpr std::size_t kReplayMessages = 500;
   static constexpr std::size_t kReplayBytes = 256 * 1024;
   static constexpr std::int64_t kIdleMs = 10 * 60 * 1000;
+  // An inbox that is empty and was not used for so long gives its memory back, however many follow it; one
+  // that was opened only to be followed does so at once.
+  static constexpr std::int64_t kParkMs = 5'000;
 
  private:
   struct Due {
@@ -102,6 +105,9 @@ class Home {
   void begin_subscription(ShardId from, SubscribeCommand&& command, Handle handle, SharedBytes snapshot,
                           const Time& now);
   void sweep(Handle handle, Channel& channel, const Time& now);
+  void begin(Handle handle, Channel& channel);
+  static bool may_park(const Channel& channel, const Time& now);
+  void park(Handle handle, Channel& channel);
 
   // home_messages.cpp
   void append(Handle handle, Channel& channel, PendingEntry&& pending, const Time& now);
@@ -147,6 +153,7 @@ class Home {
   void fold_log(Handle handle, Channel& channel, const Time& now);
   void fold_page(Handle handle, Channel& channel, std::vector<Entry>&& entries, const Time& now);
   void finish_opening(Handle handle, const Time& now);
+  void end_subscriptions(const Channel& channel);
   void read_log(Handle handle, Channel& channel, ShardId from, Message&& asker, std::uint64_t after,
                 std::uint64_t count, std::size_t bytes_max);
   void on(log::Opened&& opened, const Time& now);
@@ -161,13 +168,13 @@ class Home {
   Random random_;
   Post post_;
   Submit submit_;
-  Slab<Channel> channels_;
-  std::unordered_map<ChannelKey, Handle, ChannelKeyHash> by_name_;
+  NamedSlab<Channel> channels_;
   Queue<Grace> graces_;
   Queue<Due> windows_;  // mono
   Queue<Due> runs_;     // unix
   std::shared_ptr<const kinds::InboxOptions> inbox_options_;
   std::uint32_t sweep_at_ = 0;
+  std::size_t parked_ = 0;
 };
 
 // True when the channel's log is not open yet: the command waits, or was refused.

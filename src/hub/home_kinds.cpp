@@ -1,5 +1,7 @@
 // Channels that fold: what a kind's state decides and shows (kinds/fold.h, protocol §7).
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "base/json_text.h"

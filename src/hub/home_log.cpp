@@ -15,7 +15,10 @@ void Home::open_log(Handle handle, Channel& channel) {
   channel.durable->state = DurableState::State::opening;
   submit_(log::Open{.channel = handle,
                     .name = options_.tenants[channel.key.tenant] + "/" + channel.key.name,
-                    .epoch = channel.epoch,
+                    .epoch = channel.has_epoch ? random_.name() : channel.epoch,
+                    .lazily = true,
+                    // With entries it is in the log; where it is not, that epoch must not come again.
+                    .known_epoch = channel.has_epoch && channel.seq == 0 ? channel.epoch : std::string(),
                     .retention = {.messages = channel.ns->history_messages,
                                   .ttl_ms = channel.ns->history_ttl_ms,
                                   .folded = channel.folded != nullptr},
@@ -31,7 +34,11 @@ void Home::on(log::Opened&& opened, const Time& now) {
   Channel* channel = channels_.get(opened.channel);
   TIDEWIRE_CHECK(channel != nullptr);  // a channel that is being opened is not swept
   DurableState& durable = *channel->durable;
+  // Damage that came to light while it was parked: what its followers know is no position any more.
+  const bool differs = channel->epoch != opened.epoch || channel->seq != opened.last_seq;
+  if (std::exchange(durable.was_parked, false) && differs) end_subscriptions(*channel);
   channel->epoch = std::move(opened.epoch);
+  channel->has_epoch = true;
   channel->seq = durable.assigned = opened.last_seq;
   durable.first_seq = opened.first_seq;
   channel->history.clear();  // of before, where a failure made it be opened again
@@ -83,6 +90,15 @@ void Home::fold_page(Handle handle, Channel& channel, std::vector<Entry>&& entri
   fold_log(handle, channel, now);
 }
 
+// Of all followers, who subscribe anew.
+void Home::end_subscriptions(const Channel& channel) {
+  for (const Channel::Follower& follower : channel.followers)
+    post_(follower.shard, SubscriptionLost{.follower = follower.replica,
+                                           .session = {},
+                                           .subscription = 0,
+                                           .code = name_of(ErrorCode::unavailable)});
+}
+
 void Home::finish_opening(Handle handle, const Time& now) {
   Channel& channel = *channels_.get(handle);
   DurableState& durable = *channel.durable;
@@ -98,7 +114,9 @@ void Home::finish_opening(Handle handle, const Time& now) {
   }
   std::vector<DurableState::Waiting> waiting;
   waiting.swap(durable.waiting);
+  bool only_followed = true;
   for (DurableState::Waiting& command : waiting) {
+    only_followed = only_followed && std::holds_alternative<SubscribeCommand>(command.command);
     std::visit(
         [&](auto&& body) {
           if constexpr (requires { this->handle(command.from, std::move(body), now); })
@@ -106,6 +124,8 @@ void Home::finish_opening(Handle handle, const Time& now) {
         },
         std::move(command.command));
   }
+  // At once, so that many who connect together don't need the memory together.
+  if (only_followed && may_park(channel, now)) park(handle, channel);
 }
 
 void Home::on(log::Committed&& committed, const Time& now) {

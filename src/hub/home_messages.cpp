@@ -271,8 +271,10 @@ void Home::answer_history(ShardId to, HistoryCommand&& command, const Channel& c
 void Home::handle(ShardId from, CatchUpCommand&& command, const Time& now) {
   Channel* channel = channels_.get(command.home);
   TIDEWIRE_CHECK(channel != nullptr);  // followed channels are not swept
-  // After a failed append the state is built anew, and says nothing before it is.
   const Handle home = command.home;
+  if (channel->parked) begin(home, *channel);
+  channel->last_used_ms = now.mono_ms();
+  // After a failed append the state is built anew, and says nothing before it is.
   if (wait_for_log(home, *channel, from, command, now)) return;
   if (command.backlog) return answer_backlog(from, command, *channel, now);
   channel->trim(now.unix_ms);

@@ -148,7 +148,7 @@ struct SubscribeResult {
   Result<SubscribedState> result;
 };
 
-// A subscription can't be caught up: what it needs can't be read.
+// A subscription can't be caught up: what it needs can't be read. Without a session: all that the shard has.
 struct SubscriptionLost {
   Handle follower;
   Handle session;

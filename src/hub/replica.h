@@ -9,6 +9,7 @@
 #include <memory>
 #include <vector>
 
+#include "base/short_list.h"
 #include "hub/types.h"
 #include "protocol/delivery_batch.h"
 
@@ -47,7 +48,7 @@ struct Replica {
   std::uint64_t seq = 0;              // deliveries have come up to here
   std::uint32_t presence_events = 0;  // how many have come
   std::uint32_t subscriptions = 0;    // joining ones too
-  std::vector<Subscriber> subscribers;
+  ShortList<Subscriber> subscribers;
   std::unique_ptr<Turn> turn;  // while there is something to deliver
 };
 

@@ -24,7 +24,12 @@ void Sessions::refuse(Context& context, const Error& error, std::string_view cha
 
 ReplyTo Sessions::reserve(Context& context, ReplySize size) {
   Session& session = context.session;
-  if (!session.replies) session.replies = std::make_unique<Ring<PendingReply>>();
+  if (!session.replies && spare_replies_.empty()) {
+    session.replies = std::make_unique<Ring<PendingReply>>();
+  } else if (!session.replies) {
+    session.replies = std::move(spare_replies_.back());
+    spare_replies_.pop_back();
+  }
   const std::uint32_t slot = session.next_slot++;
   const bool large = size == ReplySize::large;
   if (large) ++session.large_replies;
@@ -35,6 +40,13 @@ ReplyTo Sessions::reserve(Context& context, ReplySize size) {
                               .id = std::string(context.id),
                               .json = {}});
   return {.kind = ReplyTo::Kind::session, .target = context.connection, .slot = slot};
+}
+
+// A session that waits for nothing needs no ring; a few are kept for the next ones.
+void Sessions::retire_replies(Session& session) {
+  constexpr std::size_t kSpare = 64;
+  if (spare_replies_.size() < kSpare) spare_replies_.push_back(std::move(session.replies));
+  session.replies.reset();
 }
 
 namespace {
@@ -82,6 +94,7 @@ void Sessions::complete(const ReplyTo& to, std::string json, std::uint32_t activ
     const Subscription* subscription = session->find_replica(listed);
     if (subscription != nullptr && subscription->presence) ask_members(to.target, *replica);
   }
+  if (session->replies->empty()) retire_replies(*session);
 }
 
 }  // namespace tidewire::hub

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "auth/identity.h"
+#include "base/index_table.h"
 #include "base/ring.h"
 #include "guard/auth_rate.h"
 #include "guard/malformed_limit.h"
@@ -61,6 +62,13 @@ struct Entered {
   std::shared_ptr<const Author> author;
 };
 
+// What few connections come to need.
+struct SessionExtras {
+  std::vector<Entered> entered;
+  guard::MalformedLimit malformed;
+  guard::AuthRate auth_rate;
+};
+
 struct Session {
   std::uint32_t generation = 0;  // of the connection's handle
   TenantId tenant = 0;
@@ -78,16 +86,20 @@ struct Session {
   std::int64_t connected_at_ms = 0;
   std::int64_t authenticate_by_ms = 0;             // mono; 0: no deadline
   std::shared_ptr<const auth::Identity> identity;  // null: anonymous
-  std::shared_ptr<const Author> author;            // made when first needed
   std::vector<Subscription> subscriptions;
-  std::vector<Entered> entered;
-  std::unique_ptr<Ring<PendingReply>> replies;
+  std::unique_ptr<SessionExtras> extras;        // what most have no use for; made by the one below
+  std::unique_ptr<Ring<PendingReply>> replies;  // null: nothing waits
   guard::RequestLimiter limiter;
-  guard::MalformedLimit malformed;
-  guard::AuthRate auth_rate;
   guard::SharedKeys shared_keys;
+  // The neighbours among the user's connections, by the indices of their handles.
+  std::uint32_t next_of_user = IndexTable::kNone;
+  std::uint32_t previous_of_user = IndexTable::kNone;
   IpAddress address;
 
+  SessionExtras& more() {
+    if (!extras) extras = std::make_unique<SessionExtras>();
+    return *extras;
+  }
   Subscription* find(std::uint32_t number);
   Subscription* find_replica(Handle replica);
 };

@@ -1,7 +1,5 @@
 #include "hub/sessions.h"
 
-#include <xxhash.h>
-
 #include <algorithm>
 #include <limits>
 
@@ -20,7 +18,8 @@ Sessions::Sessions(SessionOptions options, const Namespaces& namespaces, Tenants
       shared_(shared),
       outbound_(outbound),
       post_(std::move(post)),
-      replica_by_name_(0, ChannelKeyHash{options_.hash_seed}) {}
+      replicas_(ChannelKeyHash{options_.hash_seed}),
+      authors_(kAuthors) {}
 
 Session* Sessions::find(Handle connection) {
   if (connection.index >= sessions_.size()) return nullptr;
@@ -55,9 +54,37 @@ std::string Sessions::capabilities_of(const Session& session) const {
   return out;
 }
 
-const std::shared_ptr<const Author>& Sessions::author_of(Session& session) {
-  if (!session.author) session.author = make_author(session.identity.get(), session.connection_id);
-  return session.author;
+const std::shared_ptr<const Author>& Sessions::author_of(Handle connection, const Session& session) {
+  KnownAuthor& known = authors_[connection.index % kAuthors];
+  if (known.connection != connection)
+    known = {connection, make_author(session.identity.get(), session.connection_id)};
+  return known.author;
+}
+
+void Sessions::forget_author(Handle connection) {
+  KnownAuthor& known = authors_[connection.index % kAuthors];
+  if (known.connection == connection) known = {};
+}
+
+namespace {
+std::uint32_t hash_of(const guard::LimitKey& user) { return static_cast<std::uint32_t>(user.low); }
+}  // namespace
+
+std::uint32_t Sessions::first_of_user(const guard::LimitKey& user) const {
+  return users_.find(hash_of(user),
+                     [&](std::uint32_t index) { return sessions_[index]->shared_keys.user == user; });
+}
+
+// Calls f(Handle, Session&) for the user's connections on this shard.
+template <class F>
+void Sessions::each_of_user(TenantId tenant, std::string_view user_id, F&& f) {
+  std::uint32_t index = first_of_user(shared_.keys.user(tenants_[tenant].name, user_id));
+  while (index != IndexTable::kNone) {
+    Session& session = *sessions_[index];
+    const Handle connection{index, session.generation};
+    index = session.next_of_user;
+    f(connection, session);
+  }
 }
 
 void Sessions::open(Handle connection, Opening&& opening, const Time& now) {
@@ -124,10 +151,16 @@ bool Sessions::adopt(Handle connection, Session& session, std::shared_ptr<const 
   session.shared_keys.user = key;
   session.user_counted = true;
   session.identity = std::move(identity);
-  session.author.reset();
+  forget_author(connection);
   session.restricted = false;
   session.authenticate_by_ms = 0;
-  users_[{session.tenant, session.identity->user_id}].push_back(connection);
+  session.next_of_user = first_of_user(key);
+  if (session.next_of_user == IndexTable::kNone) {
+    users_.insert(hash_of(key), connection.index);
+  } else {
+    sessions_[session.next_of_user]->previous_of_user = connection.index;
+    users_.replace(hash_of(key), session.next_of_user, connection.index);
+  }
   return true;
 }
 
@@ -135,9 +168,15 @@ void Sessions::forget_user(Handle connection, Session& session, const Time&) {
   if (!session.user_counted) return;
   session.user_counted = false;
   shared_.limits.release_user(session.shared_keys.user);
-  const auto found = users_.find({session.tenant, session.identity->user_id});
-  std::erase(found->second, connection);
-  if (found->second.empty()) users_.erase(found);
+  const std::uint32_t hash = hash_of(session.shared_keys.user);
+  const std::uint32_t next = session.next_of_user, previous = session.previous_of_user;
+  if (next != IndexTable::kNone) sessions_[next]->previous_of_user = previous;
+  if (previous != IndexTable::kNone)
+    sessions_[previous]->next_of_user = next;
+  else if (next != IndexTable::kNone)
+    users_.replace(hash, connection.index, next);
+  else
+    users_.erase(hash, connection.index);
 }
 
 void Sessions::close(Handle connection, const Time& now) {
@@ -145,11 +184,18 @@ void Sessions::close(Handle connection, const Time& now) {
   if (session == nullptr) return;
   while (!session->subscriptions.empty())
     end_subscription(connection, *session, session->subscriptions.back());
-  for (Entered& entered : session->entered) {
-    const ShardId home = home_of(entered.channel);
-    post_(home, DepartCommand{.channel = std::move(entered.channel), .author = std::move(entered.author)});
+  if (session->extras) {
+    for (Entered& entered : session->extras->entered) {
+      const ShardId home = home_of(entered.channel);
+      post_(home, DepartCommand{.channel = std::move(entered.channel), .author = std::move(entered.author)});
+    }
   }
   forget_user(connection, *session, now);
+  forget_author(connection);
+  if (session->replies) {
+    session->replies->clear();
+    retire_replies(*session);
+  }
   --counts_.connections;
   sessions_[connection.index].reset();
 }
@@ -192,26 +238,22 @@ void Sessions::on_timer(Handle connection, const Time& now) {
 }
 
 void Sessions::user_gone(TenantId tenant, const std::string& user_id) {
-  const auto found = users_.find({tenant, user_id});
-  if (found == users_.end()) return;
   const Error error = fail(ErrorCode::user_not_found).error();
-  for (const Handle connection : std::vector<Handle>(found->second)) {
-    Session* session = find(connection);
-    if (session == nullptr || session->closing) continue;
+  each_of_user(tenant, user_id, [&](Handle connection, Session& session) {
+    if (session.closing) return;
     outbound_.send(connection, protocol::auth_error_message(error, {}));
-    end(connection, *session, 1008, name_of(error.code));
-  }
+    end(connection, session, 1008, name_of(error.code));
+  });
 }
 
 std::vector<std::pair<TenantId, std::string>> Sessions::next_users(std::size_t count) {
   std::vector<std::pair<TenantId, std::string>> out;
-  count = std::min(count, users_.size());
-  auto at = users_.upper_bound(looked_at_);
-  while (out.size() < count) {
-    if (at == users_.end()) at = users_.begin();
-    looked_at_ = at->first;
-    out.emplace_back(at->first.tenant, at->first.user_id);
-    ++at;
+  for (std::size_t seen = 0; seen < sessions_.size() && out.size() < count; ++seen) {
+    looked_at_ = (looked_at_ + 1) % sessions_.size();
+    const Session* session = sessions_[looked_at_].get();
+    // A user is named with the first of its connections.
+    if (session != nullptr && session->user_counted && session->previous_of_user == IndexTable::kNone)
+      out.emplace_back(session->tenant, session->identity->user_id);
   }
   return out;
 }
@@ -224,28 +266,22 @@ void Sessions::announce_drain(Handle connection, std::int64_t after_ms) {
 
 AnswerPart Sessions::answer(const Question& question, const Time& now) {
   AnswerPart part;
-  const auto connections_of = [&](TenantId tenant, const std::string& user_id) {
-    const auto found = users_.find({tenant, user_id});
-    return found == users_.end() ? std::vector<Handle>() : found->second;
-  };
   const auto end_user = [&](TenantId tenant, const std::string& user_id, auto&& farewell) {
-    for (const Handle connection : connections_of(tenant, user_id)) {
-      Session* session = find(connection);
-      if (session == nullptr || session->closing) continue;
-      farewell(connection, *session);
+    each_of_user(tenant, user_id, [&](Handle connection, Session& session) {
+      if (session.closing) return;
+      farewell(connection, session);
       ++part.count;
-    }
+    });
   };
 
   if (const auto* query = std::get_if<UserQuery>(&question)) {
-    for (const Handle connection : connections_of(query->tenant, query->user_id)) {
-      const Session* session = find(connection);
-      part.connections.push_back({.connection_id = connection_name(session->connection_id),
-                                  .connected_at_ms = session->connected_at_ms,
+    each_of_user(query->tenant, query->user_id, [&](Handle connection, const Session& session) {
+      part.connections.push_back({.connection_id = connection_name(session.connection_id),
+                                  .connected_at_ms = session.connected_at_ms,
                                   .round_trip_us = outbound_.round_trip_us(connection)});
       part.user_json.clear();
-      auth::append_user_id_json(part.user_json, *session->identity);
-    }
+      auth::append_user_id_json(part.user_json, *session.identity);
+    });
   } else if (const auto* disconnect = std::get_if<DisconnectUser>(&question)) {
     end_user(disconnect->tenant, disconnect->user_id,
              [&](Handle connection, Session& session) { end(connection, session, 1000, "disconnected"); });
@@ -270,8 +306,8 @@ AnswerPart Sessions::answer(const Question& question, const Time& now) {
     }
   } else if (std::holds_alternative<CountThings>(question)) {
     part.counts = counts_;
-    for (const auto& [user, connections] : users_)
-      part.users.push_back(XXH3_64bits_withSeed(user.user_id.data(), user.user_id.size(), user.tenant));
+    users_.for_each(
+        [&](std::uint32_t index) { part.users.push_back(sessions_[index]->shared_keys.user.low); });
   }
   return part;
 }

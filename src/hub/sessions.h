@@ -6,12 +6,10 @@
 #pragma once
 
 #include <functional>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "base/time.h"
@@ -21,6 +19,7 @@
 #include "hub/access.h"
 #include "hub/judge.h"
 #include "hub/messages.h"
+#include "hub/named_slab.h"
 #include "hub/namespaces.h"
 #include "hub/outbound.h"
 #include "hub/replica.h"
@@ -176,6 +175,7 @@ class Sessions {
   }
   void reply(Handle connection, Session& session, std::string json);
   void refuse(Context& context, const Error& error, std::string_view channel);
+  void retire_replies(Session& session);
   enum class ReplySize : std::uint8_t { small, large };
   ReplyTo reserve(Context& context, ReplySize size = ReplySize::small);
   // `lists`: the replica whose members the reply lists.
@@ -210,15 +210,20 @@ class Sessions {
              const Time& now);
   void forget_user(Handle connection, Session& session, const Time& now);
   void end(Handle connection, Session& session, std::uint16_t code, std::string_view reason);
-  const std::shared_ptr<const Author>& author_of(Session& session);
+  const std::shared_ptr<const Author>& author_of(Handle connection, const Session& session);
+  void forget_author(Handle connection);
+  std::uint32_t first_of_user(const guard::LimitKey& user) const;
+  template <class F>
+  void each_of_user(TenantId tenant, std::string_view user_id, F&& f);
   Caller caller_of(const Session& session) const {
     return {.identity = session.identity.get(), .server = false};
   }
 
-  struct UserKey {
-    TenantId tenant;
-    std::string user_id;
-    friend auto operator<=>(const UserKey&, const UserKey&) = default;
+  // Who speaks is written out for those who spoke last: most connections only listen.
+  static constexpr std::size_t kAuthors = 1024;
+  struct KnownAuthor {
+    Handle connection;
+    std::shared_ptr<const Author> author;
   };
 
   SessionOptions options_;
@@ -228,12 +233,13 @@ class Sessions {
   Outbound& outbound_;
   Post post_;
   std::vector<std::unique_ptr<Session>> sessions_;  // by the index of the connection's handle
-  Slab<Replica> replicas_;
-  std::unordered_map<ChannelKey, Handle, ChannelKeyHash> replica_by_name_;
+  NamedSlab<Replica> replicas_;
   std::vector<Handle> dirty_;  // replicas with a batch
   std::vector<std::unique_ptr<Replica::Turn>> spare_turns_;
-  std::map<UserKey, std::vector<Handle>> users_;
-  UserKey looked_at_ = {};  // the last that next_users() has named
+  std::vector<std::unique_ptr<Ring<PendingReply>>> spare_replies_;
+  std::vector<KnownAuthor> authors_;  // a connection's place is its index, modulo the size
+  IndexTable users_;                  // of each the connection that came last
+  std::size_t looked_at_ = 0;         // where next_users() has come to
   ShardCounts counts_;
 };
 

@@ -47,11 +47,16 @@ struct Retention {
 
 // ---- operations; `channel` is what the home calls it, unique on its shard while it is open ----
 
-// Must come first, and again only after Close. Makes the channel, under `epoch`, where there is none.
+// Must come first, and again only after Close. Makes the channel, under `epoch`, where there is none; or,
+// `lazily`, leaves that to its first Append. Until then it has `known_epoch`, or where that is empty one
+// that is the same whenever it is opened, unless entries of forgotten channels or the end of the log were
+// lost since: no epoch ever comes again for other entries.
 struct Open {
   Handle channel;
   std::string name;   // of tenant and channel
-  std::string epoch;  // for a new channel
+  std::string epoch;  // for a new channel; never used before
+  bool lazily = false;
+  std::string known_epoch = {};  // that it was opened under before
   Retention retention;
   std::size_t tail_messages = 0;  // how much of its end to bring along
   std::size_t tail_bytes = 0;

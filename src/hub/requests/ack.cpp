@@ -12,7 +12,7 @@ void Sessions::carry_out(Context& context, protocol::AckRequest&& request) {
     return refuse(context, fail(ErrorCode::invalid_message, "`ack` is for inboxes").error(), request.channel);
   AckCommand command{.channel = {context.session.tenant, std::move(request.channel)},
                      .reply = reserve(context),
-                     .author = author_of(context.session),
+                     .author = author_of(context.connection, context.session),
                      .session = context.connection,
                      .seqs = std::move(request.seqs),
                      .up_to = request.up_to};

@@ -14,7 +14,7 @@ Sessions::Taken Sessions::authenticate(Context& context, const protocol::AuthReq
   Tenant& tenant = tenants_[session.tenant];
   const std::int64_t now_ms = context.now.mono_ms();
   if (!awaited.anything()) {
-    if (const std::int64_t wait_ms = session.auth_rate.check(now_ms); wait_ms > 0) {
+    if (const std::int64_t wait_ms = session.more().auth_rate.check(now_ms); wait_ms > 0) {
       ++counts_.rate_limited;
       Error error = fail(ErrorCode::rate_limited, "too many `auth` messages").error();
       error.retry_after_ms = wait_ms;
@@ -56,7 +56,7 @@ Sessions::Taken Sessions::authenticate(Context& context, const protocol::AuthReq
   const bool renewed = session.identity != nullptr;
   if (renewed) {
     session.identity = std::move(*verdict);  // the same user: only rights and times change
-    session.author.reset();
+    forget_author(context.connection);
   } else if (!adopt(context.connection, session, std::move(*verdict), context.now)) {
     refuse_token(fail(ErrorCode::connection_limit).error());
     return Taken::yes;

@@ -21,9 +21,9 @@ bool Sessions::is_answered(Handle connection) const {
 std::optional<std::uint64_t> Sessions::first_missing(Handle connection, std::string_view channel) const {
   const Session* found = session(connection);
   if (found == nullptr) return std::nullopt;
-  const auto place = replica_by_name_.find({found->tenant, std::string(channel)});
-  if (place == replica_by_name_.end()) return std::nullopt;
-  const auto subscription = std::ranges::find(found->subscriptions, place->second, &Subscription::replica);
+  const Handle handle = replicas_.find({found->tenant, std::string(channel)});
+  if (!handle) return std::nullopt;
+  const auto subscription = std::ranges::find(found->subscriptions, handle, &Subscription::replica);
   if (subscription == found->subscriptions.end()) return std::nullopt;
   return subscription->next_seq;
 }

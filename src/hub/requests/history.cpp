@@ -13,7 +13,7 @@ void Sessions::carry_out(Context& context, protocol::HistoryRequest&& request) {
                          .before = request.before,
                          .limit = request.limit,
                          .epoch = std::move(request.epoch),
-                         .author = author_of(context.session),
+                         .author = author_of(context.connection, context.session),
                          .rights = admission->rights};
   const ShardId home = home_of(command.channel);
   post_(home, std::move(command));

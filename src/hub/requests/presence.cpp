@@ -14,21 +14,22 @@ void Sessions::carry_out(Context& context, protocol::PresenceRequest&& request) 
   PresenceCommand command{.channel = {session.tenant, std::move(request.channel)},
                           .reply = {},
                           .action = request.action,
-                          .author = author_of(session),
+                          .author = author_of(context.connection, session),
                           .data = {},
                           .session = context.connection,
                           .rights = admission->rights};
   if (!request.data.empty()) command.data = std::string(request.data);
 
   // The session remembers where it entered, so that close() can take it out again.
-  const auto entered = std::ranges::find(session.entered, command.channel, &Entered::channel);
-  if (entered != session.entered.end()) {
+  std::vector<Entered>& all = session.more().entered;
+  const auto entered = std::ranges::find(all, command.channel, &Entered::channel);
+  if (entered != all.end()) {
     command.author = entered->author;
-    if (request.action == leave) session.entered.erase(entered);
+    if (request.action == leave) all.erase(entered);
   } else if (request.action == enter) {
-    if (session.entered.size() >= tenant_of(session).limits.channels)
+    if (all.size() >= tenant_of(session).limits.channels)
       return refuse(context, fail(ErrorCode::channel_limit).error(), command.channel.name);
-    session.entered.push_back({command.channel, command.author});
+    all.push_back({command.channel, command.author});
   }
   command.reply = reserve(context);
   const ShardId home = home_of(command.channel);
@@ -41,8 +42,7 @@ void Sessions::handle(PresenceResult&& result, const Time&) {
   if (!result.result)
     return complete(result.reply,
                     protocol::error_message(result.result.error(), id, "presence", result.channel.name));
-  const auto place = replica_by_name_.find(result.channel);
-  const Handle lists = place == replica_by_name_.end() ? Handle{} : place->second;
+  const Handle lists = replicas_.find(result.channel);
   // Events that are older than the list go before it.
   if (Replica* replica = replicas_.get(lists); replica != nullptr && replica->turn) flush(lists, *replica);
   complete(result.reply,
@@ -57,11 +57,11 @@ void Sessions::handle(PresenceResult&& result, const Time&) {
 // the channel's deliveries: ahead of them, older events would undo it.
 void Sessions::tell_members(Handle connection, const PresenceResult& result) {
   Session* session = find(connection);
-  const auto place = replica_by_name_.find(result.channel);
-  if (session == nullptr || session->closing || !result.result || place == replica_by_name_.end()) return;
-  Replica& replica = *replicas_.get(place->second);
-  if (replica.turn) flush(place->second, replica);
-  Subscription* subscription = session->find_replica(place->second);
+  const Handle handle = replicas_.find(result.channel);
+  if (session == nullptr || session->closing || !result.result || !handle) return;
+  Replica& replica = *replicas_.get(handle);
+  if (replica.turn) flush(handle, replica);
+  Subscription* subscription = session->find_replica(handle);
   if (subscription == nullptr || !subscription->presence ||
       subscription->state == Subscription::State::joining)
     return;
@@ -70,7 +70,7 @@ void Sessions::tell_members(Handle connection, const PresenceResult& result) {
                 .text("channel", result.channel.name)
                 .json("members", *result.result)
                 .finish());
-  if (outbound_.push(connection, batch, 0, 1, {replica.priority, place->second})) return;
+  if (outbound_.push(connection, batch, 0, 1, {replica.priority, handle})) return;
   subscription->presence_missed = true;
   if (subscription->state == Subscription::State::live)
     go_behind(*session, replica.subscribers[subscription->place], *subscription, replica.seq + 1);

@@ -10,8 +10,8 @@ void Sessions::carry_out(Context& context, protocol::PublishRequest&& request) {
   const auto admission = admit(namespaces_, caller_of(context.session), auth::Action::publish, channel);
   if (!admission) return refuse(context, admission.error(), channel);
   const bool echo = request.echo;
-  PublishCommand command =
-      prepare_publish(context.session.tenant, *admission, author_of(context.session), std::move(request));
+  PublishCommand command = prepare_publish(
+      context.session.tenant, *admission, author_of(context.connection, context.session), std::move(request));
   if (!echo) command.skip = context.connection;
   command.reply = reserve(context);
   context.session.replies->back().unechoed = !echo;

@@ -35,17 +35,16 @@ void Sessions::subscribe_one(Context& context, protocol::SubscribeItem&& item, c
                              Following following) {
   Session& session = context.session;
   ChannelKey key{session.tenant, std::move(item.channel)};
-  auto place = replica_by_name_.find(key);
-  Subscription* existing = place == replica_by_name_.end() ? nullptr : session.find_replica(place->second);
+  Handle handle = replicas_.find(key);
+  Subscription* existing = handle ? session.find_replica(handle) : nullptr;
   if (existing == nullptr && following == Following::asked &&
       session.subscriptions.size() >= tenant_of(session).limits.channels)
     return refuse(context, fail(ErrorCode::channel_limit).error(), key.name);
-  if (place == replica_by_name_.end())
-    place = replica_by_name_.emplace(key, replicas_.emplace(key, *admission.ns, home_of(key))).first;
-  Replica& replica = *replicas_.get(place->second);
+  if (!handle) handle = replicas_.emplace(key, *admission.ns, home_of(key));
+  Replica& replica = *replicas_.get(handle);
 
   if (existing == nullptr) {
-    session.subscriptions.push_back({.replica = place->second, .number = session.next_subscription++});
+    session.subscriptions.push_back({.replica = handle, .number = session.next_subscription++});
     ++replica.subscriptions;
     ++counts_.subscriptions;
   }
@@ -56,18 +55,19 @@ void Sessions::subscribe_one(Context& context, protocol::SubscribeItem&& item, c
       replica.subscribers[subscription.place].presence = true;
   }
   post_(replica.home_shard,
-        SubscribeCommand{.channel = std::move(key),
-                         .reply = reserve(context, ReplySize::large),
-                         .follower = place->second,
-                         .subscription = subscription.number,
-                         .again = existing != nullptr,
-                         .presence = item.presence,
-                         .snapshot = item.snapshot,
-                         .automatic = following == Following::automatic,
-                         .since = std::move(item.since),
-                         .history = item.history,
-                         .author = following == Following::automatic ? nullptr : author_of(session),
-                         .rights = admission.rights});
+        SubscribeCommand{
+            .channel = std::move(key),
+            .reply = reserve(context, ReplySize::large),
+            .follower = handle,
+            .subscription = subscription.number,
+            .again = existing != nullptr,
+            .presence = item.presence,
+            .snapshot = item.snapshot,
+            .automatic = following == Following::automatic,
+            .since = std::move(item.since),
+            .history = item.history,
+            .author = following == Following::automatic ? nullptr : author_of(context.connection, session),
+            .rights = admission.rights});
 }
 
 void Sessions::handle(SubscribeResult&& result, const Time&) {

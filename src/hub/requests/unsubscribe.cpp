@@ -8,9 +8,8 @@ void Sessions::carry_out(Context& context, protocol::UnsubscribeRequest&& reques
   Session& session = context.session;
   if (!protocol::is_server_name(request.channel) && !protocol::is_valid_channel(request.channel))
     return refuse(context, fail(ErrorCode::invalid_channel).error(), request.channel);
-  const auto replica = replica_by_name_.find({session.tenant, request.channel});
-  Subscription* subscription =
-      replica == replica_by_name_.end() ? nullptr : session.find_replica(replica->second);
+  const Handle replica = replicas_.find({session.tenant, request.channel});
+  Subscription* subscription = replica ? session.find_replica(replica) : nullptr;
   if (subscription == nullptr)
     return refuse(context, fail(ErrorCode::not_subscribed).error(), request.channel);
   end_subscription(context.connection, session, *subscription);

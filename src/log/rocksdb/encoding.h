@@ -8,7 +8,7 @@
 //   keys         channel id, seq, key's name       -> until
 //   snapshots    channel id                        -> seq, state
 //   revocations  tenant, zero byte, user           -> before
-//   (default)    "format", "next_id"
+//   (default)    "format", "next_id", "epoch_seed"
 //
 // A value that cannot be read back is damage: decode functions answer nothing then.
 #pragma once

@@ -56,6 +56,7 @@ class Groups {
     std::int64_t keys_check_ms = 0;  // no key needs to be looked at before
     bool touched = false;            // `staged` is to be written with this group
     bool created = false;            // with this group
+    bool unborn = false;             // opened lazily; nothing of it is stored before its first Append
     bool read_waits = false;         // for the end of this group
   };
   struct Shard {
@@ -95,6 +96,8 @@ class Groups {
   OpenChannel* find(std::uint16_t shard, Handle handle);
   void answer(std::uint16_t shard, Outcome outcome) { shards_[shard].outcomes.push_back(std::move(outcome)); }
   void create(OpenChannel& channel, const Open& open);
+  void create_later(OpenChannel& channel, const Open& open);
+  void bear(OpenChannel& channel);
   Stored<Opened> load(OpenChannel& channel, const Open& open, std::int64_t now_ms);
   Result<void> mend(OpenChannel& channel, const Open& open, std::int64_t now_ms);
 

@@ -40,9 +40,11 @@ Groups::Staged Groups::stage(std::uint16_t shard, Open& open, std::int64_t now_m
   channel->name = open.name;
   Stored<std::optional<std::uint64_t>> id = find_channel(store_, open.name);
   if (!id && !id.error().IsCorruption()) return refuse(unavailable("the channel's data could not be read"));
+  bool lazily = open.lazily;
   if (!id) {  // what it had cannot be found any more
     store_.note_damage(open.name + ": " + id.error().ToString());
     id = std::nullopt;
+    lazily = false;
   }
   std::optional<Opened> opened;
   if (id->has_value()) {
@@ -57,12 +59,16 @@ Groups::Staged Groups::stage(std::uint16_t shard, Open& open, std::int64_t now_m
     opened = std::move(*loaded);
   } else {
     if (store_.failed()) return refuse(store_.failure());
-    create(*channel, open);
-    uncertain_.push_back({.shard = shard,
-                          .index = shards_[shard].outcomes.size(),
-                          .otherwise = refused(open.channel, Failed::What::open, 0, {})});
+    if (lazily) {
+      create_later(*channel, open);
+    } else {
+      create(*channel, open);
+      uncertain_.push_back({.shard = shard,
+                            .index = shards_[shard].outcomes.size(),
+                            .otherwise = refused(open.channel, Failed::What::open, 0, {})});
+    }
     opened = Opened{.channel = open.channel,
-                    .epoch = open.epoch,
+                    .epoch = channel->staged.epoch,
                     .first_seq = 1,
                     .last_seq = 0,
                     .tail = {},
@@ -79,12 +85,27 @@ Groups::Staged Groups::stage(std::uint16_t shard, Open& open, std::int64_t now_m
 
 void Groups::create(OpenChannel& channel, const Open& open) {
   channel.id = store_.take_id();
-  batch_.Put(store_.names(), slice(open.name), channel_key(channel.id));
-  batch_.Put(store_.channels(), name_key(channel.id), slice(open.name));
   channel.staged.epoch = open.epoch;
   channel.staged.retention = open.retention;
   channel.goes_ms = channel.keys_check_ms = kNever;
   channel.created = true;
+  bear(channel);
+}
+
+void Groups::create_later(OpenChannel& channel, const Open& open) {
+  channel.id = store_.take_id();
+  channel.staged.epoch = open.known_epoch.empty() ? store_.first_epoch_of(open.name) : open.known_epoch;
+  channel.staged.retention = open.retention;
+  channel.stored = channel.staged;
+  channel.goes_ms = channel.keys_check_ms = kNever;
+  channel.unborn = true;
+}
+
+// Its names and its record, in the group that is being made.
+void Groups::bear(OpenChannel& channel) {
+  batch_.Put(store_.names(), slice(channel.name), channel_key(channel.id));
+  batch_.Put(store_.channels(), name_key(channel.id), slice(channel.name));
+  channel.unborn = false;
   touch(channel);
   sync_ = Store::Sync::yes;
 }
@@ -143,6 +164,7 @@ Groups::Staged Groups::stage(std::uint16_t shard, Append& append, std::int64_t n
   if (!follow_each_other(append.entries, staged.last_seq))
     return refuse(unavailable("an earlier message could not be stored"));
 
+  if (channel->unborn) bear(*channel);
   const bool was_empty = staged.empty();
   const std::uint64_t last = append.entries.back().seq;
   for (const Entry& entry : append.entries) {
@@ -195,7 +217,7 @@ Groups::Staged Groups::stage(std::uint16_t shard, Read& read, std::int64_t) {
 
 Groups::Staged Groups::stage(std::uint16_t shard, SaveMark& save, std::int64_t) {
   OpenChannel* channel = find(shard, save.channel);
-  if (!channel || store_.failed() || save.mark <= channel->staged.mark) return Staged::yes;
+  if (!channel || channel->unborn || store_.failed() || save.mark <= channel->staged.mark) return Staged::yes;
   channel->staged.mark = save.mark;
   touch(*channel);
   return Staged::yes;
@@ -203,7 +225,7 @@ Groups::Staged Groups::stage(std::uint16_t shard, SaveMark& save, std::int64_t) 
 
 Groups::Staged Groups::stage(std::uint16_t shard, SaveSnapshot& save, std::int64_t) {
   OpenChannel* channel = find(shard, save.channel);
-  if (!channel || store_.failed()) return Staged::yes;
+  if (!channel || channel->unborn || store_.failed()) return Staged::yes;
   // One that is older than what is there would leave a hole between it and the entries that are kept.
   if (save.seq > channel->staged.last_seq || save.seq < channel->staged.snapshot_seq) return Staged::yes;
   channel->staged.snapshot_seq = save.seq;

@@ -29,7 +29,10 @@ void Groups::stage(const Sweep& sweep) {
     trim(channel, sweep.now_ms, Clear::all);
     const std::string trimmed = encode_record(channel.staged);
     if (trimmed != view(each->value())) batch_.Put(store_.channels(), channel_key(id), trimmed);
-    if (nobody_misses(channel, sweep.now_ms)) forget(id);
+    if (!nobody_misses(channel, sweep.now_ms)) continue;
+    forget(id);
+    // Made again, it must not have the epoch of the entries that it had.
+    if (channel.staged.last_seq != 0) store_.change_first_epochs(batch_);
   }
   sweep_from_ = each->Valid() ? each->key().ToString() : std::string();
 }

@@ -7,9 +7,13 @@
 #include <rocksdb/table.h>
 #include <rocksdb/write_buffer_manager.h>
 
+#include <xxhash.h>
+
 #include <algorithm>
 #include <filesystem>
+#include <random>
 
+#include "base/random.h"
 #include "log/rocksdb/torn_tail.h"
 
 namespace tidewire::log {
@@ -18,6 +22,7 @@ namespace {
 
 constexpr std::string_view kFormatKey = "format";
 constexpr std::string_view kNextIdKey = "next_id";
+constexpr std::string_view kEpochSeedKey = "epoch_seed";
 constexpr std::uint64_t kSecondsPerDay = 86'400;
 
 rocksdb::ColumnFamilyOptions family_options(const RocksdbLog::Options& options,
@@ -83,14 +88,15 @@ bool lost_its_current(const std::string& path) {
 }
 
 // What has to be put right, or refused, before RocksDB sees the store.
-Result<void> prepare(const std::string& path, rocksdb::Env& env) {
+// True when an end was cut off.
+Result<bool> prepare(const std::string& path, rocksdb::Env& env) {
   rocksdb::FileLock* lock = nullptr;
   if (const auto status = env.LockFile(path + "/LOCK", &lock); !status.ok()) return cannot_open(path, status);
   const bool headless = lost_its_current(path);
-  const Result<void> cut = headless ? Result<void>() : cut_torn_tail(path);
+  const Result<bool> cut = headless ? Result<bool>(false) : cut_torn_tail(path);
   env.UnlockFile(lock).PermitUncheckedError();
   if (headless) return damaged(path, "its file CURRENT is missing");
-  if (cut) return {};
+  if (cut) return *cut;
   if (cut.error().code == ErrorCode::internal) return damaged(path, cut.error().message);
   return fail(ErrorCode::unavailable,
               fmt::format("the store at {} cannot be opened: {}", path, cut.error().message));
@@ -139,7 +145,8 @@ Result<std::unique_ptr<Store>> Store::open(const RocksdbLog::Options& options) {
 
   rocksdb::DBOptions db;
   if (options.env) db.env = options.env;
-  if (auto ready = prepare(options.path, *db.env); !ready) return std::unexpected(std::move(ready.error()));
+  const Result<bool> cut = prepare(options.path, *db.env);
+  if (!cut) return std::unexpected(cut.error());
   db.create_if_missing = true;
   db.create_missing_column_families = true;
   db.paranoid_checks = true;
@@ -180,29 +187,52 @@ Result<std::unique_ptr<Store>> Store::open(const RocksdbLog::Options& options) {
   const rocksdb::Status status = rocksdb::DB::Open(db, options.path, families, &store->families_, &opened);
   if (!status.ok()) return cannot_open(options.path, status);
   store->db_.reset(opened);
-  const auto header = store->read_header();
+  const auto header = store->read_header(*cut ? Tail::cut : Tail::whole);
   if (!header)
     return fail(header.error().code,
                 fmt::format("the store at {}: {}", options.path, header.error().message));
   return store;
 }
 
-Result<void> Store::read_header() {
-  std::string format, next_id;
+Result<void> Store::read_header(Tail tail) {
+  std::string format, next_id, seed;
   const rocksdb::Status status = db_->Get({}, slice(kFormatKey), &format);
   if (status.IsNotFound()) {
     rocksdb::WriteBatch batch;
     batch.Put(slice(kFormatKey), slice(kFormat));
+    change_first_epochs(batch);
     return write(batch, Sync::yes);
   }
   if (!status.ok()) return fail(ErrorCode::internal, "damaged: " + status.ToString());
   if (format != kFormat) return fail(ErrorCode::unavailable, "written by another version (" + format + ")");
+  const rocksdb::Status seeded = db_->Get({}, slice(kEpochSeedKey), &seed);
+  if (!seeded.ok() && !seeded.IsNotFound()) return fail(ErrorCode::internal, "damaged: " + seeded.ToString());
+  // What was cut may have been the first entries of channels that are made again now. A store of an earlier
+  // version has no seed yet.
+  if (seed.size() != 8 || tail == Tail::cut) {
+    rocksdb::WriteBatch batch;
+    change_first_epochs(batch);
+    if (const auto written = write(batch, Sync::yes); !written) return written;
+  } else {
+    std::string_view bytes = seed;
+    epoch_seed_ = take_u64(bytes);
+  }
   const rocksdb::Status id = db_->Get({}, slice(kNextIdKey), &next_id);
   if (id.IsNotFound()) return {};
   if (!id.ok() || next_id.size() != 8) return fail(ErrorCode::internal, "damaged: " + id.ToString());
   std::string_view bytes = next_id;
   next_id_ = next_id_written_ = take_u64(bytes);
   return {};
+}
+
+std::string Store::first_epoch_of(std::string_view name) const {
+  return Random(XXH3_64bits_withSeed(name.data(), name.size(), epoch_seed_)).name();
+}
+
+void Store::change_first_epochs(rocksdb::WriteBatch& batch) {
+  std::random_device random;
+  epoch_seed_ = (std::uint64_t{random()} << 32) | random();
+  batch.Put(slice(kEpochSeedKey), channel_key(epoch_seed_));
 }
 
 Store::~Store() {

@@ -39,6 +39,11 @@ class Store {
   // An id that no channel has had. The next write carries it to the disk.
   std::uint64_t take_id() { return next_id_++; }
 
+  // The epoch of a channel that never had an entry: the same each time, also after a restart.
+  std::string first_epoch_of(std::string_view name) const;
+  // From now on they are others. The batch is to be written.
+  void change_first_epochs(rocksdb::WriteBatch& batch);
+
   enum class Sync : bool { no, yes };
   // All of the batch or nothing. The first failure makes the store read-only.
   Result<void> write(rocksdb::WriteBatch& batch, Sync sync);
@@ -59,11 +64,13 @@ class Store {
   class Listener;
 
   Store() : health_(std::make_shared<State>()) {}
-  Result<void> read_header();
+  enum class Tail : bool { whole, cut };
+  Result<void> read_header(Tail tail);
 
   std::shared_ptr<State> health_;
   std::unique_ptr<rocksdb::DB> db_;
   std::vector<rocksdb::ColumnFamilyHandle*> families_;
+  std::uint64_t epoch_seed_ = 0;
   std::uint64_t next_id_ = 1;
   std::uint64_t next_id_written_ = 1;
   std::uint64_t synced_to_ = 0;  // since opening; see torn_tail.h

@@ -176,4 +176,89 @@ TEST(Sweep, LeavesAChannelThatHasEntriesOrASnapshot) {
   EXPECT_EQ(uncovered.tail.size(), 1u);
 }
 
+// ---- channels that are opened lazily ----
+
+namespace {
+Opened open_lazily(StoreRig& rig, Handle channel, const std::string& name, const std::string& known = {}) {
+  Outcome outcome = rig.run_one(Open{.channel = channel,
+                                     .name = name,
+                                     .epoch = "fresh",
+                                     .lazily = true,
+                                     .known_epoch = known,
+                                     .retention = kDay,
+                                     .tail_messages = 10,
+                                     .tail_bytes = 1u << 20});
+  if (auto* opened = std::get_if<Opened>(&outcome)) return std::move(*opened);
+  ADD_FAILURE() << as<Failed>(outcome).error.message;
+  return {};
+}
+void close(StoreRig& rig, Handle channel) { rig.run({Close{.channel = channel}}); }
+}  // namespace
+
+TEST(OpenLazily, WritesNothingBeforeTheFirstAppend) {
+  StoreRig rig;
+  rig.open();
+  for (std::uint32_t i = 1; i <= 100; ++i) {
+    open_lazily(rig, handle(i), "t/" + std::to_string(i));
+    rig.run({SaveMark{.channel = handle(i), .mark = 1},
+             SaveSnapshot{.channel = handle(i), .seq = 0, .state = SharedBytes("s")},
+             Close{.channel = handle(i)}});
+  }
+  rig.read(handle(999), 0);
+  EXPECT_EQ(rig.log->counts().groups, 0u);
+  rig.log.reset();
+  for (const auto& [family, count] : keys_stored(rig)) EXPECT_EQ(count, 0u) << family;
+}
+
+TEST(OpenLazily, IsUnderOneEpochUntilItIsMadeAndThenToo) {
+  StoreRig rig;
+  rig.open();
+  const std::string epoch = open_lazily(rig, kOne, "t/1").epoch;
+  EXPECT_FALSE(epoch.empty());
+  EXPECT_NE(epoch, "fresh");
+  EXPECT_NE(open_lazily(rig, handle(2), "t/2").epoch, epoch);
+  Outcome outcome = rig.read(kOne, 0);
+  EXPECT_TRUE(as<ReadDone>(outcome).entries.empty());
+  close(rig, kOne);
+  rig.log.reset();
+  rig.open();
+  EXPECT_EQ(open_lazily(rig, kOne, "t/1").epoch, epoch);
+  outcome = rig.append(kOne, 1);
+  EXPECT_EQ(as<Committed>(outcome).last_seq, 1u);
+  rig.log.reset();
+  rig.open();
+  const Opened opened = open_lazily(rig, kOne, "t/1", "another");
+  EXPECT_EQ(opened.epoch, epoch);
+  EXPECT_EQ(opened.last_seq, 1u);
+  EXPECT_EQ(opened.tail.size(), 1u);
+  rig.log.reset();
+  EXPECT_EQ(keys_stored(rig)["names"], 1u);
+}
+
+TEST(OpenLazily, KeepsTheEpochThatItsHomeKnows) {
+  StoreRig rig;
+  rig.open();
+  EXPECT_EQ(open_lazily(rig, kOne, "t/1", "known").epoch, "known");
+  rig.append(kOne, 1);
+  close(rig, kOne);
+  EXPECT_EQ(open_lazily(rig, kOne, "t/1").epoch, "known");
+}
+
+// Its seqs begin anew, so its positions of before must mean nothing.
+TEST(OpenLazily, HasAnotherEpochOnceItsEntriesAreForgotten) {
+  StoreRig rig;
+  rig.open();
+  const std::string before = open_lazily(rig, kOne, "t/1").epoch;
+  rig.append(kOne, 1);
+  close(rig, kOne);
+  sweep_all(rig, kDayMs + 1);
+  sweep_all(rig, 40 * kDayMs);
+  const std::string after = open_lazily(rig, kOne, "t/1").epoch;
+  EXPECT_NE(after, before);
+  close(rig, kOne);
+  rig.log.reset();
+  rig.open();
+  EXPECT_EQ(open_lazily(rig, kOne, "t/1").epoch, after);
+}
+
 }  // namespace tidewire::log

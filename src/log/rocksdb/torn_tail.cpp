@@ -208,7 +208,7 @@ std::string synced_note(std::uint64_t synced_to) {
   return note;
 }
 
-Result<void> cut_torn_tail(const std::string& directory) {
+Result<bool> cut_torn_tail(const std::string& directory) {
   std::error_code error;
   const std::vector<fs::path> files = log_files(directory, error);
   if (error)
@@ -218,15 +218,16 @@ Result<void> cut_torn_tail(const std::string& directory) {
     if (!search.read(file))
       return fail(ErrorCode::unavailable, fmt::format("{} cannot be read", file.filename().string()));
   const auto& hole = search.hole();
-  if (!hole) return {};
+  if (!hole) return false;
   if (search.damaged())
     return fail(ErrorCode::internal, fmt::format("{} has a hole at byte {}, before what was acknowledged",
                                                  hole->file.filename().string(), hole->offset));
   const auto torn = std::ranges::find(files, hole->file);
   // From the end, so that what is left never has a hole in it.
   for (auto file = files.end() - 1; file > torn; --file)
-    if (auto done = cut(*file, 0); !done) return done;
-  return cut(*torn, hole->offset);
+    if (auto done = cut(*file, 0); !done) return std::unexpected(std::move(done.error()));
+  if (auto done = cut(*torn, hole->offset); !done) return std::unexpected(std::move(done.error()));
+  return true;
 }
 
 }  // namespace tidewire::log

@@ -20,7 +20,8 @@ namespace tidewire::log {
 std::string synced_note(std::uint64_t synced_to);
 
 // Cuts the torn end off the write-ahead log in this directory, if there is one. `internal` where it is
-// damaged, `unavailable` where it cannot be read or cut; the message does not name the directory.
-Result<void> cut_torn_tail(const std::string& directory);
+// damaged, `unavailable` where it cannot be read or cut; the message does not name the directory. True when
+// something was cut.
+Result<bool> cut_torn_tail(const std::string& directory);
 
 }  // namespace tidewire::log
