@@ -43,6 +43,8 @@ TEST(Connections, AreListedForAdministratorsOfTheirTenant) {
             R"({"connection_id":"c-0000000000000001","user":7,"connected_at":1762907034678},)"
             R"({"connection_id":"c-0000000000000002","user":"bob","connected_at":1762907034678}]})");
   EXPECT_EQ(world.get("/api/admin/connections", "tw_acme").body, R"({"connections":[]})");
+  world.connect(0, std::nullopt);
+  EXPECT_THAT(world.get("/api/admin/connections").body, HasSubstr(R"("user":null)"));
   EXPECT_EQ(world.get("/api/admin/connections", "tw_read").status, 403);
   const std::string one = world.get("/api/admin/connections?limit=1").body;
   EXPECT_THAT(one, HasSubstr("c-"));
