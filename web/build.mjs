@@ -14,7 +14,7 @@ import { build } from "esbuild";
 
 const kHere = dirname(fileURLToPath(import.meta.url));
 const kClient = join(kHere, "../sdk/typescript/src");
-const kPages = ["demo"];
+const kPages = ["demo", "admin"];
 const kAsTheyAre = [".html", ".svg"];
 export const kAlias = {
   "@tidewire/client/kinds": join(kClient, "kinds/index.ts"),
@@ -44,8 +44,10 @@ async function bundle(page) {
   });
   const files = new Map();
   for (const { path, contents } of outputFiles) files.set(path.slice(folder.length + 6).replace("-style.css", ".css"), Buffer.from(contents));
-  for (const name of await readdir(folder)) {
-    if (kAsTheyAre.some((end) => name.endsWith(end))) files.set(name, await readFile(join(folder, name)));
+  for (const from of [join(kHere, "shared"), folder]) {
+    for (const name of await readdir(from)) {
+      if (kAsTheyAre.some((end) => name.endsWith(end))) files.set(name, await readFile(join(from, name)));
+    }
   }
   return files;
 }

@@ -36,6 +36,7 @@ struct Options {
   bool metrics_public = true;
   bool demo_enabled = false;
   std::string demo_secret;  // signs the tokens of /demo/token (HS256); empty: there are none
+  bool admin_enabled = false;
   std::string version;
   std::size_t batch_bytes = std::size_t{16} << 20;
   std::size_t batch_entries = 1000;

@@ -1,4 +1,4 @@
-// The demo: its files, and tokens to try it with (protocol §8, §9 `--dev`).
+// The demo and the admin page: their files, and the demo's tokens (protocol §8, §9 `--dev`).
 
 #include "api/pages.h"
 
@@ -16,7 +16,7 @@ namespace {
 
 constexpr std::string_view kContentSecurityPolicy =
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'";
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 constexpr std::int64_t kDemoTokenMs = 3'600'000;
 constexpr std::size_t kDemoNameMax = 24;
 
@@ -38,25 +38,22 @@ bool is_demo_name(std::string_view name) {
   return !name.empty() && name.size() <= kDemoNameMax && std::ranges::all_of(name, fits);
 }
 
-}  // namespace
-
-void Router::demo_redirect(Call& call) {
-  if (!options_.demo_enabled) return call.respond(problem_answer(ErrorCode::not_found));
+wire::HttpAnswer redirect(bool enabled, std::string_view to) {
+  if (!enabled) return problem_answer(ErrorCode::not_found);
   wire::HttpAnswer answer;
-  answer.status = 307;  // not for good: the demo can be turned off
-  answer.fields.emplace_back("Location", "/demo/");
-  call.respond(std::move(answer));
+  answer.status = 307;  // not for good: the page can be turned off
+  answer.fields.emplace_back("Location", to);
+  return answer;
 }
 
-void Router::demo_file(Call& call) {
-  const std::string_view name =
-      call.segments.empty() ? std::string_view("index.html") : call.segments.front();
-  const auto page = std::ranges::find(demo_pages(), name, &Page::name);
-  if (!options_.demo_enabled || page == demo_pages().end())
-    return call.respond(problem_answer(ErrorCode::not_found));
+// An empty name is that of the folder itself.
+wire::HttpAnswer file(bool enabled, std::span<const Page> pages, std::string_view name,
+                      const wire::HttpHeaders& headers) {
+  const auto page = std::ranges::find(pages, name.empty() ? "index.html" : name, &Page::name);
+  if (!enabled || page == pages.end()) return problem_answer(ErrorCode::not_found);
   wire::HttpAnswer answer;
   answer.body = page->body;
-  if (!page->brotli.empty() && choose_coding(call.request.headers) == Coding::br) {
+  if (!page->brotli.empty() && choose_coding(headers) == Coding::br) {
     answer.body = page->brotli;
     answer.fields.emplace_back("Content-Encoding", "br");
   }
@@ -64,7 +61,23 @@ void Router::demo_file(Call& call) {
   answer.fields.emplace_back("Cache-Control", "no-cache");
   answer.fields.emplace_back("Content-Security-Policy", kContentSecurityPolicy);
   answer.fields.emplace_back("Referrer-Policy", "no-referrer");
-  call.respond(std::move(answer));
+  return answer;
+}
+
+}  // namespace
+
+void Router::demo_redirect(Call& call) { call.respond(redirect(options_.demo_enabled, "/demo/")); }
+
+void Router::demo_file(Call& call) {
+  call.respond(file(options_.demo_enabled, demo_pages(), call.segments.empty() ? "" : call.segments.front(),
+                    call.request.headers));
+}
+
+void Router::admin_redirect(Call& call) { call.respond(redirect(options_.admin_enabled, "/admin/")); }
+
+void Router::admin_file(Call& call) {
+  call.respond(file(options_.admin_enabled, admin_pages(), call.segments.empty() ? "" : call.segments.front(),
+                    call.request.headers));
 }
 
 void Router::demo_token(Call& call) {

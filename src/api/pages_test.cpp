@@ -40,7 +40,7 @@ TEST(Demo, ServesItsFilesAsTheyAre) {
     bytes << file.rdbuf();
     const Answer answer = world.send({.target = "/demo/" + name});
     EXPECT_EQ(answer.status, 200);
-    EXPECT_EQ(answer.body, bytes.str()) << name;
+    EXPECT_TRUE(answer.body == bytes.str()) << name;
     EXPECT_EQ(answer.content_type, type);
     EXPECT_EQ(answer.field("Cache-Control"), "no-cache");
     EXPECT_THAT(answer.field("Content-Security-Policy"), HasSubstr("default-src 'none'; script-src 'self'"));
@@ -67,6 +67,19 @@ TEST(Demo, SendsWhatWasCompressedWhenItWasBuilt) {
   EXPECT_EQ(world.send({.target = "/demo/demo.js", .fields = {{"Accept-Encoding", "gzip"}}})
                 .field("Content-Encoding"),
             "gzip");
+}
+
+TEST(AdminPage, IsThereWhenItIsOnAndAsksNothingOfTheServerByItself) {
+  World off(with_demo(""));
+  for (const std::string target : {"/admin", "/admin/", "/admin/admin.js"})
+    EXPECT_EQ(off.send({.target = target}).status, 404) << target;
+  Options options = with_demo("");
+  options.admin_enabled = true;
+  World on(std::move(options));
+  EXPECT_EQ(on.send({.target = "/admin"}).field("Location"), "/admin/");
+  EXPECT_EQ(on.send({.target = "/admin/"}).content_type, "text/html; charset=utf-8");
+  EXPECT_EQ(on.send({.target = "/admin/admin.js"}).status, 200);
+  EXPECT_EQ(on.send({.target = "/admin/demo.js"}).status, 404);
 }
 
 TEST(DemoToken, ProvesTheNameForAnHour) {

@@ -44,6 +44,10 @@ std::span<const Route> Route::all() {
       Route{"GET", "/demo/", open, kRead, &Router::demo_file},
       Route{"GET", "/demo/token", open, kRead, &Router::demo_token},
       Route{"GET", "/demo/{}", open, kRead, &Router::demo_file},
+      Route{"GET", "/api/admin/connections", key, kAdmin, &Router::list_connections},
+      Route{"GET", "/admin", open, kRead, &Router::admin_redirect},
+      Route{"GET", "/admin/", open, kRead, &Router::admin_file},
+      Route{"GET", "/admin/{}", open, kRead, &Router::admin_file},
   };
   return kRoutes;
 }

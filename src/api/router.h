@@ -122,6 +122,7 @@ class Router {
   void disconnect(Call& call);
   void revoke(Call& call);
   void connection_health(Call& call);
+  void list_connections(Call& call);
   // operations.cpp
   void alive(Call& call);
   void ready(Call& call);
@@ -135,6 +136,8 @@ class Router {
   void demo_redirect(Call& call);
   void demo_file(Call& call);
   void demo_token(Call& call);
+  void admin_redirect(Call& call);
+  void admin_file(Call& call);
 
   Options options_;
   Credentials credentials_;

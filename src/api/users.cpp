@@ -4,6 +4,7 @@
 
 #include "api/answers.h"
 #include "api/connection_score.h"
+#include "api/query.h"
 #include "api/router.h"
 #include "wire/url.h"
 
@@ -116,6 +117,27 @@ void Router::connection_health(Call& call) {
                    };
                    respond(json_answer(protocol::MessageWriter()
                                            .json("connections", connections_json(answer.connections, render))
+                                           .finish()));
+                 });
+}
+
+void Router::list_connections(Call& call) {
+  const auto wanted = query_integer(call.request.query, "limit", 1, std::int64_t{1} << 53);
+  if (!wanted) return call.respond(problem_answer(wanted.error()));
+  const auto limit = static_cast<std::size_t>(std::min<std::int64_t>(wanted->value_or(100), 1000));
+  calls_.ask_all(hub::ListConnections{.tenant = call.caller.tenant, .limit = limit},
+                 [limit, respond = std::move(call.respond)](const hub::AnswerPart& answer) {
+                   std::vector<hub::ConnectionInfo> listed = answer.connections;
+                   if (listed.size() > limit) listed.resize(limit);
+                   const auto render = [](const hub::ConnectionInfo& connection) {
+                     return protocol::MessageWriter()
+                         .text("connection_id", connection.connection_id)
+                         .json("user", connection.user_json.empty() ? "null" : connection.user_json)
+                         .number("connected_at", connection.connected_at_ms)
+                         .finish();
+                   };
+                   respond(json_answer(protocol::MessageWriter()
+                                           .json("connections", connections_json(std::move(listed), render))
                                            .finish()));
                  });
 }

@@ -5,6 +5,7 @@ namespace tidewire::api {
 namespace {
 
 using testing::HasSubstr;
+using testing::Not;
 
 TEST(User, ShowsConnectionsOfAllShardsAndTheIdAsTheTokenSpellsIt) {
   World world;
@@ -31,6 +32,24 @@ TEST(User, WithAnIdThatNobodyCanHaveIsRefused) {
     EXPECT_EQ(world.post("/api/v1/users/" + id + "/disconnect", "").status, 400) << id;
     EXPECT_EQ(world.post("/api/v1/users/" + id + "/revoke", "").status, 400) << id;
   }
+}
+
+TEST(Connections, AreListedForAdministratorsOfTheirTenant) {
+  World world;
+  world.connect(0, 7);
+  world.connect(1, "bob");
+  EXPECT_EQ(world.get("/api/admin/connections").body,
+            R"({"connections":[)"
+            R"({"connection_id":"c-0000000000000001","user":7,"connected_at":1762907034678},)"
+            R"({"connection_id":"c-0000000000000002","user":"bob","connected_at":1762907034678}]})");
+  EXPECT_EQ(world.get("/api/admin/connections", "tw_acme").body, R"({"connections":[]})");
+  world.connect(0, std::nullopt);
+  EXPECT_THAT(world.get("/api/admin/connections").body, HasSubstr(R"("user":null)"));
+  EXPECT_EQ(world.get("/api/admin/connections", "tw_read").status, 403);
+  const std::string one = world.get("/api/admin/connections?limit=1").body;
+  EXPECT_THAT(one, HasSubstr("c-"));
+  EXPECT_THAT(one, Not(HasSubstr("},{")));
+  EXPECT_EQ(world.get("/api/admin/connections?limit=0").status, 400);
 }
 
 TEST(Disconnect, EndsAllConnectionsOfTheUser) {

@@ -286,13 +286,19 @@ struct ListChannels {
   std::size_t limit = 100;
 };
 struct CountThings {};
+struct ListConnections {
+  TenantId tenant = 0;
+  std::size_t limit = 100;  // of each shard, in no order
+};
 
-using Question = std::variant<UserQuery, DisconnectUser, RevokeUser, BroadcastAll, ListChannels, CountThings>;
+using Question = std::variant<UserQuery, DisconnectUser, RevokeUser, BroadcastAll, ListChannels, CountThings,
+                              ListConnections>;
 
 struct ConnectionInfo {
   std::string connection_id;
   std::int64_t connected_at_ms = 0;
   std::int64_t round_trip_us = -1;  // -1: not measured yet
+  std::string user_json = {};       // in a list: the user's id as it stands in a token; empty: anonymous
 };
 
 // Traffic of one shard since its start, and what it holds now.

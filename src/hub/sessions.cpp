@@ -308,6 +308,15 @@ AnswerPart Sessions::answer(const Question& question, const Time& now) {
     part.counts = counts_;
     users_.for_each(
         [&](std::uint32_t index) { part.users.push_back(sessions_[index]->shared_keys.user.low); });
+  } else if (const auto* list = std::get_if<ListConnections>(&question)) {
+    for (const auto& session : sessions_) {
+      if (part.connections.size() >= list->limit) break;
+      if (session == nullptr || session->tenant != list->tenant || session->closing) continue;
+      ConnectionInfo& info = part.connections.emplace_back();
+      info.connection_id = connection_name(session->connection_id);
+      info.connected_at_ms = session->connected_at_ms;
+      if (session->identity) auth::append_user_id_json(info.user_json, *session->identity);
+    }
   }
   return part;
 }

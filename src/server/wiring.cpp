@@ -215,6 +215,7 @@ api::Options api_options(const config::Settings& settings, const std::vector<Ten
                        .metrics_public = settings.metrics.is_public,
                        .demo_enabled = settings.demo.enabled,
                        .demo_secret = settings.development ? settings.auth.hs256_secret : std::string(),
+                       .admin_enabled = settings.admin.enabled,
                        .version = TIDEWIRE_VERSION,
                        .health_max_latency_ms = settings.health.max_latency_ms};
   if (options.allowed_origins.empty()) options.allowed_origins = {"same-host"};

@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { Browser, kPhone, until } from "./browser.js";
+import { barriers, Browser, kPhone, until } from "./browser.js";
 import { Server } from "./server.js";
 
 let server;
@@ -323,6 +323,31 @@ test("on a phone each part has the screen to itself", async () => {
     await ada.page.locator(`#${card}`).waitFor();
     assert.deepEqual(await ada.page.$$eval(".desk > .card", (cards) => cards.filter((one) => one.offsetParent).map((one) => one.id)), [card]);
     assert.equal(await ada.page.evaluate(() => document.documentElement.scrollWidth), kPhone.width, `${tab} is wider than the screen`);
+  }
+  await leave(ada, grace);
+});
+
+test("nobody is kept out: axe finds nothing, in light, dark and on a phone", async () => {
+  const gate = await browser.open(`${server.url}/demo/`);
+  assert.deepEqual(await barriers(gate), []);
+  await gate.close();
+  const { ada, grace } = await twoPeople();
+  await grace.say("hello");
+  await ada.sees("hello");
+  await ada.say("hello to you");
+  await ada.page.getByRole("button", { name: "Notify me" }).click();
+  await ada.page.locator('[data-device="phone"] .entry').waitFor();
+  await ada.page.locator("#agent .run-empty button").first().click();
+  await ada.page.locator(".run-text").first().waitFor();
+  for (const [colorScheme, size] of [
+    ["light", { width: 1440, height: 900 }],
+    ["dark", { width: 1440, height: 900 }],
+    ["light", kPhone],
+    ["dark", kPhone],
+  ]) {
+    await ada.page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
+    await ada.page.setViewportSize(size);
+    assert.deepEqual(await barriers(ada.page), [], `${colorScheme} ${size.width}`);
   }
   await leave(ada, grace);
 });

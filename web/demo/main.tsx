@@ -102,6 +102,7 @@ function Desk({ who, leave }: { who: Who; leave: () => void }): ReactNode {
           </span>
         </header>
         <main className="desk" data-section={section}>
+          <h1 className="visually-hidden">Tidewire, live</h1>
           <Chat />
           <Agent />
           <Uploads />

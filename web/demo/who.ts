@@ -53,10 +53,3 @@ function stored(): Partial<Who> {
     return {};
   }
 }
-
-/** The same name has the same colour everywhere. */
-export function hueOf(name: string): number {
-  let hash = 7;
-  for (const character of name) hash = (hash * 31 + character.codePointAt(0)!) >>> 0;
-  return (hash % 12) * 30;
-}

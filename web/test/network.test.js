@@ -4,10 +4,12 @@ import { load } from "./load.js";
 
 const { Network } = await load("demo/network.ts");
 
+const setNow = (now) => Object.defineProperty(performance, "now", { value: now, configurable: true, writable: true });
+
 let sockets;
 let timers;
 let nowMs;
-const real = { setTimeout: globalThis.setTimeout, clearTimeout: globalThis.clearTimeout, now: performance.now, WebSocket: globalThis.WebSocket };
+const real = { setTimeout: globalThis.setTimeout, clearTimeout: globalThis.clearTimeout, now: performance.now.bind(performance), WebSocket: globalThis.WebSocket };
 
 class FakeSocket {
   sent = [];
@@ -32,13 +34,13 @@ beforeEach(() => {
   nowMs = 0;
   globalThis.setTimeout = (run, ms = 0) => timers.push({ run, atMs: nowMs + ms }) && timers.at(-1);
   globalThis.clearTimeout = (timer) => (timers = timers.filter((other) => other !== timer));
-  performance.now = () => nowMs;
+  setNow(() => nowMs);
   globalThis.WebSocket = FakeSocket;
 });
 
 afterEach(() => {
   Object.assign(globalThis, { setTimeout: real.setTimeout, clearTimeout: real.clearTimeout, WebSocket: real.WebSocket });
-  performance.now = real.now;
+  setNow(real.now);
 });
 
 /** Time goes by. */

@@ -35,7 +35,7 @@ describe("the package", () => {
       ["openAgentRun", "openDocument", "openInbox", "openSession", "openUpload"],
       ["indexedDbStore", "outbox"],
       ["sharedSocket"],
-      ["TidewireProvider", "useAgentRun", "useChannel", "useConnection", "useDocument", "useInbox", "usePresence", "useTidewire", "useUpload"],
+      ["TidewireProvider", "useAgentRun", "useChannel", "useConnection", "useDocument", "useInbox", "usePresence", "useSession", "useTidewire", "useUpload"],
     ]);
     expect(cjs).toEqual(esm);
   });

@@ -48,14 +48,16 @@ export function Chat(): ReactNode {
       {state.name === "failed" && <p className="banner bad">{state.error.message}</p>}
       <div className="scroll" ref={scroll.box} onScroll={scroll.scrolled} tabIndex={0} role="region" aria-label="Conversation">
         {isEmpty && <Empty room={who.room} />}
-        <ol className="messages" role="log" aria-live="polite" aria-relevant="additions" aria-label="Messages">
-          {transcript.lines.map((line) => (
-            <Row key={line.key} line={line} me={who.name} readers={line.what === "said" ? (readers.get(line.seq) ?? []) : []} session={session} />
-          ))}
-          {pending.map((words) => (
-            <PendingRow key={words.id} words={words} retry={() => say(words.text, words.id)} />
-          ))}
-        </ol>
+        <div role="log" aria-live="polite" aria-relevant="additions" aria-label="Messages">
+          <ol className="messages">
+            {transcript.lines.map((line) => (
+              <Row key={line.key} line={line} me={who.name} readers={line.what === "said" ? (readers.get(line.seq) ?? []) : []} session={session} />
+            ))}
+            {pending.map((words) => (
+              <PendingRow key={words.id} words={words} retry={() => say(words.text, words.id)} />
+            ))}
+          </ol>
+        </div>
       </div>
       {scroll.unseen > 0 && (
         <button type="button" className="newer" onClick={scroll.toEnd}>

@@ -2,11 +2,9 @@
 
 import { useEffect, useMemo, type ReactNode } from "react";
 import { useDocument } from "@tidewire/client/react";
-import { Feeder, kPoints, type Figures, type Point } from "../feeder.js";
-import { bytesText, Card, useFollow, useWorld } from "./bits.js";
-
-const kWidth = 300;
-const kHeight = 72;
+import { Chart } from "../../shared/chart.js";
+import { Feeder, kPoints, type Figures } from "../feeder.js";
+import { bytesText, Card, Tile, upText, useFollow, useWorld } from "./bits.js";
 
 export function Dashboard(): ReactNode {
   const { names, who } = useWorld();
@@ -27,8 +25,8 @@ export function Dashboard(): ReactNode {
         <Tile name="Channels" value={value?.now.channels} />
         <Tile name="Longest turn" value={last && `${last[6]} ms`} />
       </dl>
-      <Chart title="Messages a second" points={points} series={[[2, "out"], [1, "in"]]} text={(figure) => String(Math.round(figure))} />
-      <Chart title="Bytes a second" points={points} series={[[4, "out"], [3, "in"]]} text={(figure) => bytesText(Math.round(figure))} />
+      <Chart title="Messages a second" room={kPoints} series={{ out: points.map((point) => point[2]), in: points.map((point) => point[1]) }} text={(figure) => String(Math.round(figure))} />
+      <Chart title="Bytes a second" room={kPoints} series={{ out: points.map((point) => point[4]), in: points.map((point) => point[3]) }} text={(figure) => bytesText(Math.round(figure))} />
       <footer className="card-foot">
         <span className="hint" id="feeder" data-by={value?.by}>
           {value ? `Fed by ${value.by === me ? "this tab" : value.by.split("/")[0]} from /metrics, one JSON patch a second. Update ${document.seq}.` : "Waiting for the first figures."}
@@ -36,52 +34,4 @@ export function Dashboard(): ReactNode {
       </footer>
     </Card>
   );
-}
-
-function Tile({ name, value }: { name: string; value: ReactNode }): ReactNode {
-  return (
-    <div>
-      <dt>{name}</dt>
-      <dd>{value ?? "–"}</dd>
-    </div>
-  );
-}
-
-type Series = readonly [index: 1 | 2 | 3 | 4 | 5 | 6, name: string];
-
-function Chart({ title, points, series, text }: { title: string; points: readonly Point[]; series: readonly Series[]; text: (figure: number) => string }): ReactNode {
-  const top = Math.max(1, ...points.flatMap((point) => series.map(([index]) => point[index]))) * 1.1;
-  const x = (i: number): number => kWidth - ((points.length - 1 - i) * kWidth) / (kPoints - 1);
-  const y = (figure: number): number => kHeight - 1 - (figure / top) * (kHeight - 6);
-  return (
-    <figure className="chart">
-      <figcaption>
-        <span>{title}</span>
-        {series.map(([index, name]) => (
-          <span key={name} className={`legend ${name}`}>
-            {name} {text(points.at(-1)?.[index] ?? 0)}
-          </span>
-        ))}
-      </figcaption>
-      <svg viewBox={`0 0 ${kWidth} ${kHeight}`} preserveAspectRatio="none" aria-hidden="true">
-        <path className="grid" d={`M0 ${kHeight - 0.5}H${kWidth}M0 ${kHeight / 2}H${kWidth}`} />
-        {points.length > 1 &&
-          series.map(([index, name]) => {
-            const line = points.map((point, i) => `${x(i).toFixed(1)} ${y(point[index]).toFixed(1)}`).join("L");
-            return (
-              <g key={name} className={name}>
-                <path className="area" d={`M${x(0).toFixed(1)} ${kHeight}L${line}L${kWidth} ${kHeight}Z`} />
-                <path className="stroke" d={`M${line}`} />
-              </g>
-            );
-          })}
-      </svg>
-    </figure>
-  );
-}
-
-function upText(seconds: number): string {
-  if (seconds < 60) return `${seconds} s`;
-  if (seconds < 3600) return `${Math.floor(seconds / 60)} min`;
-  return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min`;
 }

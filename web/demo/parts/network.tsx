@@ -5,7 +5,7 @@ import { useConnection } from "@tidewire/client/react";
 import type { Frame, Mode } from "../network.js";
 import { useSignal } from "../signal.js";
 import type { Followed, Verdict } from "../world.js";
-import { Card, clockText, msText, Pill, useWorld } from "./bits.js";
+import { Card, clockText, msText, Pill, Tile, useWorld } from "./bits.js";
 
 const kModes: readonly [Mode, string, string][] = [
   ["online", "Online", "Everything passes"],
@@ -66,11 +66,11 @@ export function NetworkCard(): ReactNode {
             <Spark tripsMs={tripsMs} />
           </div>
           <dl className="tiles">
-            <Fact name="State" id="fact-state" value={state.name} />
-            <Fact name="Sent" id="sent" value={sent} />
-            <Fact name="Received" id="received" value={received} />
-            <Fact name="Came back" id="comebacks" value={comebacks} />
-            <Fact name="Gaps" id="gaps" value={gaps} />
+            <Tile name="State" id="fact-state" value={state.name} />
+            <Tile name="Sent" id="sent" value={sent} />
+            <Tile name="Received" id="received" value={received} />
+            <Tile name="Came back" id="comebacks" value={comebacks} />
+            <Tile name="Gaps" id="gaps" value={gaps} />
           </dl>
           <p className="hint" id="why">
             {state.name === "waiting" || (state.name === "closed" && state.error) ? `${state.error!.code}: ${state.error!.message}` : "Or stop the server itself, kill -9 if you like: what you write waits and goes out in order."}
@@ -96,15 +96,6 @@ export function NetworkCard(): ReactNode {
       </div>
       <FrameLog />
     </Card>
-  );
-}
-
-function Fact({ name, id, value }: { name: string; id: string; value: ReactNode }): ReactNode {
-  return (
-    <div>
-      <dt>{name}</dt>
-      <dd id={id}>{value}</dd>
-    </div>
   );
 }
 

@@ -1,0 +1,144 @@
+// The admin page against the real binary: what it shows of a room with life in it, and what an operator does.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { barriers, Browser, until } from "./browser.js";
+import { Server } from "./server.js";
+
+let server;
+let browser;
+
+before(async () => {
+  [server, browser] = await Promise.all([Server.start(), Browser.launch()]);
+});
+
+after(async () => {
+  await browser?.close();
+  await server?.dispose();
+});
+
+async function signIn(key = "tw_dev") {
+  const page = await browser.open(`${server.url}/admin/`);
+  await page.getByLabel("API key").fill(key);
+  await page.getByRole("button", { name: "Come in" }).click();
+  return page;
+}
+
+const tile = (page, name) => page.locator("#tiles > div").filter({ hasText: name }).locator("dd");
+
+async function choose(page, channel) {
+  await page.getByPlaceholder("Names that begin with…").fill(channel);
+  await page.locator(`#channels tr[data-channel="${channel}"] button`).click();
+  await page.getByRole("heading", { name: channel }).waitFor();
+}
+
+test("a key that is none is refused, a good one stays for the tab alone", async () => {
+  const page = await signIn("tw_wrong");
+  await page.getByRole("alert").filter({ hasText: "no API key of scope admin" }).waitFor();
+  await page.getByLabel("API key").fill("tw_dev");
+  await page.getByRole("button", { name: "Come in" }).click();
+  await tile(page, "Connections").filter({ hasText: /^\d+$/ }).waitFor();
+  await page.reload();
+  await tile(page, "Connections").filter({ hasText: /^\d+$/ }).waitFor();
+  assert.equal(await page.evaluate(() => localStorage.length), 0);
+  await page.getByRole("button", { name: "Sign out" }).click();
+  await page.getByLabel("API key").waitFor();
+  await page.reload();
+  await page.getByLabel("API key").waitFor();
+  await page.close();
+});
+
+test("shows who is connected, and disconnects and revokes", async () => {
+  const ada = await browser.join(server.url, "Ada", "admin");
+  const grace = await browser.join(server.url, "Grace", "admin");
+  const page = await signIn();
+  await tile(page, "Users").filter({ hasText: /^2$/ }).waitFor();
+  await page.locator(".components li").filter({ hasText: "store" }).filter({ hasText: "ok" }).waitFor();
+  await page.locator('#connections tr[data-user="Grace"] td').first().filter({ hasText: /^2$/ }).waitFor();
+  await page.locator('#connections tr[data-user="Ada"] button').click();
+  const user = page.locator('#user[data-user="Ada"]');
+  await user.locator("li").filter({ hasText: "healthy" }).first().waitFor();
+  await user.getByRole("button", { name: "Disconnect" }).click();
+  assert.equal(await ada.page.locator('#state[data-state="connected"]').count(), 1, "it asks first");
+  await user.getByRole("button", { name: "Really disconnect?" }).click();
+  await user.getByRole("status").filter({ hasText: "2 connections ended" }).waitFor();
+  // An operator ended it, so the client does not come back by itself.
+  await ada.state("closed");
+  await page.locator('#connections tr[data-user="Ada"]').waitFor({ state: "detached" });
+
+  await page.locator('#connections tr[data-user="Grace"] button').click();
+  const other = page.locator('#user[data-user="Grace"]');
+  await other.getByRole("button", { name: "Revoke tokens" }).click();
+  await other.getByRole("button", { name: "Really revoke?" }).click();
+  await other.getByRole("status").filter({ hasText: "revoked: 2 connections ended" }).waitFor();
+  await page.close();
+  await ada.page.close();
+  await grace.page.close();
+});
+
+test("shows a channel: its readers, members, state and messages as they come, and publishes", async () => {
+  const ada = await browser.join(server.url, "Linus", "tail");
+  await ada.say("first words");
+  const page = await signIn();
+  await choose(page, "session:tail");
+  const tail = page.locator("#channel .tail");
+  await tail.filter({ hasText: "first words" }).waitFor();
+  await ada.say("and more");
+  await tail.filter({ hasText: "and more" }).waitFor();
+  await page.getByText(/^State at seq/).click();
+  await page.locator("#channel .state pre").filter({ hasText: '"owner"' }).waitFor();
+
+  await choose(page, "room:tail");
+  await page.locator("#channel .facts").filter({ hasText: "Present:" }).filter({ hasText: "Linus" }).waitFor();
+  await page.getByLabel("Data as JSON").fill("hello");
+  await page.getByRole("button", { name: "Publish" }).click();
+  await page.locator(".publish").getByRole("status").filter({ hasText: "not JSON" }).waitFor();
+  await page.getByLabel("Data as JSON").fill('{"text": "high water at nine"}');
+  await page.getByRole("button", { name: "Publish" }).click();
+  await page.locator(".publish").getByRole("status").filter({ hasText: "Published as #1" }).waitFor();
+  await ada.page.locator(".news").filter({ hasText: "high water at nine" }).waitFor();
+  await tail.filter({ hasText: "high water at nine" }).waitFor();
+  for (const colorScheme of ["light", "dark"]) {
+    await page.emulateMedia({ colorScheme });
+    assert.deepEqual(await barriers(page), [], colorScheme);
+  }
+  const folder = process.env.TIDEWIRE_SCREENSHOTS;
+  if (folder) {
+    await page.bringToFront();
+    await page.emulateMedia({ colorScheme: "light" });
+    await page.setViewportSize({ width: 1440, height: 900 });
+    await page.screenshot({ path: `${folder}/admin-light.png`, fullPage: true });
+    await page.emulateMedia({ colorScheme: "dark" });
+    await page.screenshot({ path: `${folder}/admin-dark.png`, fullPage: true });
+    await page.setViewportSize({ width: 390, height: 844 });
+    await page.screenshot({ path: `${folder}/admin-phone.png`, fullPage: true });
+  }
+  await page.close();
+  ada.hasNoErrors();
+  await ada.page.close();
+});
+
+test("a document's merge, a refusal, and a server that goes away and comes back", async () => {
+  const page = await signIn();
+  const publish = async (data) =>
+    (await fetch(`${server.url}/api/v1/publish`, { method: "POST", headers: { "X-API-Key": "tw_dev" }, body: JSON.stringify({ channel: "doc:plan", data }) })).status;
+  assert.equal(await publish({ title: "Trip" }), 200);
+  await choose(page, "doc:plan");
+  await page.getByLabel("What it is").selectOption("merge");
+  await page.getByLabel("Data as JSON").fill('{"days": 3}');
+  await page.getByRole("button", { name: "Publish" }).click();
+  await page.getByText("State at seq 2").click();
+  await page.locator("#channel .state pre").filter({ hasText: '"days": 3' }).filter({ hasText: "Trip" }).waitFor();
+  await page.getByLabel("What it is").selectOption("patch");
+  await page.getByLabel("Data as JSON").fill('[{"op": "remove", "path": "/none"}]');
+  await page.getByRole("button", { name: "Publish" }).click();
+  await page.locator(".publish").getByRole("status").filter({ hasNotText: "Published" }).filter({ hasText: /\w/ }).waitFor();
+
+  await server.kill();
+  await page.getByRole("alert").filter({ hasText: "does not answer" }).first().waitFor();
+  await server.restart();
+  await until(async () => (await page.getByRole("alert").count()) === 0, "no more trouble");
+  assert.equal(await publish({ title: "Home" }), 200);
+  await page.locator("#channel .tail li").filter({ hasText: "Home" }).waitFor();
+  await page.close();
+});
