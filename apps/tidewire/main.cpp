@@ -1,5 +1,6 @@
 #include <CLI/CLI.hpp>
 
+#include "check_command.h"
 #include "config_command.h"
 #include "serve_command.h"
 #include "token_command.h"
@@ -12,6 +13,7 @@ int main(int argc, char** argv) {
   tidewire::add_serve_command(app, exit_code);
   tidewire::add_token_command(app, exit_code);
   tidewire::add_config_command(app, exit_code);
+  tidewire::add_check_command(app, exit_code);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -109,6 +109,12 @@ def answer_faults(method: str, path: str, status: int, content_type: str, body) 
     return [f"{method} {path} {status} {e.json_path}: {e.message[:300]}" for e in faults]
 
 
+def value_faults(type_: str, value) -> list[str]:
+    """What is wrong with a value of one of the types of /openapi.json."""
+    validator = _validator("openapi", {"$ref": f"#/components/schemas/{type_}"})
+    return [f"{e.json_path}: {e.message[:300]}" for e in validator.iter_errors(value)]
+
+
 def _shape(value, depth: int = 0):
     if isinstance(value, dict):
         if depth == 3:
