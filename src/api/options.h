@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "hub/analytics.h"
 #include "hub/types.h"
 
 namespace tidewire::telemetry {
@@ -72,6 +73,10 @@ struct Hooks {
       revoke;
   // Adds what the server measures beside the hub to /metrics; names begin with tidewire_.
   std::function<void(telemetry::Snapshot&)> add_metrics;
+  // For websocket-analytics: what happened since then, newest last, and every circuit with its recent
+  // past. Without them there are none.
+  std::function<std::vector<hub::AnomalyNote>(hub::TenantId, std::int64_t since_unix_ms)> anomalies = {};
+  std::function<std::vector<hub::CircuitNote>(std::int64_t since_unix_ms)> circuits = {};
 };
 
 }  // namespace tidewire::api
