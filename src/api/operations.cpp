@@ -62,12 +62,22 @@ void add_counts(telemetry::Snapshot& out, const hub::ShardCounts& counts) {
                 static_cast<double>(counts.requests[i]), {{"type", std::string(protocol::kRequestNames[i])}});
   counter("tidewire_malformed_messages_total", "Messages that could not be understood.", counts.malformed);
   counter("tidewire_rate_limited_requests_total", "Requests refused by the rate limit.", counts.rate_limited);
+  counter("tidewire_rate_limit_penalties_total", "Penalties that began.", counts.penalties);
   counter("tidewire_auth_failures_total", "Tokens refused in auth requests.", counts.auth_failures);
   counter("tidewire_subscriptions_fell_behind_total",
           "Times a subscription went over its connection's budget.", counts.went_behind);
   counter("tidewire_gaps_total", "Gaps told to subscribers.", counts.gaps);
   out.gauge("tidewire_loop_lag_seconds", "The longest recent turn of any event loop.",
             static_cast<double>(counts.loop_lag_us) / 1e6);
+}
+
+void add_guard(telemetry::Snapshot& out, guard::SharedLimits& limits) {
+  out.counter("tidewire_rate_limit_dry_run_total", "Requests that limits.dry_run let pass.",
+              static_cast<double>(limits.dry_run().total()));
+  out.gauge("tidewire_limit_entries", "Users and addresses whose rate or connections are being counted.",
+            static_cast<double>(limits.entries()));
+  out.gauge("tidewire_user_records", "Users whose behaviour is remembered.",
+            static_cast<double>(limits.records().entries()));
 }
 
 }  // namespace
@@ -147,6 +157,7 @@ void Router::metrics(Call& call) {
                    snapshot.gauge("tidewire_uptime_seconds", "Since the start of the process.",
                                   static_cast<double>(now.mono_us - started_.mono_us) / 1e6);
                    add_counts(snapshot, answer.counts);
+                   add_guard(snapshot, shared_.limits);
                    if (hooks_.add_metrics) hooks_.add_metrics(snapshot);
                    wire::HttpAnswer page = json_answer(telemetry::render_metrics(snapshot));
                    page.content_type = "text/plain; version=0.0.4; charset=utf-8";

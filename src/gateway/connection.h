@@ -81,6 +81,7 @@ class Connection final : public net::Watcher, public net::LoopTimer {
   std::unique_ptr<std::string> held;  // bytes that were read and not looked at yet
   guard::FramePacer pacer;
   IpAddress address;
+  hub::TenantId tenant = 0;  // in whose limits it is counted, once admitted
 
   // Mono milliseconds; 0: does not apply.
   std::int64_t last_life_ms;  // of the peer: bytes came, or were taken

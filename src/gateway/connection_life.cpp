@@ -230,10 +230,7 @@ void Gateway::lose(Connection& connection) {
 }
 
 void Gateway::end_session(Connection& connection) {
-  if (connection.admitted) {
-    connection.admitted = false;
-    shared_.limits.release_connection(shared_.keys.address(connection.address));
-  }
+  release(connection);
   if (connection.state == Connection::State::websocket || connection.state == Connection::State::sse)
     ended_.push_back(connection.handle);
 }

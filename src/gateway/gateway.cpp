@@ -43,7 +43,7 @@ Gateway::Gateway(GatewayOptions options, net::Loop& loop, hub::Tenants& tenants,
 Gateway::~Gateway() {
   connections_.for_each([&](Handle, Connection& connection) {
     if (connection.stream.is_open()) loop_.remove(connection.stream.fd(), &connection);
-    if (connection.admitted) shared_.limits.release_connection(shared_.keys.address(connection.address));
+    release(connection);
   });
 }
 

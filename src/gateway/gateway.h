@@ -121,7 +121,8 @@ class Gateway final : public hub::Outbound {
                       std::int64_t retry_after_s = 0);
   // Counts the connection; or answers why it may not be.
   std::optional<wire::HttpProblem> admit(Connection& connection, const IpAddress& client,
-                                         const guard::Limits& limits);
+                                         const hub::Tenant& tenant);
+  void release(Connection& connection);
   IpAddress client_of(const Connection& connection, const wire::HttpRequest& request) const;
 
   // sse_open.cpp: from a request to an event stream

@@ -164,10 +164,12 @@ std::optional<Gateway::StreamRefusal> Gateway::count_stream(Connection& connecti
   const guard::Limits& limits = tenant.limits.guard;
   guard::SharedKeys keys{.user = {}, .address = shared_.keys.address(opening.address, tenant.name)};
   if (opening.identity) keys.user = shared_.keys.user(tenant.name, opening.identity->user_id);
-  const std::int64_t wait_ms = shared_.limits.spend(guard::Spend::take, keys, limits, {}, now_ms());
-  if (wait_ms > 0 && !limits.dry_run)
+  const std::int64_t wait_ms = shared_.limits.spend_alone(keys, limits, now_ms());
+  if (wait_ms > 0 && limits.dry_run)
+    shared_.limits.dry_run().note(tenant.name, opening.identity ? opening.identity->user_id : "");
+  else if (wait_ms > 0)
     return refusal(ErrorCode::rate_limited, meaning_of(ErrorCode::rate_limited), seconds_of(wait_ms));
-  if (const auto full = admit(connection, opening.address, limits))
+  if (const auto full = admit(connection, opening.address, tenant))
     return StreamRefusal{.problem = *full, .retry_after_s = kRetryAfterS};
   return std::nullopt;
 }

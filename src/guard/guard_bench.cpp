@@ -33,7 +33,7 @@ struct Crowd {
       Client& client = clients[i];
       client.keys = {.user = keys.user("default", std::to_string(n / 4)),
                      .address = keys.address(IpAddress::from_v4(bytes))};
-      shared.admit_connection(client.keys.address, kWide, 0);
+      shared.admit_connection(client.keys.address, {}, kWide, 0);
       shared.admit_user(client.keys.user, kWide, 0);
     }
   }

@@ -101,6 +101,7 @@ void add(ShardCounts& sum, const ShardCounts& part) {
   sum.bytes_out += part.bytes_out;
   sum.malformed += part.malformed;
   sum.rate_limited += part.rate_limited;
+  sum.penalties += part.penalties;
   sum.auth_failures += part.auth_failures;
   sum.went_behind += part.went_behind;
   sum.gaps += part.gaps;

@@ -297,7 +297,7 @@ struct ConnectionInfo {
 struct ShardCounts {
   std::uint64_t connections = 0, users = 0, channels = 0, subscriptions = 0;
   std::uint64_t connections_opened = 0, messages_in = 0, messages_out = 0, bytes_in = 0, bytes_out = 0;
-  std::uint64_t malformed = 0, rate_limited = 0, auth_failures = 0, went_behind = 0, gaps = 0;
+  std::uint64_t malformed = 0, rate_limited = 0, penalties = 0, auth_failures = 0, went_behind = 0, gaps = 0;
   std::array<std::uint64_t, protocol::kRequestTypes> requests{};  // by type
   std::uint64_t loop_lag_us = 0;
 };

@@ -15,6 +15,7 @@
 #include "guard/malformed_limit.h"
 #include "guard/request_limiter.h"
 #include "guard/shared_limits.h"
+#include "guard/user_records.h"
 #include "hub/messages.h"
 #include "hub/types.h"
 
@@ -83,6 +84,7 @@ struct Session {
   std::vector<Entered> entered;
   std::unique_ptr<Ring<PendingReply>> replies;
   guard::RequestLimiter limiter;
+  guard::AdaptiveLimit adaptive;
   guard::MalformedLimit malformed;
   guard::AuthRate auth_rate;
   guard::SharedKeys shared_keys;

@@ -122,6 +122,7 @@ bool Sessions::adopt(Handle connection, Session& session, std::shared_ptr<const 
   if (shared_.limits.admit_user(key, tenant.limits.guard, now.mono_ms()) != guard::Admission::admitted)
     return false;
   session.shared_keys.user = key;
+  session.adaptive = {};
   session.user_counted = true;
   session.identity = std::move(identity);
   session.author.reset();

@@ -148,6 +148,9 @@ class Sessions {
   // dispatch.cpp
   Taken dispatch(Context& context, protocol::Request&& request, bool keys_awaited);
   bool pass_rate(Context& context, const protocol::Request& request);
+  void note_offence(Session& session, guard::Offence offence, std::int64_t now_ms) {
+    session.adaptive.bad(shared_.limits.records(), session.shared_keys.user, offence, now_ms);
+  }
   void malformed(Handle connection, Session& session, const protocol::DecodeFailure& failure,
                  const Time& now);
 

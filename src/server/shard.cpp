@@ -210,6 +210,9 @@ void Shard::tick() {
     server_.every_second(loop_.now().unix_ms);
     shared_.limits.sweep(loop_.now().mono_ms());
     shared_.attempts.sweep(loop_.now().mono_ms());
+    if (const auto dry = shared_.limits.dry_run().take(); dry.requests > 0)
+      log::warn("rate limits would have refused",
+                {{"requests", dry.requests}, {"tenant", dry.tenant}, {"user", dry.user}});
   }
 }
 

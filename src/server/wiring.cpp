@@ -13,13 +13,15 @@ namespace tidewire::server {
 
 namespace {
 
-hub::TenantLimits tenant_limits(const config::LimitSettings& limits, const config::AuthSettings& auth) {
+hub::TenantLimits tenant_limits(const config::LimitSettings& limits, const config::AuthSettings& auth,
+                                std::int64_t node_connections) {
   return {.guard = {.messages_per_minute = limits.messages_per_minute,
                     .burst = limits.burst,
                     .penalty_ms = limits.penalty_ms,
                     .adaptive = limits.adaptive,
                     .dry_run = limits.dry_run,
-                    .connections = limits.connections,
+                    .connections = node_connections,
+                    .tenant_connections = limits.connections,
                     .connections_per_user = limits.connections_per_user,
                     .connections_per_address = limits.connections_per_address,
                     .malformed_per_minute = limits.malformed_per_minute,
@@ -107,7 +109,7 @@ std::expected<std::vector<TenantPlan>, std::string> plan_tenants(const config::S
     plans.push_back({.name = name,
                      .hosts = tenant.hosts,
                      .jwks_url = tenant.jwks_url,
-                     .limits = tenant_limits(tenant.limits, settings.auth),
+                     .limits = tenant_limits(tenant.limits, settings.auth, settings.limits.connections),
                      .verifier = std::move(verifier),
                      .keys = std::make_shared<const auth::KeyRing>(std::move(*keys), jwks)});
     return {};
