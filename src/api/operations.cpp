@@ -50,6 +50,12 @@ void add_counts(telemetry::Snapshot& out, const hub::ShardCounts& counts) {
   gauge("tidewire_connections", "Connections that are open.", counts.connections);
   gauge("tidewire_users", "Users with at least one connection.", counts.users);
   gauge("tidewire_channels", "Channels in memory.", counts.channels);
+  for (std::size_t i = 0; i < counts.health.size(); ++i)
+    out.gauge("tidewire_connections_by_health", "Connections that are open, by health.",
+              static_cast<double>(counts.health[i]),
+              {{"status", std::string(guard::name_of(static_cast<guard::HealthStatus>(i)))}});
+  counter("tidewire_unhealthy_ended_total", "Unhealthy connections that an overloaded server ended.",
+          counts.ended_unhealthy);
   gauge("tidewire_subscriptions", "Subscriptions of open connections.", counts.subscriptions);
   counter("tidewire_connections_opened_total", "Connections opened since the start.",
           counts.connections_opened);

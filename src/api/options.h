@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "guard/connection_health.h"
 #include "hub/analytics.h"
 #include "hub/types.h"
 
@@ -39,7 +40,7 @@ struct Options {
   std::string version;
   std::size_t batch_bytes = std::size_t{16} << 20;
   std::size_t batch_entries = 1000;
-  std::int64_t health_max_latency_ms = 500;
+  guard::HealthLimits health = {};
 };
 
 // A part of the server as /api/health/detailed shows it.

@@ -144,6 +144,7 @@ void Gateway::send(Handle handle, std::string_view json) {
 bool Gateway::push(Handle handle, protocol::DeliveryBatch& batch, std::size_t first, std::size_t last,
                    Lane lane) {
   Connection* connection = connections_.get(handle);
+  if (connection != nullptr && lane.channel && in_pause(*connection, lane)) return false;
   if (connection != nullptr && connection->state == Connection::State::sse)
     return push_events(*connection, batch, first, last, lane);
   if (connection == nullptr || connection->state != Connection::State::websocket) return true;
@@ -208,11 +209,6 @@ void Gateway::deadline_changed(Handle handle) {
 }
 
 void Gateway::fetch_keys(hub::TenantId tenant, std::string_view) { fetch_keys_(tenant); }
-
-std::int64_t Gateway::round_trip_us(Handle handle) const {
-  const Connection* connection = connections_.get(handle);
-  return connection == nullptr ? -1 : connection->round_trip_us;
-}
 
 void Gateway::end_turn() {
   // Resumed input may cause deliveries, so it comes first; what it causes is looked at next turn.

@@ -106,6 +106,8 @@ void add(ShardCounts& sum, const ShardCounts& part) {
   sum.went_behind += part.went_behind;
   sum.gaps += part.gaps;
   for (std::size_t i = 0; i < sum.requests.size(); ++i) sum.requests[i] += part.requests[i];
+  for (std::size_t i = 0; i < sum.health.size(); ++i) sum.health[i] += part.health[i];
+  sum.ended_unhealthy += part.ended_unhealthy;
   sum.loop_lag_us = std::max(sum.loop_lag_us, part.loop_lag_us);
 }
 

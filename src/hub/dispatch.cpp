@@ -25,6 +25,7 @@ Sessions::Taken Sessions::on_text(Handle connection, std::string_view text, cons
   Session* session = find(connection);
   if (session == nullptr || session->closing) return Taken::yes;
   ++counts_.messages_in;
+  session->health.note_request();
   auto request = protocol::decode(text, tenant_of(*session).limits.json_depth);
   if (!request) {
     malformed(connection, *session, request.error(), now);
@@ -38,6 +39,7 @@ Sessions::Taken Sessions::on_text(Handle connection, std::string_view text, cons
 void Sessions::on_malformed(Handle connection, ErrorCode code, std::string message, const Time& now) {
   Session* session = find(connection);
   if (session == nullptr || session->closing) return;
+  session->health.note_request();
   malformed(connection, *session,
             {.error = fail(code, std::move(message)).error(), .id = {}, .type = {}, .channel = {}}, now);
 }
@@ -46,6 +48,7 @@ void Sessions::on_malformed(Handle connection, ErrorCode code, std::string messa
 void Sessions::malformed(Handle connection, Session& session, const protocol::DecodeFailure& failure,
                          const Time& now) {
   ++counts_.malformed;
+  session.health.note_error();
   note_offence(session, guard::Offence::malformed, now.mono_ms());
   reply(connection, session,
         protocol::error_message(failure.error, failure.id, failure.type, failure.channel));

@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 #include "base/shared_bytes.h"
+#include "guard/connection_health.h"
 #include "hub/types.h"
 #include "kinds/inbox.h"
 
@@ -290,7 +291,7 @@ using Question = std::variant<UserQuery, DisconnectUser, RevokeUser, BroadcastAl
 struct ConnectionInfo {
   std::string connection_id;
   std::int64_t connected_at_ms = 0;
-  std::int64_t round_trip_us = -1;  // -1: not measured yet
+  guard::ConnectionHealth health = {};
 };
 
 // Traffic of one shard since its start, and what it holds now.
@@ -299,6 +300,8 @@ struct ShardCounts {
   std::uint64_t connections_opened = 0, messages_in = 0, messages_out = 0, bytes_in = 0, bytes_out = 0;
   std::uint64_t malformed = 0, rate_limited = 0, penalties = 0, auth_failures = 0, went_behind = 0, gaps = 0;
   std::array<std::uint64_t, protocol::kRequestTypes> requests{};  // by type
+  std::array<std::uint64_t, guard::kHealthStatuses> health{};     // connections, by status
+  std::uint64_t ended_unhealthy = 0;
   std::uint64_t loop_lag_us = 0;
 };
 

@@ -19,6 +19,9 @@ void Sessions::reply(Handle connection, Session& session, std::string json) {
 }
 
 void Sessions::refuse(Context& context, const Error& error, std::string_view channel) {
+  // What the server lacks is not the connection's fault.
+  if (error.code != ErrorCode::unavailable && error.code != ErrorCode::internal)
+    context.session.health.note_error();
   reply(context, protocol::error_message(error, context.id, context.type, channel));
 }
 

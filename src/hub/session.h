@@ -12,6 +12,7 @@
 #include "auth/identity.h"
 #include "base/ring.h"
 #include "guard/auth_rate.h"
+#include "guard/connection_health.h"
 #include "guard/malformed_limit.h"
 #include "guard/request_limiter.h"
 #include "guard/shared_limits.h"
@@ -86,6 +87,7 @@ struct Session {
   guard::RequestLimiter limiter;
   guard::AdaptiveLimit adaptive;
   guard::MalformedLimit malformed;
+  guard::ConnectionHealth health;
   guard::AuthRate auth_rate;
   guard::SharedKeys shared_keys;
   IpAddress address;

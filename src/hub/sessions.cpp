@@ -76,6 +76,7 @@ void Sessions::open(Handle connection, Opening&& opening, const Time& now) {
   session.shared_keys.address = shared_.keys.address(opening.address, tenant.name);
   ++counts_.connections_opened;
   ++counts_.connections;
+  ++counts_.health[static_cast<std::size_t>(session.health.status())];
 
   if (opening.identity != nullptr) {
     // A connection over its user's limit gets no `connected` (protocol §9 limits.connections_per_user).
@@ -152,6 +153,7 @@ void Sessions::close(Handle connection, const Time& now) {
   }
   forget_user(connection, *session, now);
   --counts_.connections;
+  --counts_.health[static_cast<std::size_t>(session->health.status())];
   sessions_[connection.index].reset();
 }
 
@@ -218,7 +220,7 @@ AnswerPart Sessions::answer(const Question& question, const Time& now) {
       const Session* session = find(connection);
       part.connections.push_back({.connection_id = connection_name(session->connection_id),
                                   .connected_at_ms = session->connected_at_ms,
-                                  .round_trip_us = outbound_.round_trip_us(connection)});
+                                  .health = session->health});
       part.user_json.clear();
       auth::append_user_id_json(part.user_json, *session->identity);
     }

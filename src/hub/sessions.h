@@ -35,6 +35,8 @@ struct SessionOptions {
   bool auth_required = false;
   std::int64_t auth_timeout_ms = 10'000;
   std::int64_t heartbeat_ms = 30'000;
+  std::int64_t health_interval_ms = 30'000;
+  guard::HealthLimits health = {};
   std::vector<std::string> anonymous_capabilities;
 };
 
@@ -87,6 +89,11 @@ class Sessions {
   std::optional<std::uint64_t> first_missing(Handle connection, std::string_view channel) const;
 
   void on_drained(Handle connection, const Time& now);
+  // A ping of ours has come back.
+  void on_round_trip(Handle connection, std::int64_t round_trip_us);
+  // health.cpp: judges the connections whose turn it is (requirement P6), a slice at a time, so that each
+  // is looked at once every `health_interval_ms` and no call takes long. Call it every 100 ms or so.
+  void pass_health(const Time& now);
   // The earliest time, mono, at which on_timer() has something to do; INT64_MAX for never.
   std::int64_t next_deadline_ms(Handle connection, const Time& now) const;
   void on_timer(Handle connection, const Time& now);
@@ -129,6 +136,8 @@ class Sessions {
   // A subscription that is behind remembers so many messages that must not come back to it.
   static constexpr std::size_t kOwnMax = 4096;
   static constexpr std::int64_t kExpiryWarningMs = 60'000;
+  static constexpr std::size_t kHealthSlice = 4096;  // looked at in one call, at most
+  static constexpr std::size_t kEndedPerSlice = 16;  // of these
 
  private:
   struct Context {  // of the request being carried out
@@ -227,6 +236,9 @@ class Sessions {
   std::vector<Handle> dirty_;  // replicas with a batch
   std::vector<std::unique_ptr<Replica::Turn>> spare_turns_;
   std::map<UserKey, std::vector<Handle>> users_;
+  std::size_t health_next_ = 0;         // the slot whose turn it is
+  std::int64_t health_looked_ms_ = -1;  // when the last slice was; -1: never
+  double health_owed_ = 0;              // slots that are due
   ShardCounts counts_;
 };
 

@@ -205,6 +205,7 @@ api::Health Shard::health() const {
 void Shard::tick() {
   loop_.timers().schedule(ticker_, loop_.now().mono_ms() + kTickMs);
   home_.tick(loop_.now());
+  sessions_.pass_health(loop_.now());
   router_.tick(loop_.now());
   if (self_ == 0 && ++ticks_ % (1000 / kTickMs) == 0) {
     server_.every_second(loop_.now().unix_ms);

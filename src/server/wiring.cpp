@@ -56,6 +56,10 @@ std::expected<std::vector<auth::Key>, std::string> static_keys(const std::string
   return out;
 }
 
+guard::HealthLimits health_limits(const config::Settings& settings) {
+  return {.max_latency_ms = settings.health.max_latency_ms, .max_error_rate = settings.health.max_error_rate};
+}
+
 hub::Access access_of(config::Access access) {
   switch (access) {
     case config::Access::anyone:
@@ -206,6 +210,8 @@ hub::SessionOptions session_options(const config::Settings& settings, const Seed
           .auth_required = settings.auth.required,
           .auth_timeout_ms = settings.auth.timeout_ms,
           .heartbeat_ms = settings.heartbeat.interval_ms,
+          .health_interval_ms = settings.health.interval_ms,
+          .health = health_limits(settings),
           .anonymous_capabilities = settings.auth.anonymous_capabilities};
 }
 
@@ -217,7 +223,7 @@ api::Options api_options(const config::Settings& settings, const std::vector<Ten
                        .demo_enabled = settings.demo.enabled,
                        .demo_secret = settings.development ? settings.auth.hs256_secret : std::string(),
                        .version = TIDEWIRE_VERSION,
-                       .health_max_latency_ms = settings.health.max_latency_ms};
+                       .health = health_limits(settings)};
   if (options.allowed_origins.empty()) options.allowed_origins = {"same-host"};
   for (const config::ApiKeySettings& setting : config::all_api_keys(settings)) {
     const std::string& name = setting.tenant.empty() ? "default" : setting.tenant;

@@ -25,6 +25,7 @@ Sessions::Taken Sessions::authenticate(Context& context, const protocol::AuthReq
 
   const auto refuse_token = [&](const Error& error) {
     ++counts_.auth_failures;
+    session.health.note_error();
     reply(context, protocol::auth_error_message(error, context.id));
     // Neither a full house nor a part that is down is the client's failed attempt.
     if (error.code == ErrorCode::unavailable || error.code == ErrorCode::connection_limit) return;
