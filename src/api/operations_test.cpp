@@ -39,12 +39,14 @@ TEST(DetailedHealth, NamesEveryComponentAlsoThoseThatAreOff) {
   };
   World world({}, std::move(hooks));
   world.now.mono_us += 5'500'000;
-  EXPECT_EQ(world.get("/api/health/detailed").body,
-            R"({"status":"failed","version":"1.2.3","uptime_s":5,"components":{)"
-            R"("listener":{"state":"ok","latency_ms":0.25},)"
-            R"("store":{"state":"failed","latency_ms":null,"detail":"read-only"},)"
-            R"("engine":{"state":"off","latency_ms":null},"directory":{"state":"off","latency_ms":null},)"
-            R"("webhooks":{"state":"off","latency_ms":null},"circuits":{"state":"off","latency_ms":null}}})");
+  EXPECT_EQ(
+      world.get("/api/health/detailed").body,
+      R"({"status":"failed","version":"1.2.3","uptime_s":5,"components":{)"
+      R"("listener":{"state":"ok","latency_ms":0.25},)"
+      R"("store":{"state":"failed","latency_ms":null,"detail":"read-only"},)"
+      R"("engine":{"state":"off","latency_ms":null},"directory":{"state":"off","latency_ms":null},)"
+      R"("webhooks":{"state":"off","latency_ms":null},"circuits":{"state":"off","latency_ms":null}},)"
+      R"("overload":{"step":"calm","pressure":0,"publish_share":1,"refused_connections":0,"shed_publishes":0}})");
 }
 
 TEST(Stats, CountEveryUserOnceAndGiveRates) {

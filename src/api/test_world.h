@@ -238,6 +238,11 @@ class World {
     if (const auto* list = std::get_if<hub::ListChannels>(&ask.question))
       part.channels = shard.home->list(*list);
     if (std::holds_alternative<hub::CountThings>(ask.question)) part.counts.channels = shard.home->size();
+    if (const auto* count = std::get_if<hub::CountThings>(&ask.question); count && count->window_us) {
+      shard.sessions->recent().tick(part.counts, now);
+      part.analytics = std::make_shared<hub::Analytics>(
+          shard.sessions->recent().over(*count->window_us, part.counts, now));
+    }
     queue_.push_back({from, {self, hub::Answer{.reply = ask.reply, .part = std::move(part)}}});
   }
 

@@ -119,6 +119,10 @@ std::expected<std::optional<hub::Opening>, Gateway::StreamRefusal> Gateway::judg
     Connection& connection, const wire::HttpRequest& request, bool keys_awaited) {
   if (draining())
     return std::unexpected(refusal(ErrorCode::unavailable, "the server is draining", kRetryAfterS));
+  if (shared_.limits.overload().refuses_connections()) {
+    shared_.limits.overload().note_refused_connection();
+    return std::unexpected(refusal(ErrorCode::unavailable, "the server is overloaded", kRetryAfterS));
+  }
   const IpAddress client = client_of(connection, request);
   const std::optional<std::string> token = token_of(request);
   const hub::TenantId tenant_id = find_tenant_(request.headers.find("host").value_or(""), token.value_or(""));

@@ -96,6 +96,13 @@ void Gateway::upgrade(Connection& connection, const wire::HttpRequest& request, 
     return;
   }
 
+  if (shared_.limits.overload().refuses_connections()) {
+    shared_.limits.overload().note_refused_connection();
+    return refuse_upgrade(
+        connection,
+        {.status = 503, .code = name_of(ErrorCode::unavailable), .detail = "the server is overloaded"},
+        kRetryAfterS);
+  }
   const IpAddress client = client_of(connection, request);
   const std::optional<std::string> token = token_of(request, *asked);
   const hub::TenantId tenant_id = find_tenant_(host, token.value_or(""));

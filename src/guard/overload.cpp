@@ -56,11 +56,16 @@ std::optional<Overload::Change> Overload::update(const OverloadLimits& limits, c
     }
     if (step_ == Shedding::shed_publishes) {
       share_ = std::max(kLeastShare, share_ * std::clamp(1 / pressure_, 0.3, 0.9));
-    } else if (now_ms - high_since_ms_ >= kRise_ms) {
-      high_since_ms_ = now_ms;
-      return go(+1, now_ms);
+      return std::nullopt;
     }
-    return std::nullopt;
+    // Turns of seconds leave no time for a step a turn.
+    const std::int64_t due = (now_ms - high_since_ms_) / kRise_ms;
+    if (due == 0) return std::nullopt;
+    high_since_ms_ = now_ms;
+    const auto left = static_cast<std::int64_t>(Shedding::shed_publishes) - static_cast<std::int64_t>(step_);
+    const auto change = go(static_cast<int>(std::min(due, left)), now_ms);
+    if (step_ == Shedding::shed_publishes) share_ = std::clamp(1 / pressure_, 0.1, 0.9);
+    return change;
   }
   high_since_ms_ = -1;
   if (pressure_ >= kRelief) {

@@ -32,6 +32,15 @@ class SharedOverload {
   double publish_share() const { return share_.load(std::memory_order_relaxed); }
   double pressure() const { return pressure_.load(std::memory_order_relaxed); }
 
+  bool refuses_connections() const { return step() >= Shedding::no_new_connections; }
+  // What was given up so far.
+  void note_refused_connection() { refused_connections_.fetch_add(1, std::memory_order_relaxed); }
+  void note_shed_publish() { shed_publishes_.fetch_add(1, std::memory_order_relaxed); }
+  std::uint64_t refused_connections() const { return refused_connections_.load(std::memory_order_relaxed); }
+  std::uint64_t shed_publishes() const { return shed_publishes_.load(std::memory_order_relaxed); }
+  // Tell a client that is refused to come back after this.
+  static constexpr std::int64_t kRetryAfter_ms = 2'000;
+
  private:
   struct Report {
     std::atomic<std::int64_t> longest_turn_us{0};
@@ -44,6 +53,8 @@ class SharedOverload {
   std::atomic<int> step_{0};
   std::atomic<double> share_{1};
   std::atomic<double> pressure_{0};
+  std::atomic<std::uint64_t> refused_connections_{0};
+  std::atomic<std::uint64_t> shed_publishes_{0};
 };
 
 // Lets a share of what comes pass, evenly. Owned by one thread.

@@ -1,7 +1,7 @@
 // What a shard tells of the recent past, and what it is made of (protocol §8, websocket-analytics).
 //
-// Values only. Whoever detects anomalies or guards a circuit fills AnomalyNote and CircuitNote
-// (api::Hooks::anomalies and ::circuits); everything else the shard counts itself.
+// Values only; shards' parts add up (merge). Whoever detects anomalies or guards a circuit fills AnomalyNote
+// and CircuitNote (api::Hooks::anomalies and ::circuits); everything else the shard counts itself.
 #pragma once
 
 #include <array>
@@ -10,10 +10,42 @@
 #include <string>
 #include <vector>
 
+#include "base/histogram.h"
 #include "guard/circuit_breaker.h"
+#include "guard/connection_health.h"
+#include "guard/space_saving.h"
 #include "hub/types.h"
 
 namespace tidewire::hub {
+
+// Traffic of one shard since its start, and what it holds now.
+struct ShardCounts {
+  std::uint64_t connections = 0, users = 0, channels = 0, subscriptions = 0;
+  std::uint64_t connections_opened = 0, messages_in = 0, messages_out = 0, bytes_in = 0, bytes_out = 0;
+  std::uint64_t malformed = 0, rate_limited = 0, penalties = 0, auth_failures = 0, went_behind = 0, gaps = 0;
+  std::array<std::uint64_t, protocol::kRequestTypes> requests{};  // by type
+  std::array<std::uint64_t, guard::kHealthStatuses> health{};     // connections, by status
+  std::uint64_t ended_unhealthy = 0;
+  std::uint64_t loop_lag_us = 0;
+};
+
+// Who sends much: a user, or the address of those who are anonymous.
+struct Talker {
+  TenantId tenant = 0;
+  bool anonymous = false;
+  std::string name;
+};
+using Talkers = guard::SpaceSaving<Talker>;
+
+struct Analytics {
+  std::int64_t window_us = 0;  // what is covered
+  ShardCounts traffic = {};    // counters: what came in the window; not merged (Calls adds them up)
+  Histogram requests = {};
+  Histogram round_trips = {};
+  Talkers talkers = {};
+
+  void merge(const Analytics& other);
+};
 
 // Something unusual about a user, an address or the population.
 struct AnomalyNote {

@@ -24,6 +24,8 @@ void Calls::publish(const CallOrigin& origin, protocol::PublishRequest&& request
                     std::function<void(Result<Published>)> done) {
   const auto admission = admit(namespaces_, origin.caller, auth::Action::publish, request.channel);
   if (!admission) return done(std::unexpected(admission.error()));
+  if (overload_ != nullptr && !passes_overload(*overload_, gate_, admission->ns->priority))
+    return done(std::unexpected(overload_error()));
   PublishCommand command = prepare_publish(origin.tenant, *admission, origin.author, std::move(request));
   command.reply = expect(unwrap<PublishResult>(std::move(done)));
   const ChannelKey channel = command.channel;
@@ -118,6 +120,12 @@ void add(AnswerPart& sum, AnswerPart&& part) {
   std::ranges::move(part.users, std::back_inserter(sum.users));
   if (!part.user_json.empty()) sum.user_json = std::move(part.user_json);
   add(sum.counts, part.counts);
+  if (part.analytics && !sum.analytics) {
+    sum.analytics = std::move(part.analytics);
+  } else if (part.analytics) {
+    add(sum.analytics->traffic, part.analytics->traffic);
+    sum.analytics->merge(*part.analytics);
+  }
 }
 
 }  // namespace

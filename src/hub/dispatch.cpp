@@ -26,6 +26,13 @@ Sessions::Taken Sessions::on_text(Handle connection, std::string_view text, cons
   if (session == nullptr || session->closing) return Taken::yes;
   ++counts_.messages_in;
   session->health.note_request();
+  const guard::SharedKeys& keys = session->shared_keys;
+  recent_.note_talker(keys.user ? keys.user : keys.address, text.size(), [&] {
+    const bool anonymous = session->identity == nullptr;
+    return Talker{.tenant = session->tenant,
+                  .anonymous = anonymous,
+                  .name = anonymous ? session->address.text() : session->identity->user_id};
+  });
   auto request = protocol::decode(text, tenant_of(*session).limits.json_depth);
   if (!request) {
     malformed(connection, *session, request.error(), now);

@@ -8,6 +8,7 @@ namespace tidewire::hub {
 
 void Sessions::on_round_trip(Handle connection, std::int64_t round_trip_us) {
   if (Session* session = find(connection)) session->health.note_round_trip(round_trip_us);
+  recent_.note_round_trip(round_trip_us);
 }
 
 void Sessions::pass_health(const Time& now) {

@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/shared_bytes.h"
 #include "guard/connection_health.h"
+#include "hub/analytics.h"
 #include "hub/types.h"
 #include "kinds/inbox.h"
 
@@ -284,7 +285,9 @@ struct ListChannels {
   std::string after;  // names up to and including this one were listed before
   std::size_t limit = 100;
 };
-struct CountThings {};
+struct CountThings {
+  std::optional<std::int64_t> window_us = {};  // with the analytics of so long; 0: histograms since the start
+};
 
 using Question = std::variant<UserQuery, DisconnectUser, RevokeUser, BroadcastAll, ListChannels, CountThings>;
 
@@ -292,17 +295,6 @@ struct ConnectionInfo {
   std::string connection_id;
   std::int64_t connected_at_ms = 0;
   guard::ConnectionHealth health = {};
-};
-
-// Traffic of one shard since its start, and what it holds now.
-struct ShardCounts {
-  std::uint64_t connections = 0, users = 0, channels = 0, subscriptions = 0;
-  std::uint64_t connections_opened = 0, messages_in = 0, messages_out = 0, bytes_in = 0, bytes_out = 0;
-  std::uint64_t malformed = 0, rate_limited = 0, penalties = 0, auth_failures = 0, went_behind = 0, gaps = 0;
-  std::array<std::uint64_t, protocol::kRequestTypes> requests{};  // by type
-  std::array<std::uint64_t, guard::kHealthStatuses> health{};     // connections, by status
-  std::uint64_t ended_unhealthy = 0;
-  std::uint64_t loop_lag_us = 0;
 };
 
 // One shard's part of an answer; the asker adds the parts up.
@@ -313,6 +305,7 @@ struct AnswerPart {
   std::vector<ChannelInfo> channels;
   std::vector<std::uint64_t> users;  // hashes, to count each once
   ShardCounts counts;
+  std::shared_ptr<Analytics> analytics = {};  // where they were asked for
 };
 
 struct Ask {

@@ -49,6 +49,7 @@ struct PendingReply {
   std::uint32_t activates = 0;        // a subscription that goes live once this is sent; 0: none
   Handle lists = {};                  // the replica whose members are in the reply; null: none
   std::uint32_t presence_events = 0;  // that had come to it when the list did
+  std::int64_t asked_us = 0;          // mono, the turn that read the request
   bool ready = false;
   bool large = false;     // may hold many messages
   bool unechoed = false;  // a publish with `echo` false

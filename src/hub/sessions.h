@@ -21,6 +21,7 @@
 #include "hub/messages.h"
 #include "hub/namespaces.h"
 #include "hub/outbound.h"
+#include "hub/recent.h"
 #include "hub/replica.h"
 #include "hub/session.h"
 #include "hub/tenant.h"
@@ -94,6 +95,10 @@ class Sessions {
   // health.cpp: judges the connections whose turn it is (requirement P6), a slice at a time, so that each
   // is looked at once every `health_interval_ms` and no call takes long. Call it every 100 ms or so.
   void pass_health(const Time& now);
+  // Once everything of the turn is written: what was answered in it took until now. `elapsed_us` is since
+  // the turn's `now`.
+  void end_turn(const Time& now, std::int64_t elapsed_us);
+  Recent& recent() { return recent_; }
   // The earliest time, mono, at which on_timer() has something to do; INT64_MAX for never.
   std::int64_t next_deadline_ms(Handle connection, const Time& now) const;
   void on_timer(Handle connection, const Time& now);
@@ -175,9 +180,10 @@ class Sessions {
 
   // replies.cpp: the order of answers
   void reply(Context& context, std::string json) {
-    reply(context.connection, context.session, std::move(json));
+    reply(context.connection, context.session, std::move(json), context.now.mono_us);
   }
-  void reply(Handle connection, Session& session, std::string json);
+  // `asked_us` 0: it answers no request.
+  void reply(Handle connection, Session& session, std::string json, std::int64_t asked_us = 0);
   void refuse(Context& context, const Error& error, std::string_view channel);
   enum class ReplySize : std::uint8_t { small, large };
   ReplyTo reserve(Context& context, ReplySize size = ReplySize::small);
@@ -236,9 +242,13 @@ class Sessions {
   std::vector<Handle> dirty_;  // replicas with a batch
   std::vector<std::unique_ptr<Replica::Turn>> spare_turns_;
   std::map<UserKey, std::vector<Handle>> users_;
-  std::size_t health_next_ = 0;         // the slot whose turn it is
-  std::int64_t health_looked_ms_ = -1;  // when the last slice was; -1: never
-  double health_owed_ = 0;              // slots that are due
+  guard::ShareGate publish_gate_;
+  Recent recent_;
+  std::uint64_t answered_at_once_ = 0;     // in this turn
+  std::vector<std::int64_t> answered_us_;  // likewise: when the others were asked
+  std::size_t health_next_ = 0;            // the slot whose turn it is
+  std::int64_t health_looked_ms_ = -1;     // when the last slice was; -1: never
+  double health_owed_ = 0;                 // slots that are due
   ShardCounts counts_;
 };
 

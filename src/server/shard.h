@@ -72,6 +72,8 @@ class Shard {
   void answer(hub::ShardId from, hub::Ask&& ask);
   void end_turn();
   void tick();
+  void watch_load();
+  hub::ShardCounts counts();
   api::Health health() const;
   hub::TenantId tenant_for(std::string_view host, std::string_view token) const;
   void accept(int fd, const net::SocketAddress& peer);
@@ -108,6 +110,10 @@ class Shard {
   std::int64_t due_at_ms_ = kNever;  // mono
   std::int64_t drain_by_ms_ = 0;
   std::int64_t ticks_ = 0;
+  guard::OverloadLimits overload_limits_;
+  std::int64_t longest_turn_us_ = 0;  // since the last tick
+  std::int64_t loop_lag_us_ = 0;      // the longest of the last second and of this one
+  std::int64_t loop_lag_now_us_ = 0;
   std::unique_ptr<net::Listener> listener_;
 };
 

@@ -215,6 +215,10 @@ hub::SessionOptions session_options(const config::Settings& settings, const Seed
           .anonymous_capabilities = settings.auth.anonymous_capabilities};
 }
 
+guard::OverloadLimits overload_limits(const config::Settings& settings) {
+  return {.max_lag_ms = settings.overload.max_lag_ms, .max_memory = settings.overload.max_memory};
+}
+
 api::Options api_options(const config::Settings& settings, const std::vector<TenantPlan>& tenants) {
   api::Options options{.keys = {},
                        .allowed_origins = settings.server.allowed_origins,
