@@ -130,8 +130,10 @@ bool Router::admit_user(Call& call, std::string_view token) {
 
   const guard::SharedKeys shares{.user = shared_.keys.user(tenant.name, (*verdict)->user_id),
                                  .address = shared_.keys.address(call.client, tenant.name)};
-  wait_ms = shared_.limits.spend(guard::Spend::take, shares, limits, {}, now_ms);
-  if (wait_ms > 0 && !limits.dry_run) {
+  wait_ms = shared_.limits.spend_alone(shares, limits, now_ms);
+  if (wait_ms > 0 && limits.dry_run) {
+    shared_.limits.dry_run().note(tenant.name, (*verdict)->user_id);
+  } else if (wait_ms > 0) {
     call.respond(rate_limited(wait_ms, {}));
     return false;
   }

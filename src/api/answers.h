@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "guard/shared_overload.h"
 #include "protocol/message_writer.h"
 #include "wire/http_answer.h"
 
@@ -31,5 +32,8 @@ std::string error_entry(const Error& error);
 
 // A number that JSON can hold, with at most three digits behind the point.
 std::string decimal(double value);
+
+// The server's load and what is given up for it; an object.
+std::string overload_json(const guard::SharedOverload& overload);
 
 }  // namespace tidewire::api

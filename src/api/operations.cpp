@@ -63,6 +63,12 @@ void add_counts(telemetry::Snapshot& out, const hub::ShardCounts& counts) {
   gauge("tidewire_connections", "Connections that are open.", counts.connections);
   gauge("tidewire_users", "Users with at least one connection.", counts.users);
   gauge("tidewire_channels", "Channels in memory.", counts.channels);
+  for (std::size_t i = 0; i < counts.health.size(); ++i)
+    out.gauge("tidewire_connections_by_health", "Connections that are open, by health.",
+              static_cast<double>(counts.health[i]),
+              {{"status", std::string(guard::name_of(static_cast<guard::HealthStatus>(i)))}});
+  counter("tidewire_unhealthy_ended_total", "Unhealthy connections that an overloaded server ended.",
+          counts.ended_unhealthy);
   gauge("tidewire_subscriptions", "Subscriptions of open connections.", counts.subscriptions);
   counter("tidewire_connections_opened_total", "Connections opened since the start.",
           counts.connections_opened);
@@ -75,12 +81,37 @@ void add_counts(telemetry::Snapshot& out, const hub::ShardCounts& counts) {
                 static_cast<double>(counts.requests[i]), {{"type", std::string(protocol::kRequestNames[i])}});
   counter("tidewire_malformed_messages_total", "Messages that could not be understood.", counts.malformed);
   counter("tidewire_rate_limited_requests_total", "Requests refused by the rate limit.", counts.rate_limited);
+  counter("tidewire_rate_limit_penalties_total", "Penalties that began.", counts.penalties);
   counter("tidewire_auth_failures_total", "Tokens refused in auth requests.", counts.auth_failures);
   counter("tidewire_subscriptions_fell_behind_total",
           "Times a subscription went over its connection's budget.", counts.went_behind);
   counter("tidewire_gaps_total", "Gaps told to subscribers.", counts.gaps);
   out.gauge("tidewire_loop_lag_seconds", "The longest recent turn of any event loop.",
             static_cast<double>(counts.loop_lag_us) / 1e6);
+}
+
+void add_latencies(telemetry::Snapshot& out, const hub::Analytics& past) {
+  out.histogram("tidewire_request_duration_seconds", "From reading a request to writing its answer.",
+                past.requests);
+  out.histogram("tidewire_ping_round_trip_seconds", "Of the server's pings.", past.round_trips);
+}
+
+void add_guard(telemetry::Snapshot& out, guard::SharedLimits& limits) {
+  out.counter("tidewire_rate_limit_dry_run_total", "Requests that limits.dry_run let pass.",
+              static_cast<double>(limits.dry_run().total()));
+  out.gauge("tidewire_limit_entries", "Users and addresses whose rate or connections are being counted.",
+            static_cast<double>(limits.entries()));
+  out.gauge("tidewire_user_records", "Users whose behaviour is remembered.",
+            static_cast<double>(limits.records().entries()));
+  const guard::SharedOverload& overload = limits.overload();
+  out.gauge("tidewire_overload_step",
+            "0 calm, 1 no new connections, 2 low priority behind, 3 publishes shed.",
+            static_cast<double>(overload.step()));
+  out.gauge("tidewire_overload_pressure", "Lag or memory against its limit; 1 is full.", overload.pressure());
+  out.counter("tidewire_shed_total", "What an overloaded server gave up.",
+              static_cast<double>(overload.refused_connections()), {{"what", "connection"}});
+  out.counter("tidewire_shed_total", "What an overloaded server gave up.",
+              static_cast<double>(overload.shed_publishes()), {{"what", "publish"}});
 }
 
 }  // namespace
@@ -120,6 +151,7 @@ void Router::detailed_health(Call& call) {
           .json("components", components.finish())
           .json("circuits",
                 circuits_json(hooks_.circuits ? hooks_.circuits(call.now.unix_ms) : CircuitReport{}))
+          .json("overload", overload_json(shared_.limits.overload()))
           .finish()));
 }
 
@@ -149,13 +181,15 @@ void Router::stats(Call& call) {
 }
 
 void Router::tick(const Time& now) {
+  if (now.mono_us - sampled_us_ < Rates::kSpacing_us) return;
+  sampled_us_ = now.mono_us;
   calls_.ask_all(hub::CountThings{},
                  [this, now](const hub::AnswerPart& answer) { rates_.sample(answer.counts, now.mono_us); });
 }
 
 void Router::metrics(Call& call) {
   const Time now = call.now;
-  calls_.ask_all(hub::CountThings{},
+  calls_.ask_all(hub::CountThings{.window_us = 0},
                  [this, now, respond = std::move(call.respond)](const hub::AnswerPart& answer) {
                    telemetry::Snapshot snapshot;
                    snapshot.gauge("tidewire_build_info", "Always 1; the version is the label.", 1,
@@ -163,6 +197,8 @@ void Router::metrics(Call& call) {
                    snapshot.gauge("tidewire_uptime_seconds", "Since the start of the process.",
                                   static_cast<double>(now.mono_us - started_.mono_us) / 1e6);
                    add_counts(snapshot, answer.counts);
+                   if (answer.analytics) add_latencies(snapshot, *answer.analytics);
+                   add_guard(snapshot, shared_.limits);
                    if (hooks_.add_metrics) hooks_.add_metrics(snapshot);
                    wire::HttpAnswer page = json_answer(telemetry::render_metrics(snapshot));
                    page.content_type = "text/plain; version=0.0.4; charset=utf-8";

@@ -45,7 +45,8 @@ TEST(DetailedHealth, NamesEveryComponentAlsoThoseThatAreOff) {
       R"("listener":{"state":"ok","latency_ms":0.25},)"
       R"("store":{"state":"failed","latency_ms":null,"detail":"read-only"},)"
       R"("engine":{"state":"off","latency_ms":null},"directory":{"state":"off","latency_ms":null},)"
-      R"("webhooks":{"state":"off","latency_ms":null},"circuits":{"state":"off","latency_ms":null}},"circuits":{}})");
+      R"("webhooks":{"state":"off","latency_ms":null},"circuits":{"state":"off","latency_ms":null}},"circuits":{},)"
+      R"("overload":{"step":"calm","pressure":0,"publish_share":1,"refused_connections":0,"shed_publishes":0}})");
 }
 
 TEST(DetailedHealth, ShowsEachCircuit) {
@@ -61,7 +62,7 @@ TEST(DetailedHealth, ShowsEachCircuit) {
   World world({}, std::move(hooks));
   EXPECT_THAT(world.get("/api/health/detailed").body,
               testing::HasSubstr(R"("circuits":{"directory":{"state":"half_open","since":17,"opened":2},)"
-                                 R"("jwks":{"state":"closed","since":null,"opened":0}}})"));
+                                 R"("jwks":{"state":"closed","since":null,"opened":0}})"));
 }
 
 TEST(Stats, CountEveryUserOnceAndGiveRates) {

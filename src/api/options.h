@@ -12,6 +12,8 @@
 
 #include "base/error.h"
 #include "guard/circuits.h"
+#include "guard/connection_health.h"
+#include "hub/analytics.h"
 #include "hub/types.h"
 
 namespace tidewire::telemetry {
@@ -40,7 +42,7 @@ struct Options {
   std::string version;
   std::size_t batch_bytes = std::size_t{16} << 20;
   std::size_t batch_entries = 1000;
-  std::int64_t health_max_latency_ms = 500;
+  guard::HealthLimits health = {};
 };
 
 // A part of the server as /api/health/detailed shows it.
@@ -85,6 +87,8 @@ struct Hooks {
   std::function<CircuitReport(std::int64_t since_unix_ms)> circuits;
   // Adds what the server measures beside the hub to /metrics; names begin with tidewire_.
   std::function<void(telemetry::Snapshot&)> add_metrics;
+  // For websocket-analytics: what happened since then, newest last; without it there is none.
+  std::function<std::vector<hub::AnomalyNote>(hub::TenantId, std::int64_t since_unix_ms)> anomalies = {};
 };
 
 }  // namespace tidewire::api

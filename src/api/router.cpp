@@ -35,6 +35,7 @@ std::span<const Route> Route::all() {
       Route{"GET", "/api/ws/health", open, kRead, &Router::public_health},
       Route{"GET", "/api/ws/stats", key, kRead, &Router::stats},
       Route{"GET", "/api/health/detailed", key, kRead, &Router::detailed_health},
+      Route{"GET", "/api/admin/websocket-analytics", key, kAdmin, &Router::analytics},
       Route{"GET", "/healthz", open, kRead, &Router::alive},
       Route{"GET", "/readyz", open, kRead, &Router::ready},
       Route{"GET", "/metrics", Door::metrics, kRead, &Router::metrics},

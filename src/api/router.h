@@ -132,6 +132,8 @@ class Router {
   void metrics(Call& call);
   // descriptions.cpp
   void description(Call& call);
+  // analytics.cpp
+  void analytics(Call& call);
   // pages.cpp
   void demo_redirect(Call& call);
   void demo_file(Call& call);
@@ -147,6 +149,7 @@ class Router {
   Hooks hooks_;
   Time started_;
   Rates rates_;
+  std::int64_t sampled_us_ = 0;
   std::vector<Waiting> waiting_;
   std::size_t waiting_bytes_ = 0;  // of their bodies
 };

@@ -237,10 +237,16 @@ class World {
 
   void answer(Shard& shard, hub::ShardId self, hub::ShardId from, hub::Ask&& ask) {
     hub::AnswerPart part = shard.sessions->answer(ask.question, now);
-    for (hub::ConnectionInfo& info : part.connections) info.round_trip_us = round_trip_us;
+    for (hub::ConnectionInfo& info : part.connections)
+      if (round_trip_us >= 0) info.health.note_round_trip(round_trip_us);
     if (const auto* list = std::get_if<hub::ListChannels>(&ask.question))
       part.channels = shard.home->list(*list);
     if (std::holds_alternative<hub::CountThings>(ask.question)) part.counts.channels = shard.home->size();
+    if (const auto* count = std::get_if<hub::CountThings>(&ask.question); count && count->window_us) {
+      shard.sessions->recent().tick(part.counts, now);
+      part.analytics = std::make_shared<hub::Analytics>(
+          shard.sessions->recent().over(*count->window_us, part.counts, now));
+    }
     queue_.push_back({from, {self, hub::Answer{.reply = ask.reply, .part = std::move(part)}}});
   }
 

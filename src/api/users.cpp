@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "api/answers.h"
-#include "api/connection_score.h"
 #include "api/query.h"
 #include "api/router.h"
 #include "wire/url.h"
@@ -27,16 +26,17 @@ std::string connections_json(std::vector<hub::ConnectionInfo> connections, Rende
   return list;
 }
 
-std::string health_json(const hub::ConnectionInfo& connection, std::int64_t max_latency_ms) {
-  const ConnectionScore score = score_of(connection.round_trip_us, max_latency_ms);
-  const bool measured = connection.round_trip_us >= 0;
+std::string health_json(const hub::ConnectionInfo& connection, const guard::HealthLimits& limits) {
+  const guard::ConnectionHealth& health = connection.health;
+  const guard::ConnectionHealth::Parts parts = health.parts(limits);
+  const std::int64_t latency_us = health.latency_us();
   return protocol::MessageWriter()
       .text("connection_id", connection.connection_id)
-      .json("score", decimal(score.total()))
-      .text("status", score.status())
-      .json("latency_ms", measured ? decimal(static_cast<double>(connection.round_trip_us) / 1000) : "null")
-      .json("error_rate", decimal(1 - score.errors))
-      .json("activity", decimal(score.activity))
+      .json("score", decimal(parts.total()))
+      .text("status", guard::name_of(health.status()))
+      .json("latency_ms", latency_us >= 0 ? decimal(static_cast<double>(latency_us) / 1000) : "null")
+      .json("error_rate", decimal(health.error_rate()))
+      .json("activity", decimal(parts.activity))
       .finish();
 }
 
@@ -48,13 +48,12 @@ void Router::user(Call& call) {
   if (!knows_user(call, id)) return;
   calls_.ask_all(
       hub::UserQuery{.tenant = call.caller.tenant, .user_id = id},
-      [id, max_latency_ms = options_.health_max_latency_ms,
-       respond = std::move(call.respond)](const hub::AnswerPart& answer) {
+      [id, respond = std::move(call.respond)](const hub::AnswerPart& answer) {
         const auto render = [&](const hub::ConnectionInfo& connection) {
           return protocol::MessageWriter()
               .text("connection_id", connection.connection_id)
               .number("connected_at", connection.connected_at_ms)
-              .text("health", score_of(connection.round_trip_us, max_latency_ms).status())
+              .text("health", guard::name_of(connection.health.status()))
               .finish();
         };
         // The id as the user's token spells it; nobody knows that of one who is offline.
@@ -109,16 +108,16 @@ void Router::connection_health(Call& call) {
   if (!id || !auth::valid_user_id(*id))
     return call.respond(problem_answer(ErrorCode::invalid_message, "`user` must be a user's id"));
   if (call.caller.server && !knows_user(call, *id)) return;
-  calls_.ask_all(hub::UserQuery{.tenant = call.caller.tenant, .user_id = std::move(*id)},
-                 [max_latency_ms = options_.health_max_latency_ms,
-                  respond = std::move(call.respond)](const hub::AnswerPart& answer) {
-                   const auto render = [&](const hub::ConnectionInfo& connection) {
-                     return health_json(connection, max_latency_ms);
-                   };
-                   respond(json_answer(protocol::MessageWriter()
-                                           .json("connections", connections_json(answer.connections, render))
-                                           .finish()));
-                 });
+  calls_.ask_all(
+      hub::UserQuery{.tenant = call.caller.tenant, .user_id = std::move(*id)},
+      [limits = options_.health, respond = std::move(call.respond)](const hub::AnswerPart& answer) {
+        const auto render = [&](const hub::ConnectionInfo& connection) {
+          return health_json(connection, limits);
+        };
+        respond(json_answer(protocol::MessageWriter()
+                                .json("connections", connections_json(answer.connections, render))
+                                .finish()));
+      });
 }
 
 void Router::list_connections(Call& call) {

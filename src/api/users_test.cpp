@@ -1,4 +1,3 @@
-#include "api/connection_score.h"
 #include "api/test_world.h"
 
 namespace tidewire::api {
@@ -182,15 +181,6 @@ TEST(UserDirectory, AgreesOnWhoCanBeLookedUpAndWhoMayCall) {
   EXPECT_TRUE(asked.users.empty());
   // Whoever is gone can still be disconnected, and revoked where that is possible.
   EXPECT_EQ(world.post("/api/v1/users/ghost/disconnect", "").status, 200);
-}
-
-TEST(ConnectionScore, FallsWithTheRoundTrip) {
-  EXPECT_EQ(score_of(-1, 500).total(), 1);
-  EXPECT_EQ(score_of(0, 500).status(), "HEALTHY");
-  EXPECT_EQ(score_of(499'000, 500).status(), "HEALTHY");
-  EXPECT_EQ(score_of(500'000, 500).status(), "DEGRADED");
-  EXPECT_EQ(score_of(1'000'000, 500).status(), "UNHEALTHY");
-  EXPECT_EQ(score_of(100'000'000, 500).total(), 0.5);
 }
 
 }  // namespace

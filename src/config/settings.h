@@ -148,6 +148,12 @@ struct HealthSettings {
   friend bool operator==(const HealthSettings&, const HealthSettings&) = default;
 };
 
+struct OverloadSettings {
+  std::int64_t max_lag_ms = 0;  // 0: not looked at
+  std::int64_t max_memory = 0;  // bytes; 0: not looked at
+  friend bool operator==(const OverloadSettings&, const OverloadSettings&) = default;
+};
+
 struct InboxSettings {
   std::int64_t ttl_ms = 0;
   std::int64_t max_entries = 0;
@@ -237,6 +243,7 @@ struct Settings {
   CompressionSettings compression;
   HeartbeatSettings heartbeat;
   HealthSettings health;
+  OverloadSettings overload;
   InboxSettings inbox;
   PresenceSettings presence;
   CircuitSettings circuit;

@@ -81,6 +81,8 @@ TEST(Defaults, AreThoseOfTheProtocol) {
   EXPECT_EQ(s.health.interval_ms, 30'000);
   EXPECT_EQ(s.health.max_latency_ms, 500);
   EXPECT_EQ(s.health.max_error_rate, 0.1);
+  EXPECT_EQ(s.overload.max_lag_ms, 500);
+  EXPECT_EQ(s.overload.max_memory, 0);
   EXPECT_EQ(s.inbox.ttl_ms, 3'600'000);
   EXPECT_EQ(s.inbox.max_entries, 1000);
   EXPECT_EQ(s.presence.grace_ms, 5'000);

@@ -14,6 +14,7 @@
 #include "base/slab.h"
 #include "gateway/outbox.h"
 #include "gateway/sse_stream.h"
+#include "guard/connection_health.h"
 #include "guard/frame_pacer.h"
 #include "net/loop.h"
 #include "net/stream.h"
@@ -72,7 +73,9 @@ class Connection final : public net::Watcher, public net::LoopTimer {
   bool peer_closed = false;     // its bytes are at an end, or both close frames are through
   bool close_sent = false;
   bool accepts_brotli = false;  // `?accept=br` (protocol §5)
-  std::uint32_t interest = 0;   // what epoll was told
+  bool ping_waits = false;      // a ping has not been answered yet
+  guard::HealthStatus health = guard::HealthStatus::healthy;
+  std::uint32_t interest = 0;  // what epoll was told
 
   wire::MessageReader reader;
   std::unique_ptr<HttpStage> http;
@@ -81,6 +84,7 @@ class Connection final : public net::Watcher, public net::LoopTimer {
   std::unique_ptr<std::string> held;  // bytes that were read and not looked at yet
   guard::FramePacer pacer;
   IpAddress address;
+  hub::TenantId tenant = 0;  // in whose limits it is counted, once admitted
 
   // Mono milliseconds; 0: does not apply.
   std::int64_t last_life_ms;  // of the peer: bytes came, or were taken
@@ -89,7 +93,9 @@ class Connection final : public net::Watcher, public net::LoopTimer {
   std::int64_t begun_ms = 0;     // of the unfinished message or request
   std::int64_t resume_ms = 0;    // read again, when paced
   std::int64_t close_by_ms = 0;  // cut off then
-  std::int64_t round_trip_us = -1;
+  // Of deliveries in bursts (gateway/pace.cpp): none before the first; until the second, once it is set.
+  std::int64_t pace_opens_ms = 0;
+  std::int64_t pace_closes_ms = 0;
 };
 
 }  // namespace tidewire::gateway

@@ -218,7 +218,10 @@ Gateway::Progress Gateway::on_message(Connection& connection, const wire::Messag
         std::memcpy(&sent_us, event.payload.data(), sizeof sent_us);
         const std::int64_t took_us = loop_.now().mono_us - sent_us;
         // An unsolicited pong may say anything.
-        if (took_us >= 0 && took_us < 2 * options_.heartbeat_ms * 1000) connection.round_trip_us = took_us;
+        if (took_us >= 0 && took_us < 2 * options_.heartbeat_ms * 1000) {
+          connection.ping_waits = false;
+          sessions_->on_round_trip(handle, took_us);
+        }
       }
       break;
     case Type::close:

@@ -26,6 +26,7 @@ void Gateway::reschedule(Connection& connection) {
   };
   by(connection.close_by_ms);
   by(connection.resume_ms);
+  if (connection.notify_drained) by(connection.pace_opens_ms);
   const bool stalled = connection.stalled();
   if (stalled && connection.taken_ms != 0) by(connection.taken_ms + options_.write_timeout_ms);
   switch (connection.state) {
@@ -71,6 +72,10 @@ void Gateway::on_timer(Connection& connection) {
   if (stalled && connection.taken_ms != 0 && over(connection.taken_ms + options_.write_timeout_ms))
     return lose(connection);
   if (over(connection.resume_ms)) holding_.push_back(connection.handle);
+  if (over(connection.pace_opens_ms)) {
+    connection.pace_opens_ms = 0;
+    if (connection.notify_drained) touch(connection);
+  }
 
   switch (connection.state) {
     case Connection::State::http: {
@@ -105,6 +110,7 @@ void Gateway::on_timer(Connection& connection) {
           char sent_us[sizeof(std::int64_t)];
           std::memcpy(sent_us, &loop_.now().mono_us, sizeof sent_us);
           send_frame(connection, wire::Opcode::ping, std::string_view(sent_us, sizeof sent_us));
+          connection.ping_waits = true;
         }
       }
       break;
@@ -153,7 +159,7 @@ void Gateway::after_flush(Connection& connection, net::IoStatus status, std::siz
     connection.outbox.reset();
   }
   if (queued <= options_.outbound_bytes / 2) {
-    if (connection.notify_drained) {
+    if (connection.notify_drained && connection.pace_opens_ms <= now_ms()) {
       connection.notify_drained = false;
       drained_.push_back(connection.handle);
     }
@@ -174,7 +180,9 @@ void Gateway::after_flush(Connection& connection, net::IoStatus status, std::siz
   }
   if (connection.state == Connection::State::sse) follow_more(connection);
   connection.update_interest();
-  if (stalled || connection.state == Connection::State::closing) reschedule(connection);
+  if (stalled || connection.state == Connection::State::closing ||
+      (connection.notify_drained && connection.pace_opens_ms != 0))
+    reschedule(connection);
 }
 
 // ---- closing ----
@@ -230,10 +238,7 @@ void Gateway::lose(Connection& connection) {
 }
 
 void Gateway::end_session(Connection& connection) {
-  if (connection.admitted) {
-    connection.admitted = false;
-    shared_.limits.release_connection(shared_.keys.address(connection.address));
-  }
+  release(connection);
   if (connection.state == Connection::State::websocket || connection.state == Connection::State::sse)
     ended_.push_back(connection.handle);
 }

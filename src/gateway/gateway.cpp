@@ -51,7 +51,7 @@ Gateway::Gateway(GatewayOptions options, net::Loop& loop, hub::Tenants& tenants,
 Gateway::~Gateway() {
   connections_.for_each([&](Handle, Connection& connection) {
     if (connection.stream.is_open()) loop_.remove(connection.stream.fd(), &connection);
-    if (connection.admitted) shared_.limits.release_connection(shared_.keys.address(connection.address));
+    release(connection);
   });
 }
 
@@ -154,6 +154,7 @@ void Gateway::send(Handle handle, std::string_view json) {
 bool Gateway::push(Handle handle, protocol::DeliveryBatch& batch, std::size_t first, std::size_t last,
                    Lane lane) {
   Connection* connection = connections_.get(handle);
+  if (connection != nullptr && lane.channel && in_pause(*connection, lane)) return false;
   if (connection != nullptr && connection->state == Connection::State::sse)
     return push_events(*connection, batch, first, last, lane);
   if (connection == nullptr || connection->state != Connection::State::websocket) return true;
@@ -253,11 +254,6 @@ void Gateway::fetch_keys(hub::TenantId tenant, std::string_view) { fetch_keys_(t
 void Gateway::ask_user(Handle connection, hub::TenantId tenant, const std::string& user_id) {
   waiting_users_.emplace(shared_.keys.user(tenants_[tenant].name, user_id), connection);
   ask_user_(tenant, user_id);
-}
-
-std::int64_t Gateway::round_trip_us(Handle handle) const {
-  const Connection* connection = connections_.get(handle);
-  return connection == nullptr ? -1 : connection->round_trip_us;
 }
 
 void Gateway::end_turn() {

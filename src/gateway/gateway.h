@@ -99,7 +99,8 @@ class Gateway final : public hub::Outbound {
   void notify_when_drained(Handle connection) override;
   void close(Handle connection, std::uint16_t code, std::string_view reason) override;
   void deadline_changed(Handle connection) override;
-  std::int64_t round_trip_us(Handle connection) const override;
+  std::int64_t ping_waiting_us(Handle connection) const override;
+  void set_pace(Handle connection, guard::HealthStatus health) override;
   void fetch_keys(hub::TenantId tenant, std::string_view kid) override;
   void ask_user(Handle connection, hub::TenantId tenant, const std::string& user_id) override;
 
@@ -135,7 +136,8 @@ class Gateway final : public hub::Outbound {
                       std::int64_t retry_after_s = 0);
   // Counts the connection; or answers why it may not be.
   std::optional<wire::HttpProblem> admit(Connection& connection, const IpAddress& client,
-                                         const guard::Limits& limits);
+                                         const hub::Tenant& tenant);
+  void release(Connection& connection);
   IpAddress client_of(const Connection& connection, const wire::HttpRequest& request) const;
 
   // sse_open.cpp: from a request to an event stream
@@ -154,6 +156,9 @@ class Gateway final : public hub::Outbound {
   bool push_events(Connection& connection, protocol::DeliveryBatch& batch, std::size_t first,
                    std::size_t last, Lane lane);
   net::IoStatus flush_stream(Connection& connection, std::size_t& written);
+
+  // pace.cpp: deliveries in bursts. Whether the connection is between two of them for this lane.
+  bool in_pause(Connection& connection, Lane lane);
 
   // connection_life.cpp: time, closing, flushing
   void on_timer(Connection& connection);

@@ -120,6 +120,10 @@ std::expected<std::optional<hub::Opening>, Gateway::StreamRefusal> Gateway::judg
     Connection& connection, const wire::HttpRequest& request, const hub::Awaited& awaited) {
   if (draining())
     return std::unexpected(refusal(ErrorCode::unavailable, "the server is draining", kRetryAfterS));
+  if (shared_.limits.overload().refuses_connections()) {
+    shared_.limits.overload().note_refused_connection();
+    return std::unexpected(refusal(ErrorCode::unavailable, "the server is overloaded", kRetryAfterS));
+  }
   const IpAddress client = client_of(connection, request);
   const std::optional<std::string> token = token_of(request);
   const hub::TenantId tenant_id = find_tenant_(request.headers.find("host").value_or(""), token.value_or(""));
@@ -163,10 +167,12 @@ std::optional<Gateway::StreamRefusal> Gateway::count_stream(Connection& connecti
   const guard::Limits& limits = tenant.limits.guard;
   guard::SharedKeys keys{.user = {}, .address = shared_.keys.address(opening.address, tenant.name)};
   if (opening.identity) keys.user = shared_.keys.user(tenant.name, opening.identity->user_id);
-  const std::int64_t wait_ms = shared_.limits.spend(guard::Spend::take, keys, limits, {}, now_ms());
-  if (wait_ms > 0 && !limits.dry_run)
+  const std::int64_t wait_ms = shared_.limits.spend_alone(keys, limits, now_ms());
+  if (wait_ms > 0 && limits.dry_run)
+    shared_.limits.dry_run().note(tenant.name, opening.identity ? opening.identity->user_id : "");
+  else if (wait_ms > 0)
     return refusal(ErrorCode::rate_limited, meaning_of(ErrorCode::rate_limited), seconds_of(wait_ms));
-  if (const auto full = admit(connection, opening.address, limits))
+  if (const auto full = admit(connection, opening.address, tenant))
     return StreamRefusal{.problem = *full, .retry_after_s = kRetryAfterS};
   return std::nullopt;
 }

@@ -96,6 +96,13 @@ void Gateway::upgrade(Connection& connection, const wire::HttpRequest& request, 
     return;
   }
 
+  if (shared_.limits.overload().refuses_connections()) {
+    shared_.limits.overload().note_refused_connection();
+    return refuse_upgrade(
+        connection,
+        {.status = 503, .code = name_of(ErrorCode::unavailable), .detail = "the server is overloaded"},
+        kRetryAfterS);
+  }
   const IpAddress client = client_of(connection, request);
   const std::optional<std::string> token = token_of(request, *asked);
   const hub::TenantId tenant_id = find_tenant_(host, token.value_or(""));
@@ -139,7 +146,7 @@ void Gateway::upgrade(Connection& connection, const wire::HttpRequest& request, 
     identity = std::move(*verdict);
   }
 
-  if (const auto full = admit(connection, client, limits))
+  if (const auto full = admit(connection, client, tenant))
     return refuse_upgrade(connection, *full, kRetryAfterS);
   connection.accepts_brotli = wire::query_parameter(request.query, "accept") == "br";
   use_deflate();
@@ -161,12 +168,14 @@ void Gateway::wait_for(Connection& connection, hub::TenantId tenant, const hub::
 }
 
 std::optional<wire::HttpProblem> Gateway::admit(Connection& connection, const IpAddress& client,
-                                                const guard::Limits& limits) {
-  switch (shared_.limits.admit_connection(shared_.keys.address(client), limits, now_ms())) {
+                                                const hub::Tenant& tenant) {
+  switch (shared_.limits.admit_connection(shared_.keys.address(client), shared_.keys.tenant(tenant.name),
+                                          tenant.limits.guard, now_ms())) {
     case guard::Admission::admitted:
       break;
     case guard::Admission::user_full:
     case guard::Admission::server_full:
+    case guard::Admission::tenant_full:
       return wire::HttpProblem{
           .status = 503, .code = name_of(ErrorCode::unavailable), .detail = "the server is full"};
     case guard::Admission::address_full:
@@ -176,7 +185,15 @@ std::optional<wire::HttpProblem> Gateway::admit(Connection& connection, const Ip
   }
   connection.admitted = true;
   connection.address = client;
+  connection.tenant = tenant.id;
   return std::nullopt;
+}
+
+void Gateway::release(Connection& connection) {
+  if (!connection.admitted) return;
+  connection.admitted = false;
+  shared_.limits.release_connection(shared_.keys.address(connection.address),
+                                    shared_.keys.tenant(tenants_[connection.tenant].name));
 }
 
 void Gateway::become_websocket(Connection& connection, std::string_view response) {

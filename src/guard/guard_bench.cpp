@@ -1,5 +1,5 @@
-// What the guard costs per message. Budgets: 0.3 us for all three checks of a request together; 1 us per
-// KiB for the content policy on innocent text.
+// What the guard costs per message. Budgets: 0.3 us for everything together (`whole_request`); 1 us per KiB
+// for the content policy on innocent text.
 #include <benchmark/benchmark.h>
 
 #include <memory>
@@ -8,10 +8,13 @@
 
 #include "guard/anomalies.h"
 #include "guard/attempts.h"
+#include "guard/connection_health.h"
 #include "guard/content_scan.h"
 #include "guard/frame_pacer.h"
 #include "guard/request_limiter.h"
 #include "guard/shared_limits.h"
+#include "guard/space_saving.h"
+#include "guard/user_records.h"
 
 namespace tidewire::guard {
 namespace {
@@ -23,6 +26,8 @@ struct Client {
   RequestLimiter limiter;
   FramePacer pacer;
   SharedKeys keys;
+  AdaptiveLimit adaptive;
+  ConnectionHealth health;
 };
 
 // Clients in an order that no prefetcher guesses, four to a user, sixteen to an address.
@@ -36,7 +41,7 @@ struct Crowd {
       Client& client = clients[i];
       client.keys = {.user = keys.user("default", std::to_string(n / 4)),
                      .address = keys.address(IpAddress::from_v4(bytes))};
-      shared.admit_connection(client.keys.address, kWide, 0);
+      shared.admit_connection(client.keys.address, {}, kWide, 0);
       shared.admit_user(client.keys.user, kWide, 0);
     }
   }
@@ -59,9 +64,11 @@ void frame_check(benchmark::State& state) {
 }
 BENCHMARK(frame_check);
 
-// Connection, user and address, and the frame below them.
+// Connection, user and address with the user's record, the frame below them, health, the talkers' sketch,
+// and a look at the load.
 void whole_request(benchmark::State& state) {
   Crowd crowd(state.range(0));
+  SpaceSaving<std::string> talkers;
   std::int64_t now_ms = 0;
   std::size_t at = 0;
   for (auto _ : state) {
@@ -69,9 +76,13 @@ void whole_request(benchmark::State& state) {
     if (++at == crowd.clients.size()) at = 0;
     ++now_ms;
     benchmark::DoNotOptimize(client.pacer.take(kWide, 1, now_ms));
-    benchmark::DoNotOptimize(client.limiter.check(kWide, now_ms, {}, [&](Spend spend) {
-      return crowd.shared.spend(spend, client.keys, kWide, {}, now_ms);
+    client.health.note_request();
+    talkers.note(client.keys.user, 1, 128, [] { return std::string("a-user-of-some-length-1234"); });
+    const LimitFactor factor = client.adaptive.factor(crowd.shared.records(), client.keys.user, true, now_ms);
+    benchmark::DoNotOptimize(client.limiter.check(kWide, now_ms, factor, [&](Spend spend) {
+      return crowd.shared.spend(spend, client.keys, kWide, factor, now_ms);
     }));
+    benchmark::DoNotOptimize(crowd.shared.overload().publish_share());
   }
 }
 BENCHMARK(whole_request)->Arg(1)->Arg(1'000)->Arg(20'000)->Arg(1'000'000);
@@ -96,6 +107,15 @@ void is_address_blocked(benchmark::State& state) {
 }
 BENCHMARK(is_address_blocked);
 
+// Once per connection and health.interval.
+void health_pass(benchmark::State& state) {
+  ConnectionHealth health;
+  for (auto _ : state) {
+    health.note_round_trip(1'000);
+    benchmark::DoNotOptimize(health.pass({}));
+  }
+}
+BENCHMARK(health_pass);
 // What the anomaly detection costs a message: its meter, and once in ten seconds the judgement.
 void anomaly_meter(benchmark::State& state) {
   Anomalies anomalies;

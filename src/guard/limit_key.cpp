@@ -14,6 +14,7 @@ LimitKey key_of(std::uint64_t seed, std::string_view tenant, const void* name, s
 // Users and addresses are different worlds, also where their bytes agree.
 constexpr std::uint64_t kUserSalt = 0x7573'6572'0000'0001;
 constexpr std::uint64_t kAddressSalt = 0x6164'6472'0000'0002;
+constexpr std::uint64_t kTenantSalt = 0x7465'6e61'0000'0003;
 }  // namespace
 
 LimitKey LimitKeys::user(std::string_view tenant, std::string_view user) const {
@@ -23,6 +24,10 @@ LimitKey LimitKeys::user(std::string_view tenant, std::string_view user) const {
 LimitKey LimitKeys::address(const IpAddress& address, std::string_view tenant) const {
   const IpAddress site = address.site();
   return key_of(seed_ ^ kAddressSalt, tenant, site.bytes().data(), site.bytes().size());
+}
+
+LimitKey LimitKeys::tenant(std::string_view tenant) const {
+  return key_of(seed_ ^ kTenantSalt, tenant, nullptr, 0);
 }
 
 }  // namespace tidewire::guard

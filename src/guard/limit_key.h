@@ -31,6 +31,7 @@ class LimitKeys {
   // By IpAddress::site(). With a tenant the address's share in that tenant, without one the address
   // as such: connections are counted before the tenant is known, requests after.
   LimitKey address(const IpAddress& address, std::string_view tenant = {}) const;
+  LimitKey tenant(std::string_view tenant) const;
 
  private:
   std::uint64_t seed_;

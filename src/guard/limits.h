@@ -20,6 +20,7 @@ struct Limits {
   bool dry_run = false;  // limits.dry_run: judge and count as always, but let everything pass
 
   std::int64_t connections = 0;              // limits.connections, of the whole node
+  std::int64_t tenant_connections = 0;       // tenants.NAME.limits.connections, of the tenant's alone
   std::int64_t connections_per_user = 0;     // limits.connections_per_user
   std::int64_t connections_per_address = 0;  // limits.connections_per_address
 

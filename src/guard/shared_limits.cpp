@@ -35,22 +35,39 @@ std::int64_t SharedLimits::spend(Spend spend, const SharedKeys& keys, const Limi
                              judge);
 }
 
-Admission SharedLimits::admit_connection(const LimitKey& address, const Limits& limits, std::int64_t now_ms) {
+std::int64_t SharedLimits::spend_alone(const SharedKeys& keys, const Limits& limits, std::int64_t now_ms) {
+  const LimitFactor factor = limits.adaptive ? records_.factor(keys.user, now_ms) : LimitFactor();
+  const std::int64_t wait_ms = spend(Spend::take, keys, limits, factor, now_ms);
+  if (wait_ms > 0)
+    records_.bad(keys.user, Offence::refused, now_ms);
+  else if (limits.adaptive)
+    records_.good(keys.user, now_ms);
+  return wait_ms;
+}
+
+Admission SharedLimits::admit_connection(const LimitKey& address, const LimitKey& tenant,
+                                         const Limits& limits, std::int64_t now_ms) {
   // Compared and counted in one step: a count that overshoots for a moment would refuse others.
   std::int64_t before = connections_.load(std::memory_order_relaxed);
   do {
     if (limits.connections > 0 && before >= limits.connections) return Admission::server_full;
   } while (!connections_.compare_exchange_weak(before, before + 1, std::memory_order_relaxed));
-  const bool fits = stripes_->with(address, [&](LimitTable& table) {
-    return table.add_connection(address, limits.connections_per_address, now_ms);
-  });
-  if (fits) return Admission::admitted;
+  const auto add = [&](const LimitKey& key, std::int64_t most) {
+    return stripes_->with(key, [&](LimitTable& table) { return table.add_connection(key, most, now_ms); });
+  };
+  Admission refusal = Admission::tenant_full;
+  if (add(tenant, limits.tenant_connections)) {
+    if (add(address, limits.connections_per_address)) return Admission::admitted;
+    stripes_->with(tenant, [&](LimitTable& table) { table.remove_connection(tenant); });
+    refusal = Admission::address_full;
+  }
   connections_.fetch_sub(1, std::memory_order_relaxed);
-  return Admission::address_full;
+  return refusal;
 }
 
-void SharedLimits::release_connection(const LimitKey& address) {
-  stripes_->with(address, [&](LimitTable& table) { table.remove_connection(address); });
+void SharedLimits::release_connection(const LimitKey& address, const LimitKey& tenant) {
+  for (const LimitKey& key : {address, tenant})
+    stripes_->with(key, [&](LimitTable& table) { table.remove_connection(key); });
   connections_.fetch_sub(1, std::memory_order_relaxed);
 }
 
@@ -73,6 +90,7 @@ std::size_t SharedLimits::entries() { return stripes_->size(); }
 
 void SharedLimits::sweep(std::int64_t now_ms) {
   stripes_->with_next([&](LimitTable& table) { table.sweep(now_ms); });
+  records_.sweep(now_ms);
 }
 
 }  // namespace tidewire::guard

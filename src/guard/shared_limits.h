@@ -12,9 +12,12 @@
 #include <cstdint>
 #include <memory>
 
+#include "guard/dry_run.h"
 #include "guard/limit_key.h"
 #include "guard/limits.h"
 #include "guard/request_limiter.h"
+#include "guard/shared_overload.h"
+#include "guard/user_records.h"
 
 namespace tidewire::guard {
 
@@ -27,6 +30,7 @@ struct SharedKeys {
 enum class Admission : std::uint8_t {
   admitted,
   server_full,   // limits.connections: 503
+  tenant_full,   // the same of the tenant
   address_full,  // limits.connections_per_address: 429
   user_full      // limits.connections_per_user: `connection_limit`
 };
@@ -47,10 +51,14 @@ class SharedLimits {
   std::int64_t spend(Spend spend, const SharedKeys& keys, const Limits& limits, LimitFactor factor,
                      std::int64_t now_ms);
 
-  // A connection from this address: `admitted`, `server_full` or `address_full`. Where it was
-  // admitted, and only there, release_connection() follows once.
-  Admission admit_connection(const LimitKey& address, const Limits& limits, std::int64_t now_ms);
-  void release_connection(const LimitKey& address);
+  // The same for a request without a connection of its own: by the user's record, which learns from it.
+  std::int64_t spend_alone(const SharedKeys& keys, const Limits& limits, std::int64_t now_ms);
+
+  // A connection from this address to this tenant: anything but `user_full`. Where it was admitted, and
+  // only there, release_connection() follows once.
+  Admission admit_connection(const LimitKey& address, const LimitKey& tenant, const Limits& limits,
+                             std::int64_t now_ms);
+  void release_connection(const LimitKey& address, const LimitKey& tenant);
 
   // A connection that has become this user's: `admitted` or `user_full`; then release_user() once.
   Admission admit_user(const LimitKey& user, const Limits& limits, std::int64_t now_ms);
@@ -65,10 +73,19 @@ class SharedLimits {
   // Call it about once a second, so that memory falls again when traffic has ended.
   void sweep(std::int64_t now_ms);
 
+  // What else of the guard all shards share.
+  UserRecords& records() { return records_; }
+  SharedOverload& overload() { return overload_; }
+  const SharedOverload& overload() const { return overload_; }
+  DryRun& dry_run() { return dry_run_; }
+
  private:
   class Stripes;
   std::unique_ptr<Stripes> stripes_;
   std::atomic<std::int64_t> connections_{0};
+  UserRecords records_;
+  SharedOverload overload_;
+  DryRun dry_run_;
 };
 
 }  // namespace tidewire::guard

@@ -113,34 +113,52 @@ TEST_F(SharedLimitsTest, CountsConnectionsOfAddressUserAndServer) {
   const LimitKey here = keys_.address(ip("1.1.1.1"));
   const LimitKey there = keys_.address(ip("2.2.2.2"));
   const LimitKey user = keys_.user("default", "1");
-  EXPECT_EQ(shared_.admit_connection(here, limits, 0), Admission::admitted);
-  EXPECT_EQ(shared_.admit_connection(here, limits, 0), Admission::admitted);
-  EXPECT_EQ(shared_.admit_connection(here, limits, 0), Admission::address_full);
+  EXPECT_EQ(shared_.admit_connection(here, {}, limits, 0), Admission::admitted);
+  EXPECT_EQ(shared_.admit_connection(here, {}, limits, 0), Admission::admitted);
+  EXPECT_EQ(shared_.admit_connection(here, {}, limits, 0), Admission::address_full);
   EXPECT_EQ(shared_.connections(), 2);
-  EXPECT_EQ(shared_.admit_connection(there, limits, 0), Admission::admitted);
-  EXPECT_EQ(shared_.admit_connection(there, limits, 0), Admission::server_full);
+  EXPECT_EQ(shared_.admit_connection(there, {}, limits, 0), Admission::admitted);
+  EXPECT_EQ(shared_.admit_connection(there, {}, limits, 0), Admission::server_full);
   EXPECT_EQ(shared_.admit_user(user, limits, 0), Admission::admitted);
   EXPECT_EQ(shared_.admit_user(user, limits, 0), Admission::user_full);
   EXPECT_EQ(shared_.connections_of(here), 2);
   EXPECT_EQ(shared_.connections_of(user), 1);
 
-  shared_.release_connection(here);
+  shared_.release_connection(here, {});
   shared_.release_user(user);
-  EXPECT_EQ(shared_.admit_connection(here, limits, 0), Admission::admitted);
+  EXPECT_EQ(shared_.admit_connection(here, {}, limits, 0), Admission::admitted);
   EXPECT_EQ(shared_.admit_user(user, limits, 0), Admission::admitted);
+}
+
+TEST_F(SharedLimitsTest, CountsATenantsConnectionsApart) {
+  const Limits small{.connections = 10, .tenant_connections = 2};
+  const Limits other{.connections = 10, .tenant_connections = 3};
+  const LimitKey here = keys_.address(ip("1.1.1.1"));
+  const LimitKey acme = keys_.tenant("acme"), zeta = keys_.tenant("zeta");
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(shared_.admit_connection(here, zeta, other, 0), Admission::admitted);
+  EXPECT_EQ(shared_.admit_connection(here, zeta, other, 0), Admission::tenant_full);
+  for (int i = 0; i < 2; ++i) EXPECT_EQ(shared_.admit_connection(here, acme, small, 0), Admission::admitted);
+  EXPECT_EQ(shared_.admit_connection(here, acme, small, 0), Admission::tenant_full);
+  EXPECT_EQ(shared_.connections(), 5);
+  shared_.release_connection(here, acme);
+  EXPECT_EQ(shared_.admit_connection(here, acme, small, 0), Admission::admitted);
+  // A refusal by the address takes nothing from the tenant.
+  const Limits narrow{.connections = 10, .tenant_connections = 9, .connections_per_address = 5};
+  EXPECT_EQ(shared_.admit_connection(here, acme, narrow, 0), Admission::address_full);
+  EXPECT_EQ(shared_.connections_of(acme), 2);
 }
 
 TEST_F(SharedLimitsTest, HasNoConnectionLimitAtZero) {
   const LimitKey here = keys_.address(ip("1.1.1.1"));
-  for (int i = 0; i < 10'000; ++i) ASSERT_EQ(shared_.admit_connection(here, {}, 0), Admission::admitted);
+  for (int i = 0; i < 10'000; ++i) ASSERT_EQ(shared_.admit_connection(here, {}, {}, 0), Admission::admitted);
   EXPECT_EQ(shared_.connections(), 10'000);
-  for (int i = 0; i < 10'000; ++i) shared_.release_connection(here);
+  for (int i = 0; i < 10'000; ++i) shared_.release_connection(here, {});
   EXPECT_EQ(shared_.connections(), 0);
 }
 
 TEST_F(SharedLimitsTest, ForgetsWhoHasAFullBucketAndNoConnection) {
   const LimitKey stays = keys_.address(ip("9.9.9.9"));
-  shared_.admit_connection(stays, {}, 0);
+  shared_.admit_connection(stays, {}, {}, 0);
   for (int i = 0; i < 5'000; ++i) take({.user = keys_.user("default", std::to_string(i)), .address = {}}, 0);
   EXPECT_EQ(shared_.entries(), 5'001u);
   for (int i = 0; i < 64; ++i) shared_.sweep(119);
@@ -157,6 +175,20 @@ TEST(SharedLimits, StaysWithinItsMemory) {
     shared.spend(Spend::take, {.user = keys.user("default", std::to_string(i)), .address = {}}, {}, {}, 0);
   }
   EXPECT_LE(shared.entries(), 6'400u + 64u);
+}
+
+TEST(DryRun, TellsHowManyAndWhoseWasTheFirst) {
+  DryRun dry;
+  EXPECT_EQ(dry.take().requests, 0u);
+  dry.note("default", "ann");
+  dry.note("acme", "bob");
+  const DryRun::Report report = dry.take();
+  EXPECT_EQ(report.requests, 2u);
+  EXPECT_EQ(report.tenant + "/" + report.user, "default/ann");
+  EXPECT_EQ(dry.take().requests, 0u);
+  dry.note("acme", "");
+  EXPECT_EQ(dry.take().tenant, "acme");
+  EXPECT_EQ(dry.total(), 3u);
 }
 
 TEST(LimitTable, AgreesWithAMapOfBuckets) {
@@ -220,8 +252,8 @@ TEST(SharedLimitsThreads, StayExact) {
           const LimitKey address = keys.address(IpAddress::from_v4(bytes));
           if (shared.spend(Spend::take, {user, address}, limits, {}, 0) == 0) ++taken;
           if (shared.admit_user(user, limits, 0) == Admission::admitted) ++admitted;
-          if (shared.admit_connection(address, limits, 0) == Admission::admitted) {
-            shared.release_connection(address);
+          if (shared.admit_connection(address, {}, limits, 0) == Admission::admitted) {
+            shared.release_connection(address, {});
           }
           if (i % 16 == 0) shared.sweep(0);
         }

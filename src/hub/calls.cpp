@@ -24,6 +24,8 @@ void Calls::publish(const CallOrigin& origin, protocol::PublishRequest&& request
                     std::function<void(Result<Published>)> done) {
   const auto admission = admit(namespaces_, origin.caller, auth::Action::publish, request.channel);
   if (!admission) return done(std::unexpected(admission.error()));
+  if (overload_ != nullptr && !passes_overload(*overload_, gate_, admission->ns->priority))
+    return done(std::unexpected(overload_error()));
   PublishCommand command = prepare_publish(origin.tenant, *admission, origin.author, std::move(request));
   command.reply = expect(unwrap<PublishResult>(std::move(done)));
   const ChannelKey channel = command.channel;
@@ -101,10 +103,13 @@ void add(ShardCounts& sum, const ShardCounts& part) {
   sum.bytes_out += part.bytes_out;
   sum.malformed += part.malformed;
   sum.rate_limited += part.rate_limited;
+  sum.penalties += part.penalties;
   sum.auth_failures += part.auth_failures;
   sum.went_behind += part.went_behind;
   sum.gaps += part.gaps;
   for (std::size_t i = 0; i < sum.requests.size(); ++i) sum.requests[i] += part.requests[i];
+  for (std::size_t i = 0; i < sum.health.size(); ++i) sum.health[i] += part.health[i];
+  sum.ended_unhealthy += part.ended_unhealthy;
   sum.loop_lag_us = std::max(sum.loop_lag_us, part.loop_lag_us);
 }
 
@@ -115,6 +120,12 @@ void add(AnswerPart& sum, AnswerPart&& part) {
   std::ranges::move(part.users, std::back_inserter(sum.users));
   if (!part.user_json.empty()) sum.user_json = std::move(part.user_json);
   add(sum.counts, part.counts);
+  if (part.analytics && !sum.analytics) {
+    sum.analytics = std::move(part.analytics);
+  } else if (part.analytics) {
+    add(sum.analytics->traffic, part.analytics->traffic);
+    sum.analytics->merge(*part.analytics);
+  }
 }
 
 }  // namespace

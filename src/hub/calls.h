@@ -9,6 +9,7 @@
 #include <memory>
 
 #include "base/time.h"
+#include "guard/shared_overload.h"
 #include "hub/access.h"
 #include "hub/messages.h"
 #include "hub/namespaces.h"
@@ -42,6 +43,9 @@ class Calls {
   void snapshot(const CallOrigin& origin, std::string channel,
                 std::function<void(Result<ChannelSnapshot>)> done);
 
+  // From now on publishes are refused where the server is overloaded.
+  void heed(guard::SharedOverload& overload) { overload_ = &overload; }
+
   // Asks every shard and adds the answers up. Channels come sorted by name, at most the limit asked for.
   void ask_all(Question question, std::function<void(AnswerPart)> done);
 
@@ -68,6 +72,8 @@ class Calls {
   std::uint64_t hash_seed_;
   const Namespaces& namespaces_;
   Post post_;
+  guard::SharedOverload* overload_ = nullptr;
+  guard::ShareGate gate_;
   Slab<Pending> pending_;
 };
 

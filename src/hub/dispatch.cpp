@@ -25,6 +25,14 @@ Sessions::Taken Sessions::on_text(Handle connection, std::string_view text, cons
   Session* session = find(connection);
   if (session == nullptr || session->closing) return Taken::yes;
   ++counts_.messages_in;
+  session->health.note_request();
+  const guard::SharedKeys& keys = session->shared_keys;
+  recent_.note_talker(keys.user ? keys.user : keys.address, text.size(), [&] {
+    const bool anonymous = session->identity == nullptr;
+    return Talker{.tenant = session->tenant,
+                  .anonymous = anonymous,
+                  .name = anonymous ? session->address.text() : session->identity->user_id};
+  });
   auto request = protocol::decode(text, tenant_of(*session).limits.json_depth);
   if (!request) {
     malformed(connection, *session, request.error(), now);
@@ -38,6 +46,7 @@ Sessions::Taken Sessions::on_text(Handle connection, std::string_view text, cons
 void Sessions::on_malformed(Handle connection, ErrorCode code, std::string message, const Time& now) {
   Session* session = find(connection);
   if (session == nullptr || session->closing) return;
+  session->health.note_request();
   malformed(connection, *session,
             {.error = fail(code, std::move(message)).error(), .id = {}, .type = {}, .channel = {}}, now);
 }
@@ -46,6 +55,8 @@ void Sessions::on_malformed(Handle connection, ErrorCode code, std::string messa
 void Sessions::malformed(Handle connection, Session& session, const protocol::DecodeFailure& failure,
                          const Time& now) {
   ++counts_.malformed;
+  session.health.note_error();
+  note_offence(session, guard::Offence::malformed, now.mono_ms());
   reply(connection, session,
         protocol::error_message(failure.error, failure.id, failure.type, failure.channel));
   const auto verdict = session.more().malformed.record(tenant_of(session).limits.guard, now.mono_ms());
@@ -59,11 +70,25 @@ bool Sessions::pass_rate(Context& context, const protocol::Request& request) {
   Session& session = context.session;
   const guard::Limits& limits = tenant_of(session).limits.guard;
   const std::int64_t now_ms = context.now.mono_ms();
-  const auto verdict = session.limiter.check(limits, now_ms, {}, [&](guard::Spend spend) {
-    return shared_.limits.spend(spend, session.shared_keys, limits, {}, now_ms);
+  const guard::LimitFactor factor =
+      session.adaptive.factor(shared_.limits.records(), session.shared_keys.user, limits.adaptive, now_ms);
+  const bool was_in_penalty = session.limiter.in_penalty(now_ms);
+  const auto verdict = session.limiter.check(limits, now_ms, factor, [&](guard::Spend spend) {
+    return shared_.limits.spend(spend, session.shared_keys, limits, factor, now_ms);
   });
   using enum guard::RequestVerdict::Kind;
-  if (verdict.kind == allowed) return true;
+  if (verdict.kind == allowed && !verdict.would_refuse) return true;
+  // Tries during a penalty have no further consequence.
+  if (!was_in_penalty) {
+    const bool is_in_penalty = session.limiter.in_penalty(now_ms);
+    if (is_in_penalty) ++counts_.penalties;
+    note_offence(session, is_in_penalty ? guard::Offence::penalty : guard::Offence::refused, now_ms);
+  }
+  if (verdict.would_refuse) {
+    shared_.limits.dry_run().note(tenant_of(session).name,
+                                  session.identity ? session.identity->user_id : std::string_view());
+    return true;
+  }
   ++counts_.rate_limited;
   Error error = fail(ErrorCode::rate_limited).error();
   error.retry_after_ms = verdict.retry_after_ms;

@@ -13,7 +13,9 @@
 
 #include "base/error.h"
 #include "base/shared_bytes.h"
+#include "guard/connection_health.h"
 #include "guard/content_rules.h"
+#include "hub/analytics.h"
 #include "hub/types.h"
 #include "kinds/inbox.h"
 
@@ -285,7 +287,9 @@ struct ListChannels {
   std::string after;  // names up to and including this one were listed before
   std::size_t limit = 100;
 };
-struct CountThings {};
+struct CountThings {
+  std::optional<std::int64_t> window_us = {};  // with the analytics of so long; 0: histograms since the start
+};
 struct ListConnections {
   TenantId tenant = 0;
   std::size_t limit = 100;  // of each shard, in no order
@@ -297,17 +301,8 @@ using Question = std::variant<UserQuery, DisconnectUser, RevokeUser, BroadcastAl
 struct ConnectionInfo {
   std::string connection_id;
   std::int64_t connected_at_ms = 0;
-  std::int64_t round_trip_us = -1;  // -1: not measured yet
-  std::string user_json = {};       // in a list: the user's id as it stands in a token; empty: anonymous
-};
-
-// Traffic of one shard since its start, and what it holds now.
-struct ShardCounts {
-  std::uint64_t connections = 0, users = 0, channels = 0, subscriptions = 0;
-  std::uint64_t connections_opened = 0, messages_in = 0, messages_out = 0, bytes_in = 0, bytes_out = 0;
-  std::uint64_t malformed = 0, rate_limited = 0, auth_failures = 0, went_behind = 0, gaps = 0;
-  std::array<std::uint64_t, protocol::kRequestTypes> requests{};  // by type
-  std::uint64_t loop_lag_us = 0;
+  guard::ConnectionHealth health = {};
+  std::string user_json = {};  // in a list: the user's id as it stands in a token; empty: anonymous
 };
 
 // One shard's part of an answer; the asker adds the parts up.
@@ -318,6 +313,7 @@ struct AnswerPart {
   std::vector<ChannelInfo> channels;
   std::vector<std::uint64_t> users;  // hashes, to count each once
   ShardCounts counts;
+  std::shared_ptr<Analytics> analytics = {};  // where they were asked for
 };
 
 struct Ask {

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "base/slab.h"
+#include "guard/connection_health.h"
 #include "hub/types.h"
 #include "protocol/delivery_batch.h"
 
@@ -39,8 +40,12 @@ class Outbound {
   // The session's deadlines have changed: ask Sessions::next_deadline_ms() again.
   virtual void deadline_changed(Handle connection) = 0;
 
-  // The last measured round trip in microseconds; -1: not measured.
-  virtual std::int64_t round_trip_us(Handle) const { return -1; }
+  // For how long a ping has been under way, in microseconds; -1: none is.
+  virtual std::int64_t ping_waiting_us(Handle) const { return -1; }
+
+  // A connection that is not healthy gets its deliveries in bursts with pauses between them, in which
+  // its subscriptions are behind: push() answers false meanwhile.
+  virtual void set_pace(Handle, guard::HealthStatus) {}
 
   // A token named a key that is not known: fetch the tenant's JWKS.
   virtual void fetch_keys(TenantId tenant, std::string_view kid) = 0;

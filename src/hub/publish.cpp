@@ -121,4 +121,17 @@ std::shared_ptr<const Author> server_author() {
   return author;
 }
 
+bool passes_overload(guard::SharedOverload& overload, guard::ShareGate& gate, Priority priority) {
+  const double share = overload.publish_share();
+  if (share >= 1 || priority == Priority::critical || gate.pass(share)) return true;
+  overload.note_shed_publish();
+  return false;
+}
+
+Error overload_error() {
+  Error error = fail(ErrorCode::unavailable, "the server is overloaded").error();
+  error.retry_after_ms = guard::SharedOverload::kRetryAfter_ms;
+  return error;
+}
+
 }  // namespace tidewire::hub

@@ -6,6 +6,7 @@
 
 #include "auth/identity.h"
 #include "base/error.h"
+#include "guard/shared_overload.h"
 #include "hub/access.h"
 #include "hub/messages.h"
 #include "hub/types.h"
@@ -22,5 +23,10 @@ std::shared_ptr<const Author> make_author(const auth::Identity* identity, std::u
 
 // The author of what comes with an API key.
 std::shared_ptr<const Author> server_author();
+
+// Whether a publish may go on while the server is overloaded (requirement P7): a share of them, and
+// always what is critical. One that may not is counted.
+bool passes_overload(guard::SharedOverload& overload, guard::ShareGate& gate, Priority priority);
+Error overload_error();  // `unavailable`, with when to come back
 
 }  // namespace tidewire::hub

@@ -2,16 +2,21 @@
 // also where some of them come from other shards.
 
 #include <algorithm>
+#include <utility>
 
 #include "hub/sessions.h"
 #include "protocol/message_writer.h"
 
 namespace tidewire::hub {
 
-void Sessions::reply(Handle connection, Session& session, std::string json) {
-  if (!session.replies || session.replies->empty()) return outbound_.send(connection, json);
+void Sessions::reply(Handle connection, Session& session, std::string json, std::int64_t asked_us) {
+  if (!session.replies || session.replies->empty()) {
+    if (asked_us != 0) ++answered_at_once_;
+    return outbound_.send(connection, json);
+  }
   session.replies->push_back({.slot = session.next_slot++,
                               .activates = 0,
+                              .asked_us = asked_us,
                               .ready = true,
                               .large = false,
                               .id = {},
@@ -19,6 +24,9 @@ void Sessions::reply(Handle connection, Session& session, std::string json) {
 }
 
 void Sessions::refuse(Context& context, const Error& error, std::string_view channel) {
+  // What the server lacks is not the connection's fault.
+  if (error.code != ErrorCode::unavailable && error.code != ErrorCode::internal)
+    context.session.health.note_error();
   reply(context, protocol::error_message(error, context.id, context.type, channel));
 }
 
@@ -35,6 +43,7 @@ ReplyTo Sessions::reserve(Context& context, ReplySize size) {
   if (large) ++session.large_replies;
   session.replies->push_back({.slot = slot,
                               .activates = 0,
+                              .asked_us = context.now.mono_us,
                               .ready = false,
                               .large = large,
                               .id = std::string(context.id),
@@ -85,6 +94,7 @@ void Sessions::complete(const ReplyTo& to, std::string json, std::uint32_t activ
     const Handle listed = session->replies->front().lists;
     const std::uint32_t events_then = session->replies->front().presence_events;
     outbound_.send(to.target, session->replies->front().json);
+    if (session->replies->front().asked_us != 0) answered_us_.push_back(session->replies->front().asked_us);
     session->replies->pop_front();
     if (goes_live != 0) activate(to.target, *session, goes_live);
     // While the reply waited for earlier ones its list has become old, and what made it so was told
@@ -95,6 +105,12 @@ void Sessions::complete(const ReplyTo& to, std::string json, std::uint32_t activ
     if (subscription != nullptr && subscription->presence) ask_members(to.target, *replica);
   }
   if (session->replies->empty()) retire_replies(*session);
+}
+
+void Sessions::end_turn(const Time& now, std::int64_t elapsed_us) {
+  if (answered_at_once_ > 0) recent_.note_request(elapsed_us, std::exchange(answered_at_once_, 0));
+  for (const std::int64_t asked_us : answered_us_) recent_.note_request(now.mono_us - asked_us + elapsed_us);
+  answered_us_.clear();
 }
 
 }  // namespace tidewire::hub

@@ -13,9 +13,11 @@
 #include "base/index_table.h"
 #include "base/ring.h"
 #include "guard/auth_rate.h"
+#include "guard/connection_health.h"
 #include "guard/malformed_limit.h"
 #include "guard/request_limiter.h"
 #include "guard/shared_limits.h"
+#include "guard/user_records.h"
 #include "hub/messages.h"
 #include "hub/types.h"
 
@@ -48,6 +50,7 @@ struct PendingReply {
   std::uint32_t activates = 0;        // a subscription that goes live once this is sent; 0: none
   Handle lists = {};                  // the replica whose members are in the reply; null: none
   std::uint32_t presence_events = 0;  // that had come to it when the list did
+  std::int64_t asked_us = 0;          // mono, the turn that read the request
   bool ready = false;
   bool large = false;     // may hold many messages
   bool unechoed = false;  // a publish with `echo` false
@@ -90,6 +93,8 @@ struct Session {
   std::unique_ptr<SessionExtras> extras;        // what most have no use for; made by the one below
   std::unique_ptr<Ring<PendingReply>> replies;  // null: nothing waits
   guard::RequestLimiter limiter;
+  guard::AdaptiveLimit adaptive;
+  guard::ConnectionHealth health;
   guard::SharedKeys shared_keys;
   // The neighbours among the user's connections, by the indices of their handles.
   std::uint32_t next_of_user = IndexTable::kNone;

@@ -103,6 +103,7 @@ void Sessions::open(Handle connection, Opening&& opening, const Time& now) {
   session.shared_keys.address = shared_.keys.address(opening.address, tenant.name);
   ++counts_.connections_opened;
   ++counts_.connections;
+  ++counts_.health[static_cast<std::size_t>(session.health.status())];
 
   if (opening.identity != nullptr) {
     // A connection over its user's limit gets no `connected` (protocol §9 limits.connections_per_user).
@@ -149,6 +150,7 @@ bool Sessions::adopt(Handle connection, Session& session, std::shared_ptr<const 
   if (shared_.limits.admit_user(key, tenant.limits.guard, now.mono_ms()) != guard::Admission::admitted)
     return false;
   session.shared_keys.user = key;
+  session.adaptive = {};
   session.user_counted = true;
   session.identity = std::move(identity);
   forget_author(connection);
@@ -197,6 +199,7 @@ void Sessions::close(Handle connection, const Time& now) {
     retire_replies(*session);
   }
   --counts_.connections;
+  --counts_.health[static_cast<std::size_t>(session->health.status())];
   sessions_[connection.index].reset();
 }
 
@@ -275,10 +278,10 @@ AnswerPart Sessions::answer(const Question& question, const Time& now) {
   };
 
   if (const auto* query = std::get_if<UserQuery>(&question)) {
-    each_of_user(query->tenant, query->user_id, [&](Handle connection, const Session& session) {
+    each_of_user(query->tenant, query->user_id, [&](Handle, const Session& session) {
       part.connections.push_back({.connection_id = connection_name(session.connection_id),
                                   .connected_at_ms = session.connected_at_ms,
-                                  .round_trip_us = outbound_.round_trip_us(connection)});
+                                  .health = session.health});
       part.user_json.clear();
       auth::append_user_id_json(part.user_json, *session.identity);
     });

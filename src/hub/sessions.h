@@ -22,6 +22,7 @@
 #include "hub/named_slab.h"
 #include "hub/namespaces.h"
 #include "hub/outbound.h"
+#include "hub/recent.h"
 #include "hub/replica.h"
 #include "hub/session.h"
 #include "hub/tenant.h"
@@ -36,6 +37,8 @@ struct SessionOptions {
   bool auth_required = false;
   std::int64_t auth_timeout_ms = 10'000;
   std::int64_t heartbeat_ms = 30'000;
+  std::int64_t health_interval_ms = 30'000;
+  guard::HealthLimits health = {};
   std::vector<std::string> anonymous_capabilities;
 };
 
@@ -90,6 +93,15 @@ class Sessions {
   std::optional<std::uint64_t> first_missing(Handle connection, std::string_view channel) const;
 
   void on_drained(Handle connection, const Time& now);
+  // A ping of ours has come back.
+  void on_round_trip(Handle connection, std::int64_t round_trip_us);
+  // health.cpp: judges the connections whose turn it is (requirement P6), a slice at a time, so that each
+  // is looked at once every `health_interval_ms` and no call takes long. Call it every 100 ms or so.
+  void pass_health(const Time& now);
+  // Once everything of the turn is written: what was answered in it took until now. `elapsed_us` is since
+  // the turn's `now`.
+  void end_turn(const Time& now, std::int64_t elapsed_us);
+  Recent& recent() { return recent_; }
   // The earliest time, mono, at which on_timer() has something to do; INT64_MAX for never.
   std::int64_t next_deadline_ms(Handle connection, const Time& now) const;
   void on_timer(Handle connection, const Time& now);
@@ -137,6 +149,8 @@ class Sessions {
   // A subscription that is behind remembers so many messages that must not come back to it.
   static constexpr std::size_t kOwnMax = 4096;
   static constexpr std::int64_t kExpiryWarningMs = 60'000;
+  static constexpr std::size_t kHealthSlice = 4096;  // looked at in one call, at most
+  static constexpr std::size_t kEndedPerSlice = 16;  // of these
 
  private:
   struct Context {  // of the request being carried out
@@ -156,6 +170,9 @@ class Sessions {
   // dispatch.cpp
   Taken dispatch(Context& context, protocol::Request&& request, const Awaited& awaited);
   bool pass_rate(Context& context, const protocol::Request& request);
+  void note_offence(Session& session, guard::Offence offence, std::int64_t now_ms) {
+    session.adaptive.bad(shared_.limits.records(), session.shared_keys.user, offence, now_ms);
+  }
   void malformed(Handle connection, Session& session, const protocol::DecodeFailure& failure,
                  const Time& now);
 
@@ -171,9 +188,10 @@ class Sessions {
 
   // replies.cpp: the order of answers
   void reply(Context& context, std::string json) {
-    reply(context.connection, context.session, std::move(json));
+    reply(context.connection, context.session, std::move(json), context.now.mono_us);
   }
-  void reply(Handle connection, Session& session, std::string json);
+  // `asked_us` 0: it answers no request.
+  void reply(Handle connection, Session& session, std::string json, std::int64_t asked_us = 0);
   void refuse(Context& context, const Error& error, std::string_view channel);
   void retire_replies(Session& session);
   enum class ReplySize : std::uint8_t { small, large };
@@ -240,6 +258,13 @@ class Sessions {
   std::vector<KnownAuthor> authors_;  // a connection's place is its index, modulo the size
   IndexTable users_;                  // of each the connection that came last
   std::size_t looked_at_ = 0;         // where next_users() has come to
+  guard::ShareGate publish_gate_;
+  Recent recent_;
+  std::uint64_t answered_at_once_ = 0;     // in this turn
+  std::vector<std::int64_t> answered_us_;  // likewise: when the others were asked
+  std::size_t health_next_ = 0;            // the slot whose turn it is
+  std::int64_t health_looked_ms_ = -1;     // when the last slice was; -1: never
+  double health_owed_ = 0;                 // slots that are due
   ShardCounts counts_;
 };
 

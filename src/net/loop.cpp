@@ -131,6 +131,8 @@ void Loop::turn(int max_wait_ms) {
   longest_turn_us_ = std::max(longest_turn_us_, last_turn_us_);
 }
 
+std::int64_t Loop::elapsed_us() const { return monotonic_us() - now_.mono_us; }
+
 std::int64_t Loop::take_longest_turn_us() { return std::exchange(longest_turn_us_, 0); }
 
 int Loop::wait_ms(int max_wait_ms) {

@@ -87,6 +87,8 @@ class Loop {
   const Time& now() const { return now_; }
   // How long the last complete turn was at work, without its wait.
   std::int64_t last_turn_us() const { return last_turn_us_; }
+  // How long this turn has been at work so far; reads the clock.
+  std::int64_t elapsed_us() const;
   // The longest turn since the last call.
   std::int64_t take_longest_turn_us();
 

@@ -1,6 +1,10 @@
 #include "server/shard.h"
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <fstream>
+#include <utility>
 
 #include "auth/jwt.h"
 #include "hub/dispatch_message.h"
@@ -28,6 +32,14 @@ std::vector<std::pair<std::string, hub::TenantId>> hosts_of(const std::vector<Te
   for (std::size_t i = 0; i < plans.size(); ++i)
     for (const std::string& host : plans[i].hosts) hosts.emplace_back(host, static_cast<hub::TenantId>(i));
   return hosts;
+}
+
+// Memory that the process holds; 0 where the system does not say.
+std::int64_t resident_bytes() {
+  std::ifstream statm("/proc/self/statm");
+  std::int64_t whole = 0, resident = 0;
+  statm >> whole >> resident;
+  return resident * ::sysconf(_SC_PAGESIZE);
 }
 
 // The host without its port.
@@ -89,7 +101,9 @@ Shard::Shard(const Plan& plan, hub::Sessions::Shared shared, Server server)
       due_([this] { due_at_ms_ = kNever; }),
       rechecks_per_tick_(static_cast<double>(plan.settings.directory.rechecks_per_second) * kTickMs / 1000 /
                          plan.shards),
-      recheck_every_ms_(std::max<std::int64_t>(plan.settings.directory.cache_ttl_ms, 1000)) {
+      recheck_every_ms_(std::max<std::int64_t>(plan.settings.directory.cache_ttl_ms, 1000)),
+      overload_limits_(overload_limits(plan.settings)) {
+  calls_.heed(shared_.limits.overload());
   gateway_.connect(
       sessions_,
       [this](Handle connection, const wire::HttpRequest& request, const IpAddress& client) {
@@ -171,14 +185,23 @@ void Shard::answer(hub::ShardId from, hub::Ask&& ask) {
   hub::AnswerPart part = sessions_.answer(ask.question, loop_.now());
   if (const auto* list = std::get_if<hub::ListChannels>(&ask.question)) part.channels = home_.list(*list);
   if (std::holds_alternative<hub::CountThings>(ask.question)) {
-    const gateway::GatewayCounts& counts = gateway_.counts();
-    part.counts.channels = home_.size();
-    part.counts.messages_out = counts.messages_out;
-    part.counts.bytes_in = counts.bytes_in;
-    part.counts.bytes_out = counts.bytes_out;
-    part.counts.loop_lag_us = static_cast<std::uint64_t>(loop_.take_longest_turn_us());
+    part.counts = counts();
+    if (const auto window = std::get<hub::CountThings>(ask.question).window_us)
+      part.analytics =
+          std::make_shared<hub::Analytics>(sessions_.recent().over(*window, part.counts, loop_.now()));
   }
   post(from, hub::Answer{.reply = ask.reply, .part = std::move(part)});
+}
+
+hub::ShardCounts Shard::counts() {
+  hub::ShardCounts counts = sessions_.counts();
+  const gateway::GatewayCounts& moved = gateway_.counts();
+  counts.channels = home_.size();
+  counts.messages_out = moved.messages_out;
+  counts.bytes_in = moved.bytes_in;
+  counts.bytes_out = moved.bytes_out;
+  counts.loop_lag_us = static_cast<std::uint64_t>(std::max(loop_lag_us_, loop_lag_now_us_));
+  return counts;
 }
 
 void Shard::dispatch_local() {
@@ -191,9 +214,11 @@ void Shard::dispatch_local() {
 }
 
 void Shard::end_turn() {
+  longest_turn_us_ = std::max(longest_turn_us_, loop_.last_turn_us());
   home_.show_due(loop_.now());
   dispatch_local();
   gateway_.end_turn();
+  sessions_.end_turn(loop_.now(), loop_.elapsed_us());
   for (std::size_t to = 0; to < outgoing_.size(); ++to)
     if (!outgoing_[to].empty()) shards_[to]->inbox().push(outgoing_[to]);
   if (const std::int64_t next_ms = home_.next_due_ms(); next_ms < due_at_ms_) {
@@ -212,15 +237,40 @@ api::Health Shard::health() const {
   return health;
 }
 
+// How long turns take, for all shards to act by.
+void Shard::watch_load() {
+  const std::int64_t elapsed_us = loop_.elapsed_us();
+  const std::int64_t longest_us = std::max(std::exchange(longest_turn_us_, 0), elapsed_us);
+  loop_lag_now_us_ = std::max(loop_lag_now_us_, longest_us);
+  if (ticks_ % (1000 / kTickMs) == 0) loop_lag_us_ = std::exchange(loop_lag_now_us_, 0);
+  guard::SharedOverload& overload = shared_.limits.overload();
+  const std::int64_t now_ms = (loop_.now().mono_us + elapsed_us) / 1000;
+  overload.report(self_, longest_us, now_ms);
+  const auto change = overload.judge(overload_limits_, resident_bytes, now_ms);
+  if (!change) return;
+  const auto level = change->to > change->from ? telemetry::LogLevel::warn : telemetry::LogLevel::info;
+  const auto write = level == telemetry::LogLevel::warn ? log::warn : log::info;
+  write("overload", {{"step", guard::name_of(change->to)},
+                     {"was", guard::name_of(change->from)},
+                     {"pressure", overload.pressure()}});
+}
+
 void Shard::tick() {
   loop_.timers().schedule(ticker_, loop_.now().mono_ms() + kTickMs);
   home_.tick(loop_.now());
+  ++ticks_;
+  watch_load();
+  sessions_.pass_health(loop_.now());
+  sessions_.recent().tick(counts(), loop_.now());
   router_.tick(loop_.now());
   if (shared_.users != nullptr) recheck_users();
-  if (self_ == 0 && ++ticks_ % (1000 / kTickMs) == 0) {
+  if (self_ == 0 && ticks_ % (1000 / kTickMs) == 0) {
     server_.every_second(loop_.now().unix_ms);
     shared_.limits.sweep(loop_.now().mono_ms());
     shared_.attempts.sweep(loop_.now().mono_ms());
+    if (const auto dry = shared_.limits.dry_run().take(); dry.requests > 0)
+      log::warn("rate limits would have refused",
+                {{"requests", dry.requests}, {"tenant", dry.tenant}, {"user", dry.user}});
     if (shared_.users != nullptr) shared_.users->sweep(loop_.now().mono_ms());
   }
 }
@@ -272,6 +322,7 @@ void Shard::reload(const Plan& plan) {
     // With a key set the new ring comes when it has been fetched; until then the old one serves.
     if (tenant.keys->jwks_state() == auth::JwksState::not_configured) found->verifier.set_keys(tenant.keys);
   }
+  overload_limits_ = overload_limits(plan.settings);
   gateway_.set_options(gateway_options(plan.settings, echo_));
   home_.reload(home_options(plan.settings, plan.seeds, plan.tenants, self_, plan.shards));
   sessions_.reload(session_options(plan.settings, plan.seeds, self_, plan.shards));

@@ -80,6 +80,8 @@ class Shard {
   void end_turn();
   void tick();
   void recheck_users();
+  void watch_load();
+  hub::ShardCounts counts();
   api::Health health() const;
   hub::TenantId tenant_for(std::string_view host, std::string_view token) const;
   void accept(int fd, const net::SocketAddress& peer);
@@ -119,6 +121,10 @@ class Shard {
   double rechecks_per_tick_;  // of users, at most
   std::int64_t recheck_every_ms_;
   double recheck_credit_ = 0;
+  guard::OverloadLimits overload_limits_;
+  std::int64_t longest_turn_us_ = 0;  // since the last tick
+  std::int64_t loop_lag_us_ = 0;      // the longest of the last second and of this one
+  std::int64_t loop_lag_now_us_ = 0;
   std::unique_ptr<net::Listener> listener_;
 };
 

@@ -13,13 +13,15 @@ namespace tidewire::server {
 
 namespace {
 
-hub::TenantLimits tenant_limits(const config::LimitSettings& limits, const config::AuthSettings& auth) {
+hub::TenantLimits tenant_limits(const config::LimitSettings& limits, const config::AuthSettings& auth,
+                                std::int64_t node_connections) {
   return {.guard = {.messages_per_minute = limits.messages_per_minute,
                     .burst = limits.burst,
                     .penalty_ms = limits.penalty_ms,
                     .adaptive = limits.adaptive,
                     .dry_run = limits.dry_run,
-                    .connections = limits.connections,
+                    .connections = node_connections,
+                    .tenant_connections = limits.connections,
                     .connections_per_user = limits.connections_per_user,
                     .connections_per_address = limits.connections_per_address,
                     .malformed_per_minute = limits.malformed_per_minute,
@@ -52,6 +54,10 @@ std::expected<std::vector<auth::Key>, std::string> static_keys(const std::string
     out.push_back(std::move(*key));
   }
   return out;
+}
+
+guard::HealthLimits health_limits(const config::Settings& settings) {
+  return {.max_latency_ms = settings.health.max_latency_ms, .max_error_rate = settings.health.max_error_rate};
 }
 
 hub::Access access_of(config::Access access) {
@@ -107,7 +113,7 @@ std::expected<std::vector<TenantPlan>, std::string> plan_tenants(const config::S
     plans.push_back({.name = name,
                      .hosts = tenant.hosts,
                      .jwks_url = tenant.jwks_url,
-                     .limits = tenant_limits(tenant.limits, settings.auth),
+                     .limits = tenant_limits(tenant.limits, settings.auth, settings.limits.connections),
                      .verifier = std::move(verifier),
                      .keys = std::make_shared<const auth::KeyRing>(std::move(*keys), jwks)});
     return {};
@@ -205,7 +211,13 @@ hub::SessionOptions session_options(const config::Settings& settings, const Seed
           .auth_required = settings.auth.required,
           .auth_timeout_ms = settings.auth.timeout_ms,
           .heartbeat_ms = settings.heartbeat.interval_ms,
+          .health_interval_ms = settings.health.interval_ms,
+          .health = health_limits(settings),
           .anonymous_capabilities = settings.auth.anonymous_capabilities};
+}
+
+guard::OverloadLimits overload_limits(const config::Settings& settings) {
+  return {.max_lag_ms = settings.overload.max_lag_ms, .max_memory = settings.overload.max_memory};
 }
 
 api::Options api_options(const config::Settings& settings, const std::vector<TenantPlan>& tenants) {
@@ -217,7 +229,7 @@ api::Options api_options(const config::Settings& settings, const std::vector<Ten
                        .demo_secret = settings.development ? settings.auth.hs256_secret : std::string(),
                        .admin_enabled = settings.admin.enabled,
                        .version = TIDEWIRE_VERSION,
-                       .health_max_latency_ms = settings.health.max_latency_ms};
+                       .health = health_limits(settings)};
   if (options.allowed_origins.empty()) options.allowed_origins = {"same-host"};
   for (const config::ApiKeySettings& setting : config::all_api_keys(settings)) {
     const std::string& name = setting.tenant.empty() ? "default" : setting.tenant;

@@ -46,6 +46,7 @@ hub::HomeOptions home_options(const config::Settings& settings, const Seeds& see
                               const std::vector<TenantPlan>& tenants, hub::ShardId self, hub::ShardId shards);
 hub::SessionOptions session_options(const config::Settings& settings, const Seeds& seeds, hub::ShardId self,
                                     hub::ShardId shards);
+guard::OverloadLimits overload_limits(const config::Settings& settings);
 api::Options api_options(const config::Settings& settings, const std::vector<TenantPlan>& tenants);
 
 }  // namespace tidewire::server

@@ -9,6 +9,8 @@ void Sessions::carry_out(Context& context, protocol::PublishRequest&& request) {
   const std::string channel = request.channel;
   const auto admission = admit(namespaces_, caller_of(context.session), auth::Action::publish, channel);
   if (!admission) return refuse(context, admission.error(), channel);
+  if (!passes_overload(shared_.limits.overload(), publish_gate_, admission->ns->priority))
+    return refuse(context, overload_error(), channel);
   const bool echo = request.echo;
   PublishCommand command = prepare_publish(
       context.session.tenant, *admission, author_of(context.connection, context.session), std::move(request));

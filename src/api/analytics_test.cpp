@@ -1,0 +1,73 @@
+#include "api/test_world.h"
+
+namespace tidewire::api {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+constexpr const char* kPath = "/api/admin/websocket-analytics";
+
+TEST(Analytics, ShowWhatTheShardsSaw) {
+  World world;
+  const auto ann = world.connect(0, "ann");
+  const auto bob = world.connect(1, "bob");
+  world.connect(1, std::nullopt);
+  for (int i = 0; i < 3; ++i) world.say(ann, R"({"type":"ping"})");
+  world.say(bob, R"({"type":"subscribe","channel":"room:a"})");
+  const Answer answer = world.get(kPath);
+  EXPECT_EQ(answer.status, 200);
+  EXPECT_THAT(answer.body, HasSubstr(R"("connections":{"open":3,)"));
+  EXPECT_THAT(answer.body, HasSubstr(R"("health":{"HEALTHY":3,"DEGRADED":0,"UNHEALTHY":0})"));
+  EXPECT_THAT(answer.body, HasSubstr(R"({"user":"ann","messages":3,"messages_error":0,"bytes":45})"));
+  EXPECT_THAT(answer.body, HasSubstr(R"("anomalies":[],"circuits":[])"));
+  EXPECT_THAT(answer.body, HasSubstr(R"("overload":{"step":"calm")"));
+}
+
+TEST(Analytics, TakeInAnomaliesAndCircuitsOfOthers) {
+  Hooks hooks;
+  hooks.anomalies = [](hub::TenantId tenant, std::int64_t since_ms) {
+    EXPECT_EQ(since_ms, kUnixMs - 60'000);
+    return std::vector<hub::AnomalyNote>{{.unix_ms = 5,
+                                          .tenant = tenant,
+                                          .kind = "burst",
+                                          .user = "ann",
+                                          .address = {},
+                                          .score = 4.5,
+                                          .evidence = "900 messages where 20 are usual",
+                                          .action = "report"}};
+  };
+  hooks.circuits = [](std::int64_t) {
+    using enum guard::CircuitState;
+    return CircuitReport{.circuits = {{.name = "directory", .state = open}, {.name = "jwks"}},
+                         .history = {{.circuit = "directory", .transition = {closed, open}, .unix_ms = 7}}};
+  };
+  World world({}, std::move(hooks));
+  const Answer answer = world.get(std::string(kPath) + "?window=60s");
+  EXPECT_THAT(answer.body, HasSubstr(R"("anomalies":[{"at":5,"kind":"burst","user":"ann","score":4.5,)"
+                                     R"("evidence":"900 messages where 20 are usual","action":"report"}])"));
+  EXPECT_THAT(answer.body, HasSubstr(R"("circuits":[{"name":"directory","state":"open",)"
+                                     R"("history":[{"at":7,"from":"closed","to":"open"}]},)"
+                                     R"({"name":"jwks","state":"closed","history":[]}])"));
+}
+
+TEST(Analytics, KeepTenantsApart) {
+  World world;
+  world.say(world.connect(0, "ann"), R"({"type":"ping"})");
+  world.say(world.connect(1, "zoe", 1), R"({"type":"ping"})");
+  EXPECT_THAT(world.get(kPath).body, Not(HasSubstr("zoe")));
+  EXPECT_THAT(world.get(kPath, "tw_acme").body, HasSubstr("zoe"));
+  EXPECT_THAT(world.get(kPath, "tw_acme").body, Not(HasSubstr("ann")));
+}
+
+TEST(Analytics, RefuseAWindowThatIsNone) {
+  World world;
+  for (const char* window : {"", "5", "m", "-5m", "0m", "5x", "5mm", "99999999999999999999m"})
+    EXPECT_EQ(world.get(std::string(kPath) + "?window=" + window).status, 400) << window;
+  for (const char* window : {"1s", "5m", "24h"})
+    EXPECT_EQ(world.get(std::string(kPath) + "?window=" + window).status, 200) << window;
+  EXPECT_EQ(world.get(kPath, "tw_read").status, 403);
+}
+
+}  // namespace
+}  // namespace tidewire::api

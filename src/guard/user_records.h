@@ -1,0 +1,71 @@
+// The records of all users: what part of the announced limit is in force for each (protocol §6,
+// `limits.adaptive`).
+//
+// A user's connections lie on several shards, so the table is shared: striped, short locks, any thread.
+// A connection asks for its factor about once a second and keeps it (AdaptiveLimit), so a message costs
+// a comparison. Memory: a record that has faded goes; past `max_entries` the ones nearest to that go,
+// at 24 bytes a slot and at most 64 bytes a user, so a million users take 64 MiB at most.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "guard/limit_key.h"
+#include "guard/user_record.h"
+
+namespace tidewire::guard {
+
+class UserRecords {
+ public:
+  static constexpr std::size_t kMaxEntries = std::size_t{1} << 20;
+
+  explicit UserRecords(std::size_t max_entries = kMaxEntries);
+  ~UserRecords();
+  UserRecords(const UserRecords&) = delete;
+  UserRecords& operator=(const UserRecords&) = delete;
+
+  // Each answers with the factor from then on. An empty key has no record: 1.
+  LimitFactor good(const LimitKey& user, std::int64_t now_ms);
+  LimitFactor bad(const LimitKey& user, Offence offence, std::int64_t now_ms);
+  LimitFactor factor(const LimitKey& user, std::int64_t now_ms);
+
+  std::size_t entries();
+  // As SharedLimits::sweep().
+  void sweep(std::int64_t now_ms);
+
+ private:
+  class Stripes;
+  std::unique_ptr<Stripes> stripes_;
+};
+
+// What a connection knows of its user's record. Owned by the connection's shard.
+class AdaptiveLimit {
+ public:
+  static constexpr std::int64_t kRefresh_ms = 1'000;
+
+  // The factor for a counted request. Without `adaptive`, and for an anonymous connection, 1.
+  LimitFactor factor(UserRecords& records, const LimitKey& user, bool adaptive, std::int64_t now_ms) {
+    if (!adaptive || !user) return {};
+    if (now_ms >= refresh_ms_) {
+      factor_ = clean_ ? records.good(user, now_ms) : records.factor(user, now_ms);
+      clean_ = true;
+      refresh_ms_ = now_ms + kRefresh_ms;
+    }
+    return factor_;
+  }
+  // Something went wrong: it acts at once. Also without `adaptive`, so that switching it on finds it.
+  void bad(UserRecords& records, const LimitKey& user, Offence offence, std::int64_t now_ms) {
+    if (!user) return;
+    factor_ = records.bad(user, offence, now_ms);
+    clean_ = false;
+    refresh_ms_ = now_ms + kRefresh_ms;
+  }
+
+ private:
+  std::int64_t refresh_ms_ = 0;
+  LimitFactor factor_;
+  bool clean_ = true;
+};
+static_assert(sizeof(AdaptiveLimit) == 16);
+
+}  // namespace tidewire::guard

@@ -1,0 +1,61 @@
+// What a shard tells of the recent past, and what it is made of (protocol §8, websocket-analytics).
+//
+// Values only; shards' parts add up (merge). Whoever detects anomalies fills AnomalyNote
+// (api::Hooks::anomalies); everything else the shard counts itself.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/histogram.h"
+#include "guard/connection_health.h"
+#include "guard/space_saving.h"
+#include "hub/types.h"
+
+namespace tidewire::hub {
+
+// Traffic of one shard since its start, and what it holds now.
+struct ShardCounts {
+  std::uint64_t connections = 0, users = 0, channels = 0, subscriptions = 0;
+  std::uint64_t connections_opened = 0, messages_in = 0, messages_out = 0, bytes_in = 0, bytes_out = 0;
+  std::uint64_t malformed = 0, rate_limited = 0, penalties = 0, auth_failures = 0, went_behind = 0, gaps = 0;
+  std::array<std::uint64_t, protocol::kRequestTypes> requests{};  // by type
+  std::array<std::uint64_t, guard::kHealthStatuses> health{};     // connections, by status
+  std::uint64_t ended_unhealthy = 0;
+  std::uint64_t loop_lag_us = 0;
+};
+
+// Who sends much: a user, or the address of those who are anonymous.
+struct Talker {
+  TenantId tenant = 0;
+  bool anonymous = false;
+  std::string name;
+};
+using Talkers = guard::SpaceSaving<Talker>;
+
+struct Analytics {
+  std::int64_t window_us = 0;  // what is covered
+  ShardCounts traffic = {};    // counters: what came in the window; not merged (Calls adds them up)
+  Histogram requests = {};
+  Histogram round_trips = {};
+  Talkers talkers = {};
+
+  void merge(const Analytics& other);
+};
+
+// Something unusual about a user, an address or the population.
+struct AnomalyNote {
+  std::int64_t unix_ms = 0;
+  TenantId tenant = 0;
+  std::string kind;      // of a small fixed set: "burst", "errors", ...
+  std::string user;      // its id; empty: anonymous or not one user's
+  std::string address;   // empty: not told
+  double score = 0;      // how unusual, by the detector's own measure
+  std::string evidence;  // a sentence with the numbers
+  std::string action;    // what followed: "report", "slow", "refuse"
+};
+
+}  // namespace tidewire::hub

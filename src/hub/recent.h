@@ -1,0 +1,50 @@
+// The last minutes of one shard, for the analytics page (protocol §8): what its counters were at the
+// beginning of each minute, how long requests and pings took in it, and who talked most.
+//
+// Bounded: kMinutes slots of about 12 KiB. Owned by the shard's thread; takes now.
+#pragma once
+
+#include <deque>
+
+#include "base/time.h"
+#include "hub/analytics.h"
+#include "hub/messages.h"
+
+namespace tidewire::hub {
+
+class Recent {
+ public:
+  static constexpr std::size_t kMinutes = 15;
+  static constexpr std::int64_t kSlot_us = 60'000'000;
+
+  // How long a request took: from the turn that read it to the end of the one that wrote its answer.
+  void note_request(std::int64_t took_us, std::uint64_t times = 1);
+  void note_round_trip(std::int64_t took_us);
+  template <class MakeTalker>
+  void note_talker(const guard::LimitKey& key, std::uint64_t bytes, MakeTalker&& talker) {
+    now_.talkers.note(key, 1, bytes, std::forward<MakeTalker>(talker));
+  }
+
+  // Begins a new slot when the time has come; a few times a second.
+  void tick(const ShardCounts& counts, const Time& now);
+
+  // The last `window_us`, rounded up to whole slots; `counts` are the shard's own at this moment. With
+  // 0: since the start, histograms only.
+  Analytics over(std::int64_t window_us, const ShardCounts& counts, const Time& now) const;
+
+ private:
+  struct Slot {
+    std::int64_t began_us = -1;  // mono; -1: not yet
+    ShardCounts at_start;
+    Histogram requests;
+    Histogram round_trips;
+    Talkers talkers;
+  };
+
+  Slot now_;
+  std::deque<Slot> before_;  // oldest first
+  Histogram requests_;       // since the start
+  Histogram round_trips_;
+};
+
+}  // namespace tidewire::hub

@@ -1,0 +1,263 @@
+"""Protocol §8, requirement O2: statistics, analytics, metrics, and what deploy/ makes of them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import pathlib
+import re
+import shutil
+import subprocess
+
+import pytest
+from client import Client, channel, eventually, unique
+from server import ROOT
+from tokens import mint
+
+clause = pytest.mark.clause
+ACME_KEY = "tw_acme_everything"
+ACME_SECRET = "acme-secret-of-more-than-thirty-two-bytes"
+PATH = "/api/admin/websocket-analytics"
+SERVER = {
+    "settings": {
+        "heartbeat": {"interval": "200ms"},
+        "api": {"keys": [{"key": "tw_only_read", "scopes": ["read"]}]},
+        "tenants": {"acme": {"hs256_secret": ACME_SECRET, "api_key": ACME_KEY}},
+    }
+}
+
+
+def analytics(http, server, query: str = "?window=5m", **options) -> dict:
+    reply = http(server, "GET", PATH + query, **options)
+    assert reply.status_code == 200, reply.text
+    return reply.json()
+
+
+@clause("8.analytics", "O2")
+async def test_the_analytics_count_traffic_by_type_latency_and_talkers(server, http):
+    """§8: "traffic by type, latency percentiles, health distribution, top talkers, anomalies, circuit history" """
+    before = analytics(http, server)
+    loud, quiet = unique("loud"), unique("quiet")
+    name = channel()
+    talker, listener = await Client.connect(server, mint(loud)), await Client.connect(server, mint(quiet))
+    await listener.subscribe(name)
+    for i in range(200):
+        await talker.publish(name, i)
+
+    async def pinged():
+        return analytics(http, server)["latency"]["round_trip"]["count"] > 0
+
+    await eventually(pinged, "a measured ping")
+    now = analytics(http, server)
+    assert now["connections"]["open"] >= 2 and now["connections"]["opened"] >= 2
+    by_type = now["traffic"]["by_type"]
+    assert by_type["publish"] - before["traffic"]["by_type"]["publish"] == 200
+    assert by_type["subscribe"] >= 1
+    assert now["traffic"]["messages_out"] >= 400 and now["traffic"]["bytes_in"] > 200 * 40
+    assert 0 < now["window_s"] < 400 and now["traffic"]["rates"]["messages_in"] > 0
+    request = now["latency"]["request"]
+    assert request["count"] >= 200
+    assert 0 < request["p50_ms"] <= request["p90_ms"] <= request["p99_ms"] <= request["max_ms"]
+    assert set(now["health"]) == {"HEALTHY", "DEGRADED", "UNHEALTHY"}
+    assert sum(now["health"].values()) == now["connections"]["open"]
+    talkers = {one["user"]: one for one in now["top_talkers"]}
+    assert talkers[loud]["messages"] - talkers[loud]["messages_error"] <= 201
+    assert talkers[loud]["messages"] >= 200 and talkers[loud]["bytes"] > 200 * 40
+    assert isinstance(now["anomalies"], list) and isinstance(now["circuits"], list)
+    assert now["overload"]["step"] == "calm"
+
+
+@clause("8.analytics", "O2", "O6")
+async def test_a_tenant_does_not_see_another_tenants_talkers(server, http):
+    """§1: "Nothing crosses between tenants" """
+    mine, theirs = unique("mine"), unique("theirs")
+    one = await Client.connect(server, mint(mine))
+    two = await Client.connect(server, mint(theirs, key=ACME_SECRET, tidewire={"tenant": "acme"}))
+    for client in (one, two):
+        for _ in range(50):
+            await client.request({"type": "ping"})
+    assert theirs not in json.dumps(analytics(http, server))
+    acme = json.dumps(analytics(http, server, key=ACME_KEY))
+    assert theirs in acme and mine not in acme
+
+
+@clause("8.analytics", "O2")
+@pytest.mark.parametrize("window", ["10s", "5m", "1h", "15m"])
+def test_windows_are_taken_up_to_what_is_remembered(server, http, window):
+    assert analytics(http, server, f"?window={window}")["window_s"] <= 16 * 60
+    assert analytics(http, server, "")["window_s"] >= 0
+
+
+@clause("8.analytics", "O2")
+@pytest.mark.parametrize("window", ["", "5", "m", "-5m", "0m", "5x", "5mm", "99999999999999999999m"])
+def test_a_window_that_is_none_is_refused(server, http, window):
+    reply = http(server, "GET", f"{PATH}?window={window}")
+    assert (reply.status_code, reply.json()["code"]) == (400, "invalid_message")
+
+
+@clause("8.analytics", "O2")
+def test_the_analytics_need_the_scope_admin(server, http):
+    """§8: "`admin` for disconnect, revoke and `/api/admin/*`" """
+    assert http(server, "GET", PATH, key="tw_only_read").status_code == 403
+    assert http(server, "GET", PATH, key=None).status_code == 403
+    headers = {"Authorization": f"Bearer {mint('me')}"}
+    assert http(server, "GET", PATH, key=None, headers=headers).status_code == 403
+
+
+@clause("8.health-detailed", "O2", "P7")
+def test_detailed_health_tells_of_the_load(server, http):
+    overload = http(server, "GET", "/api/health/detailed").json()["overload"]
+    assert overload["step"] == "calm" and overload["publish_share"] == 1
+
+
+# -- metrics, rules and dashboard
+
+
+def families(http, server) -> dict[str, set[str]]:
+    """Every family of /metrics with the names of its labels."""
+    out: dict[str, set[str]] = {}
+    for line in http(server, "GET", "/metrics").text.splitlines():
+        if line.startswith("# TYPE "):
+            out[line.split()[2]] = set()
+        elif line and not line.startswith("#"):
+            name, labels = re.match(r"(\w+)(?:\{(.*)\})? ", line).groups()
+            base = name if name in out else re.sub(r"_(bucket|count|sum)$", "", name)
+            out[base] |= set(re.findall(r'(\w+)="', labels or ""))
+    return out
+
+
+def expressions() -> list[str]:
+    rules = (ROOT / "deploy" / "prometheus" / "alerts.yml").read_text()
+    found = re.findall(r"expr: (?:>-\n((?: {10,}.*\n)+)|(.*))", rules)
+    out = [" ".join((folded or plain).split()) for folded, plain in found]
+    board = json.loads((ROOT / "deploy" / "grafana" / "tidewire.json").read_text())
+    for panel in board["panels"]:
+        out += [target["expr"] for target in panel["targets"]]
+    return out
+
+
+@clause("8.metrics", "O2")
+async def test_rules_and_dashboard_speak_of_metrics_that_exist(server, http):
+    """O2: "alert rules and a Grafana dashboard shipped" """
+    await Client.connect(server, mint("someone"))
+    known = families(http, server)
+    used = expressions()
+    assert len(used) > 20
+    for expression in used:
+        names = set(re.findall(r"\btidewire_\w+", expression))
+        assert names, expression
+        for name in names:
+            base = name if name in known else re.sub(r"_(bucket|count|sum)$", "", name)
+            assert base in known, f"{name} in {expression}"
+        for label in re.findall(r'(\w+)=~?"', expression) + [
+            one.strip() for by in re.findall(r"by \(([^)]*)\)", expression) for one in by.split(",")
+        ]:
+            labels = set().union(*known.values()) | {"instance", "job", "le"}
+            assert label in labels, f"{label} in {expression}"
+
+
+@clause("8.metrics", "O2")
+def test_promtool_takes_the_rules_and_the_metrics(server, http):
+    if not shutil.which("promtool"):
+        pytest.skip("promtool is not installed")
+    rules = ROOT / "deploy" / "prometheus" / "alerts.yml"
+    subprocess.run(["promtool", "check", "rules", str(rules)], check=True, capture_output=True)
+    text = http(server, "GET", "/metrics").text
+    subprocess.run(["promtool", "check", "metrics"], input=text.encode(), check=True, capture_output=True)
+
+
+@clause("8.metrics", "O2")
+async def test_labels_stay_bounded_whatever_users_and_channels_there_are(server, http):
+    """O2: labels come from fixed sets, never from clients"""
+    before = http(server, "GET", "/metrics").text.count("\n")
+    for _ in range(20):
+        client = await Client.connect(server, mint(unique("bounded")))
+        await client.subscribe(channel())
+        await client.send({"type": unique("nonsense")})
+    await asyncio.sleep(0.1)
+    text = http(server, "GET", "/metrics").text
+    assert "bounded" not in text and "nonsense" not in text and text.count("\n") == before
+
+
+# -- secrets
+
+
+PLANTED = {
+    "hs256": "planted-hs256-secret-0123456789abcdefghijkl",
+    "acme": "planted-acme-secret-0123456789abcdefghijklm",
+    "webhook": "planted-webhook-secret-0123456789abcdefghij",
+    "directory": "planted-directory-secret-0123456789abcdef",
+}
+PLANTED_KEYS = ("tw_planted_default_key", "tw_planted_scoped_key", "tw_planted_acme_key", "tw_planted_wrong_key")
+
+
+@clause("8.logs", "O4", "P8")
+@pytest.mark.parametrize("form", ["json", "text"])
+@pytest.mark.parametrize("reject", ["close", "http"])
+async def test_no_planted_secret_is_ever_in_a_log(start, http, form, reject):
+    """P8: "secrets never in logs": tokens and keys in every place where one may stand, at level trace"""
+    server = start(
+        {
+            "auth": {"hs256_secret": PLANTED["hs256"], "reject": reject, "attempts_per_minute": 5},
+            "api": {"key": PLANTED_KEYS[0], "keys": [{"key": PLANTED_KEYS[1], "scopes": ["read"]}]},
+            "tenants": {"acme": {"hs256_secret": PLANTED["acme"], "api_key": PLANTED_KEYS[2]}},
+            "webhooks": {"secret": PLANTED["webhook"]},
+            "directory": {"secret": PLANTED["directory"]},
+            "limits": {"dry_run": True, "messages_per_minute": 30, "burst": 1},
+            "log": {"level": "trace", "format": form},
+        }
+    )
+    good = mint("ann", key=PLANTED["hs256"])
+    bad = [
+        mint("ann", key="another-secret-of-more-than-thirty-two-bytes"),
+        mint("ann", key=PLANTED["hs256"], ttl_s=-60),
+        mint("ann", key=PLANTED["acme"], tidewire={"tenant": "nowhere"}),
+        good[:-4] + "AAAA",
+        "planted-token-that-is-no-jwt",
+    ]
+    tokens = [good, *bad]
+    for token in tokens:
+        for options in (
+            {"query": f"token={token}"},
+            {"headers": {"Authorization": f"Bearer {token}"}},
+            {"subprotocols": ["tidewire.v1", f"tidewire.token.{token}"]},
+        ):
+            try:
+                client = await Client.connect(server, hello=False, **options)
+                await client.send({"type": "ping"})
+                await client.close()
+            except Exception:
+                pass
+        client = None
+        try:
+            client = await Client.connect(server)
+            for _ in range(3):
+                await client.send({"type": "auth", "token": token})
+            await client.send('{"type":"auth","token":"' + token)  # not JSON
+            await client.send({"type": "auth", "token": [token]})
+            await client.send({"type": "publish", "channel": f"nowhere:{token[:100]}", "data": token})
+            await client.send({"type": token})
+        except Exception:
+            pass
+        for path in (f"/sse?channels=public:a&token={token}", f"/nothing?token={token}", f"/api/v1/x/{token}"):
+            http(server, "HEAD", path, key=None)
+        http(server, "POST", "/api/v1/publish", key=None, headers={"Authorization": f"Bearer {token}"}, json={})
+        http(server, "GET", "/api/ws/stats", key=None, headers={"X-API-Key": token, "Cookie": f"session={token}"})
+    for key in PLANTED_KEYS:
+        http(server, "GET", "/api/ws/stats", key=key)
+        http(server, "GET", f"/api/ws/stats?key={key}", key=None, headers={"X-API-Key": key})
+    server.config.write_text(server.config.read_text() + "\n[nonsense]\nkey = 1\n")
+    server.process.send_signal(1)
+    await eventually(lambda: "reload refused" in server.log(), "the refused reload")
+    log = server.log()
+    assert "token refused" in log
+    for secret in (*PLANTED.values(), *PLANTED_KEYS):
+        assert secret not in log, secret
+    for token in tokens:
+        assert token not in log
+        for part in token.split("."):
+            assert len(part) < 12 or part not in log, part
+    if form == "json":
+        for line in log.splitlines():
+            assert {"level", "event"} <= set(json.loads(line)) or "level" in json.loads(line), line
+    assert pathlib.Path(server.stderr).stat().st_size > 0

@@ -1,0 +1,122 @@
+"""Requirement P6, protocol §8: connections' health from measured round trips, and what follows."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+
+import pytest
+from client import Client, eventually, unique
+from raw import PING, PONG, RawWebSocket
+from tokens import mint
+
+clause = pytest.mark.clause
+SERVER = {
+    "settings": {
+        "heartbeat": {"interval": "500ms"},
+        "health": {"interval": "100ms", "max_latency": "200ms", "max_error_rate": 0.2},
+    }
+}
+PATH = "/api/v1/websocket/connection-health"
+
+
+def health(http, server, user: str) -> list[dict]:
+    reply = http(server, "GET", f"{PATH}?user={user}")
+    assert reply.status_code == 200, reply.text
+    return reply.json()["connections"]
+
+
+async def slow_reader(raw: RawWebSocket, delay_s: float, seen: list[dict]) -> None:
+    """Answers each ping only after a while, and keeps the messages."""
+    with contextlib.suppress(Exception):
+        while True:
+            frame = await raw.frame()
+            if frame.opcode == PING:
+                asyncio.get_running_loop().call_later(
+                    delay_s, lambda data=frame.payload: asyncio.ensure_future(raw.send_frame(PONG, data))
+                )
+            elif frame.opcode == 1:
+                seen.append(json.loads(frame.payload))
+
+
+@clause("8.connection-health", "P6")
+async def test_a_healthy_connection_has_a_measured_round_trip(server, http):
+    """§8: "`{"connections":[{"connection_id","score":0..1,"status","latency_ms","error_rate","activity"}]}`" """
+    name = unique("well")
+    client = await Client.connect(server, mint(name))
+
+    async def measured():
+        return health(http, server, name)[0]["latency_ms"] is not None
+
+    await eventually(measured, "a measured round trip")
+    (one,) = health(http, server, name)
+    assert one["connection_id"] == client.hello["connection_id"]
+    assert one["status"] == "HEALTHY" and 0.8 < one["score"] <= 1
+    assert 0 <= one["latency_ms"] < 200 and one["error_rate"] == 0 and 0 <= one["activity"] <= 1
+    own = http(server, "GET", PATH, key=None, headers={"Authorization": f"Bearer {mint(name)}"}).json()
+    assert own["connections"][0]["connection_id"] == one["connection_id"]
+    (shown,) = http(server, "GET", f"/api/v1/users/{name}").json()["connections"]
+    assert shown["health"] == "HEALTHY"
+
+
+@clause("8.connection-health", "P6")
+async def test_errors_degrade_a_connection_and_are_forgotten(server, http):
+    """P6: error rate is a part of the score"""
+    name = unique("clumsy")
+    client = await Client.connect(server, mint(name))
+    worst = "HEALTHY"
+    for _ in range(30):
+        for _ in range(10):
+            await client.expect_error("{", "invalid_json")
+        (one,) = health(http, server, name)
+        if one["status"] != "HEALTHY":
+            worst = one["status"]
+            assert one["error_rate"] > 0.2 and one["score"] <= 0.75
+            break
+        await asyncio.sleep(0.05)
+    assert worst == "DEGRADED"
+
+    async def well_again():
+        return health(http, server, name)[0]["status"] == "HEALTHY"
+
+    await eventually(well_again, "recovery")
+
+
+@clause("8.connection-health", "P6")
+async def test_a_slow_connection_is_treated_gently_and_loses_nothing(server, http):
+    """P6: "unhealthy ones treated gently first (conflation, lower rate)"; §5: no silent loss"""
+    name = unique("slow")
+    raw = await RawWebSocket.open(server, f"/ws?inbox=manual&token={mint(name)}")
+    seen: list[dict] = []
+    reader = asyncio.create_task(slow_reader(raw, 0.35, seen))
+
+    async def degraded():
+        return health(http, server, name)[0]["status"] in ("DEGRADED", "UNHEALTHY")
+
+    await eventually(degraded, "a degraded connection")
+    run = unique("agent:r-")
+    writer = await Client.connect(server, mint(name))
+    await writer.publish(run, {}, event="start")
+    await raw.text(json.dumps({"type": "subscribe", "channel": run, "id": "s"}))
+    await asyncio.sleep(0.1)
+    for i in range(60):
+        await writer.publish(run, {"text": f"{i},"}, event="delta")
+        await asyncio.sleep(0.01)
+    await writer.publish(run, {}, event="complete")
+
+    async def complete():
+        return any(m.get("event") == "complete" for m in seen)
+
+    await eventually(complete, "the run's end")
+    deltas = [m for m in seen if m.get("type") == "message" and m.get("event") == "delta"]
+    assert "".join(m["data"]["text"] for m in deltas) == "".join(f"{i}," for i in range(60))
+    assert len(deltas) < 45, "deliveries were not merged"
+    reader.cancel()
+
+
+@clause("8.connection-health", "P6")
+def test_the_distribution_is_in_the_metrics(server, http):
+    text = http(server, "GET", "/metrics").text
+    for status in ("HEALTHY", "DEGRADED", "UNHEALTHY"):
+        assert f'tidewire_connections_by_health{{status="{status}"}}' in text
