@@ -7,7 +7,7 @@ input gives the same bytes. A type is written there as
   "Seq"           a type of types.json, or any, string, integer, number, boolean, null
   "'a' | 'b'"     one of these; 'a' is the string itself
   "[Entry]"       a list
-  {"seq?": ...}   an object; `?` marks a field that may be absent
+  {"seq?": ...}   an object; `?` marks a field that may be absent, and {"*": ...} has names of any sort
   {"is": ...}     a type with further words of JSON Schema beside it
   "Seq # why"     a type and what is to be said about it
   "@error"        the codes that stand in that message (spec/errors.json); @all are those of HTTP
@@ -67,6 +67,8 @@ class Schemas:
 
     def object(self, fields):
         schema = {"type": "object"}
+        if "*" in fields:
+            return schema | {"additionalProperties": self.of(fields["*"])}
         if required := [name for name in fields if not name.endswith("?")]:
             schema["required"] = required
         schema["properties"] = {name.rstrip("?"): self.of(kind) for name, kind in fields.items()}
