@@ -71,6 +71,7 @@ class Connection final : public net::Watcher, public net::LoopTimer {
   bool admitted = false;        // counted in the limits
   bool peer_closed = false;     // its bytes are at an end, or both close frames are through
   bool close_sent = false;
+  bool send_open = false;       // the circuit of its sending side: nothing more is queued for it
   bool accepts_brotli = false;  // `?accept=br` (protocol §5)
   std::uint32_t interest = 0;   // what epoll was told
 

@@ -56,5 +56,32 @@ TEST_F(JudgeTest, EveryUserExistsWhereThereIsNoDirectory) {
   EXPECT_TRUE(judge_token(world_.tenants[0], nullptr, keys_, world_.token("ada", 3'600'000), world_.now, {}));
 }
 
+TEST(UserGone, EndsEveryConnectionOfTheUserAndNoOther) {
+  TestShards shards;
+  const auto first = shards.open(TestShards::user("ada"));
+  const auto second = shards.open(TestShards::user("ada"));
+  const auto other = shards.open(TestShards::user("bob"));
+  EXPECT_EQ(shards.sessions().answer(UserGone{.tenant = 0, .user_id = "ada"}, shards.now).count, 2u);
+  for (const auto& peer : {first, second}) {
+    EXPECT_EQ(shards.at(peer).closed, "1008 user_not_found");
+    EXPECT_NE(shards.at(peer).sent.back().find(R"("type":"auth_error","code":"user_not_found")"),
+              std::string::npos);
+  }
+  EXPECT_EQ(shards.at(other).closed, "");
+}
+
+TEST(NextSession, GoesThroughAllOfThemAgainAndAgain) {
+  TestShards shards;
+  EXPECT_EQ(shards.sessions().next_session(), nullptr);
+  shards.open(TestShards::user("ada"));
+  const auto gone = shards.open(TestShards::user("bob"));
+  shards.open(TestShards::user("eve"));
+  shards.close(gone);
+  std::vector<std::string> seen;
+  for (std::size_t i = 0; i < 2 * shards.sessions().places(); ++i)
+    if (const Session* session = shards.sessions().next_session()) seen.push_back(session->identity->user_id);
+  EXPECT_EQ(seen, (std::vector<std::string>{"ada", "eve", "ada", "eve"}));
+}
+
 }  // namespace
 }  // namespace tidewire::hub

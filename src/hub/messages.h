@@ -273,6 +273,11 @@ struct RevokeUser {
   std::string user_id;
   std::int64_t before_ms = 0;
 };
+// The directory no longer has the user.
+struct UserGone {
+  TenantId tenant = 0;
+  std::string user_id;
+};
 struct BroadcastAll {
   TenantId tenant = 0;
   SharedBytes json;
@@ -285,7 +290,8 @@ struct ListChannels {
 };
 struct CountThings {};
 
-using Question = std::variant<UserQuery, DisconnectUser, RevokeUser, BroadcastAll, ListChannels, CountThings>;
+using Question =
+    std::variant<UserQuery, DisconnectUser, RevokeUser, UserGone, BroadcastAll, ListChannels, CountThings>;
 
 struct ConnectionInfo {
   std::string connection_id;
@@ -300,6 +306,7 @@ struct ShardCounts {
   std::uint64_t malformed = 0, rate_limited = 0, auth_failures = 0, went_behind = 0, gaps = 0;
   std::array<std::uint64_t, protocol::kRequestTypes> requests{};  // by type
   std::uint64_t loop_lag_us = 0;
+  std::uint64_t send_circuits_open = 0, send_circuits_opened = 0;
 };
 
 // One shard's part of an answer; the asker adds the parts up.
