@@ -122,8 +122,8 @@ void Router::detailed_health(Call& call) {
           .text("version", options_.version)
           .number("uptime_s", uptime_s(started_, call.now))
           .json("components", components.finish())
-          .json("circuits", circuits_json(hooks_.circuit_report ? hooks_.circuit_report(call.now.unix_ms)
-                                                                : CircuitReport{}))
+          .json("circuits",
+                circuits_json(hooks_.circuits ? hooks_.circuits(call.now.unix_ms) : CircuitReport{}))
           .finish()));
 }
 

@@ -50,7 +50,7 @@ TEST(DetailedHealth, NamesEveryComponentAlsoThoseThatAreOff) {
 
 TEST(DetailedHealth, ShowsEachCircuit) {
   Hooks hooks;
-  hooks.circuit_report = [](std::int64_t) {
+  hooks.circuits = [](std::int64_t) {
     return CircuitReport{.circuits = {{.name = "directory",
                                        .state = guard::CircuitState::half_open,
                                        .since_unix_ms = 17,

@@ -81,7 +81,7 @@ struct Hooks {
                      std::function<void(Result<void>)> done)>
       revoke;
   // Circuits with their changes since a moment; without it there are none.
-  std::function<CircuitReport(std::int64_t since_unix_ms)> circuit_report;
+  std::function<CircuitReport(std::int64_t since_unix_ms)> circuits;
   // Adds what the server measures beside the hub to /metrics; names begin with tidewire_.
   std::function<void(telemetry::Snapshot&)> add_metrics;
 };

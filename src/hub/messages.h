@@ -273,11 +273,6 @@ struct RevokeUser {
   std::string user_id;
   std::int64_t before_ms = 0;
 };
-// The directory no longer has the user.
-struct UserGone {
-  TenantId tenant = 0;
-  std::string user_id;
-};
 struct BroadcastAll {
   TenantId tenant = 0;
   SharedBytes json;
@@ -290,8 +285,7 @@ struct ListChannels {
 };
 struct CountThings {};
 
-using Question =
-    std::variant<UserQuery, DisconnectUser, RevokeUser, UserGone, BroadcastAll, ListChannels, CountThings>;
+using Question = std::variant<UserQuery, DisconnectUser, RevokeUser, BroadcastAll, ListChannels, CountThings>;
 
 struct ConnectionInfo {
   std::string connection_id;

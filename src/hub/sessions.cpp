@@ -191,9 +191,29 @@ void Sessions::on_timer(Handle connection, const Time& now) {
   }
 }
 
-const Session* Sessions::next_session() {
-  if (next_place_ >= sessions_.size()) next_place_ = 0;
-  return sessions_.empty() ? nullptr : sessions_[next_place_++].get();
+void Sessions::user_gone(TenantId tenant, const std::string& user_id) {
+  const auto found = users_.find({tenant, user_id});
+  if (found == users_.end()) return;
+  const Error error = fail(ErrorCode::user_not_found).error();
+  for (const Handle connection : std::vector<Handle>(found->second)) {
+    Session* session = find(connection);
+    if (session == nullptr || session->closing) continue;
+    outbound_.send(connection, protocol::auth_error_message(error, {}));
+    end(connection, *session, 1008, name_of(error.code));
+  }
+}
+
+std::vector<std::pair<TenantId, std::string>> Sessions::next_users(std::size_t count) {
+  std::vector<std::pair<TenantId, std::string>> out;
+  count = std::min(count, users_.size());
+  auto at = users_.upper_bound(looked_at_);
+  while (out.size() < count) {
+    if (at == users_.end()) at = users_.begin();
+    looked_at_ = at->first;
+    out.emplace_back(at->first.tenant, at->first.user_id);
+    ++at;
+  }
+  return out;
 }
 
 void Sessions::announce_drain(Handle connection, std::int64_t after_ms) {
@@ -239,12 +259,6 @@ AnswerPart Sessions::answer(const Question& question, const Time& now) {
       }
       outbound_.send(connection, protocol::auth_error_message(verdict.error(), {}));
       end(connection, session, 1008, name_of(verdict.error().code));
-    });
-  } else if (const auto* gone = std::get_if<UserGone>(&question)) {
-    end_user(gone->tenant, gone->user_id, [&](Handle connection, Session& session) {
-      const Error error = fail(ErrorCode::user_not_found).error();
-      outbound_.send(connection, protocol::auth_error_message(error, {}));
-      end(connection, session, 1008, name_of(error.code));
     });
   } else if (const auto* broadcast = std::get_if<BroadcastAll>(&question)) {
     protocol::DeliveryBatch batch;

@@ -114,9 +114,10 @@ class Sessions {
   // Channels with deliveries to hand over.
   std::size_t waiting_channels() const { return dirty_.size(); }
 
-  // Goes through the sessions, one place with each call and round without end; null where there is none.
-  const Session* next_session();
-  std::size_t places() const { return sessions_.size(); }
+  // The directory no longer has the user: its connections end with `user_not_found`.
+  void user_gone(TenantId tenant, const std::string& user_id);
+  // Who is connected here: up to `count` users, others with each call until all have had their turn.
+  std::vector<std::pair<TenantId, std::string>> next_users(std::size_t count);
 
   // Sends `reconnect` to a connection, before a drain closes it.
   void announce_drain(Handle connection, std::int64_t after_ms);
@@ -232,7 +233,7 @@ class Sessions {
   std::vector<Handle> dirty_;  // replicas with a batch
   std::vector<std::unique_ptr<Replica::Turn>> spare_turns_;
   std::map<UserKey, std::vector<Handle>> users_;
-  std::size_t next_place_ = 0;  // of next_session()
+  UserKey looked_at_ = {};  // the last that next_users() has named
   ShardCounts counts_;
 };
 

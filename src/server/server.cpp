@@ -126,7 +126,7 @@ class Process {
                                   });
                             },
                         .components = [this] { return components(); },
-                        .circuit_report =
+                        .circuits =
                             [this](std::int64_t since_unix_ms) {
                               return api::CircuitReport{.circuits = circuits_.rows(),
                                                         .history = circuits_.history(since_unix_ms)};

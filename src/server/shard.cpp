@@ -82,7 +82,7 @@ Shard::Shard(const Plan& plan, hub::Sessions::Shared shared, Server server)
                      {.tenant = tenants_[tenant].name, .user_id = std::string(user), .before_ms = before_ms},
                      std::move(done));
                },
-           .circuit_report = server_.circuit_report,
+           .circuits = server_.circuits,
            .add_metrics = [this](telemetry::Snapshot& snapshot) { server_.add_metrics(snapshot); }},
           loop_.now()),
       ticker_([this] { tick(); }),
@@ -227,22 +227,18 @@ void Shard::tick() {
   }
 }
 
-// A user who was deleted while connected is noticed: everyone is looked at once in `directory.cache_ttl`,
-// and asked for where the answer is over, as often as `directory.rechecks_per_second` lets us.
+// A user who was deleted while connected is noticed: everyone has a turn once in `directory.cache_ttl`, or
+// as often as `directory.rechecks_per_second` lets them.
 void Shard::recheck_users() {
-  const auto places = static_cast<double>(sessions_.places());
-  recheck_looks_ = std::min(
-      places, recheck_looks_ + std::max(1.0, places) * kTickMs / static_cast<double>(recheck_every_ms_));
-  recheck_credit_ = std::min(recheck_credit_, 1.0) + rechecks_per_tick_;
-  while (recheck_looks_ >= 1 && recheck_credit_ >= 1) {
-    recheck_looks_ -= 1;
-    const hub::Session* session = sessions_.next_session();
-    if (session == nullptr || session->identity == nullptr) continue;
-    const std::string& user = session->identity->user_id;
-    const guard::LimitKey key = shared_.keys.user(tenants_[session->tenant].name, user);
-    if (shared_.users->find(key, loop_.now().mono_ms())) continue;
-    recheck_credit_ -= 1;
-    server_.ask_user(self_, session->tenant, user);
+  const double wanted =
+      static_cast<double>(sessions_.users()) * kTickMs / static_cast<double>(recheck_every_ms_);
+  recheck_credit_ += std::min(wanted, rechecks_per_tick_);
+  const auto count = static_cast<std::size_t>(recheck_credit_);
+  if (count == 0) return;
+  recheck_credit_ -= static_cast<double>(count);
+  for (const auto& [tenant, user] : sessions_.next_users(count)) {
+    const guard::LimitKey key = shared_.keys.user(tenants_[tenant].name, user);
+    if (!shared_.users->find(key, loop_.now().mono_ms())) server_.ask_user(self_, tenant, user);
   }
 }
 
@@ -253,8 +249,7 @@ void Shard::user_answered(const guard::LimitKey& user, guard::UserState state) {
 
 void Shard::user_gone(std::string_view tenant, const std::string& user_id) {
   const auto found = std::ranges::find(tenants_, tenant, &hub::Tenant::name);
-  if (found == tenants_.end()) return;
-  sessions_.answer(hub::UserGone{.tenant = found->id, .user_id = user_id}, loop_.now());
+  if (found != tenants_.end()) sessions_.user_gone(found->id, user_id);
 }
 
 void Shard::set_keys(hub::TenantId tenant, std::shared_ptr<const auth::KeyRing> keys) {

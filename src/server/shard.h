@@ -46,7 +46,7 @@ class Shard {
     std::function<void(hub::ShardId asker, log::Revocation, std::function<void(Result<void>)>)>
         save_revocation;
     std::function<std::vector<api::Component>()> components;  // what is not the shard's own
-    std::function<api::CircuitReport(std::int64_t since_unix_ms)> circuit_report;
+    std::function<api::CircuitReport(std::int64_t since_unix_ms)> circuits;
     std::function<void(telemetry::Snapshot&)> add_metrics;
     std::function<void(std::int64_t now_ms)> every_second;  // on the first shard only
   };
@@ -118,8 +118,7 @@ class Shard {
   std::int64_t ticks_ = 0;
   double rechecks_per_tick_;  // of users, at most
   std::int64_t recheck_every_ms_;
-  double recheck_credit_ = 0;  // questions
-  double recheck_looks_ = 0;   // sessions to look at
+  double recheck_credit_ = 0;
   std::unique_ptr<net::Listener> listener_;
 };
 
