@@ -85,6 +85,10 @@ void add_counts(telemetry::Snapshot& out, const hub::ShardCounts& counts) {
   counter("tidewire_auth_failures_total", "Tokens refused in auth requests.", counts.auth_failures);
   counter("tidewire_subscriptions_fell_behind_total",
           "Times a subscription went over its connection's budget.", counts.went_behind);
+  gauge("tidewire_send_circuits_open", "Connections whose socket takes nothing: their sending side is open.",
+        counts.send_circuits_open);
+  counter("tidewire_send_circuits_opened_total", "Times a connection's sending side has opened.",
+          counts.send_circuits_opened);
   counter("tidewire_gaps_total", "Gaps told to subscribers.", counts.gaps);
   out.gauge("tidewire_loop_lag_seconds", "The longest recent turn of any event loop.",
             static_cast<double>(counts.loop_lag_us) / 1e6);

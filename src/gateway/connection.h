@@ -72,6 +72,7 @@ class Connection final : public net::Watcher, public net::LoopTimer {
   bool admitted = false;        // counted in the limits
   bool peer_closed = false;     // its bytes are at an end, or both close frames are through
   bool close_sent = false;
+  bool send_open = false;       // the circuit of its sending side: nothing more is queued for it
   bool accepts_brotli = false;  // `?accept=br` (protocol §5)
   bool ping_waits = false;      // a ping has not been answered yet
   guard::HealthStatus health = guard::HealthStatus::healthy;

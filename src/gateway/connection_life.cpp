@@ -131,6 +131,23 @@ void Gateway::on_timer(Connection& connection) {
 
 // ---- flushing ----
 
+// The circuit breaker of a connection's sending side (requirement P5). A second in which the socket takes
+// nothing of what waits is a failure; so many in a row open it, and then nothing more is queued: what is
+// delivered goes behind at once, not only when the budget is full. What lies queued is the probe that the
+// system makes for us: as soon as the socket takes some of it, the circuit is closed.
+bool Gateway::takes_deliveries(Connection& connection) {
+  if (connection.send_open) return false;
+  if (connection.taken_ms == 0 || now_ms() - connection.taken_ms < options_.send_failures * 1000) return true;
+  connection.send_open = true;
+  ++counts_.send_circuits_open;
+  ++counts_.send_circuits_opened;
+  return false;
+}
+
+void Gateway::close_send_circuit(Connection& connection) {
+  if (std::exchange(connection.send_open, false)) --counts_.send_circuits_open;
+}
+
 void Gateway::flush(Connection& connection) {
   if (connection.state == Connection::State::gone) return;
   std::size_t written = 0;
@@ -152,6 +169,7 @@ void Gateway::after_flush(Connection& connection, net::IoStatus status, std::siz
     connection.taken_ms = 0;
   else if (written > 0 || connection.taken_ms == 0)
     connection.taken_ms = now_ms();
+  if (!stalled || written > 0) close_send_circuit(connection);
   const std::size_t queued = connection.queued();
   if (connection.outbox && connection.outbox->empty()) {
     connection.outbox->clear();
@@ -159,7 +177,7 @@ void Gateway::after_flush(Connection& connection, net::IoStatus status, std::siz
     connection.outbox.reset();
   }
   if (queued <= options_.outbound_bytes / 2) {
-    if (connection.notify_drained && connection.pace_opens_ms <= now_ms()) {
+    if (connection.notify_drained && !connection.send_open && connection.pace_opens_ms <= now_ms()) {
       connection.notify_drained = false;
       drained_.push_back(connection.handle);
     }
@@ -229,6 +247,7 @@ void Gateway::finish_close(Connection& connection) {
 void Gateway::lose(Connection& connection) {
   if (connection.state == Connection::State::gone) return;
   end_session(connection);
+  close_send_circuit(connection);
   connection.state = Connection::State::gone;
   loop_.forget(&connection);
   connection.stream.close();

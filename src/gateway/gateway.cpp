@@ -158,7 +158,9 @@ bool Gateway::push(Handle handle, protocol::DeliveryBatch& batch, std::size_t fi
   if (connection != nullptr && connection->state == Connection::State::sse)
     return push_events(*connection, batch, first, last, lane);
   if (connection == nullptr || connection->state != Connection::State::websocket) return true;
-  if (connection->outbox && connection->outbox->queued() >= options_.outbound_bytes) return false;
+  if (connection->outbox &&
+      (connection->outbox->queued() >= options_.outbound_bytes || !takes_deliveries(*connection)))
+    return false;
   counts_.messages_out += last - first;
 
   if (connection->dedicated) {

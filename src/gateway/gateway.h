@@ -34,6 +34,7 @@ struct GatewayOptions {
   std::int64_t message_timeout_ms = 30'000;
   std::int64_t heartbeat_ms = 30'000;
   std::int64_t write_timeout_ms = 60'000;
+  std::int64_t send_failures = 5;  // seconds in a row that open a sending side's circuit
   std::int64_t close_timeout_ms = 5'000;
   std::int64_t header_timeout_ms = 10'000;
   std::int64_t idle_timeout_ms = 60'000;
@@ -44,6 +45,7 @@ struct GatewayOptions {
 
 struct GatewayCounts {
   std::uint64_t messages_out = 0, bytes_in = 0, bytes_out = 0;
+  std::uint64_t send_circuits_open = 0, send_circuits_opened = 0;  // now; ever
 };
 
 class Gateway final : public hub::Outbound {
@@ -169,6 +171,8 @@ class Gateway final : public hub::Outbound {
                   bool compressed = false);
   void push_brotli(Connection& connection, protocol::DeliveryBatch& batch, std::size_t first,
                    std::size_t last, Lane lane);
+  bool takes_deliveries(Connection& connection);
+  void close_send_circuit(Connection& connection);
   void flush(Connection& connection);
   void after_flush(Connection& connection, net::IoStatus status, std::size_t written);
   void start_close(Connection& connection, std::uint16_t code, std::string_view reason);

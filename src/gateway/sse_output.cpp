@@ -54,7 +54,7 @@ void Gateway::send_lines(Connection& connection, std::string_view lines) {
 
 bool Gateway::push_events(Connection& connection, protocol::DeliveryBatch& batch, std::size_t first,
                           std::size_t last, Lane lane) {
-  if (connection.queued() >= options_.outbound_bytes) return false;
+  if (connection.queued() >= options_.outbound_bytes || !takes_deliveries(connection)) return false;
   SseStream& stream = *connection.sse;
   counts_.messages_out += last - first;
   Outbox& outbox = outbox_of(connection);

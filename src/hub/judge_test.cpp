@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "hub/test_shards.h"
 
 namespace tidewire::hub {
@@ -54,6 +56,35 @@ TEST_F(JudgeTest, AsksNobodyAboutABadToken) {
 
 TEST_F(JudgeTest, EveryUserExistsWhereThereIsNoDirectory) {
   EXPECT_TRUE(judge_token(world_.tenants[0], nullptr, keys_, world_.token("ada", 3'600'000), world_.now, {}));
+}
+
+TEST(UserGone, EndsEveryConnectionOfTheUserAndNoOther) {
+  TestShards shards;
+  const auto first = shards.open(TestShards::user("ada"));
+  const auto second = shards.open(TestShards::user("ada"));
+  const auto other = shards.open(TestShards::user("bob"));
+  shards.sessions().user_gone(0, "ada");
+  for (const auto& peer : {first, second}) {
+    EXPECT_EQ(shards.at(peer).closed, "1008 user_not_found");
+    EXPECT_NE(shards.at(peer).sent.back().find(R"("type":"auth_error","code":"user_not_found")"),
+              std::string::npos);
+  }
+  EXPECT_EQ(shards.at(other).closed, "");
+}
+
+TEST(NextUsers, NamesEveryUserInTurnAndOnceARound) {
+  TestShards shards;
+  EXPECT_TRUE(shards.sessions().next_users(5).empty());
+  shards.open(TestShards::user("ada"));
+  shards.open(TestShards::user("ada"));
+  const auto gone = shards.open(TestShards::user("bob"));
+  shards.open(TestShards::user("eve"));
+  shards.open(nullptr);
+  shards.close(gone);
+  std::multiset<std::string> seen;
+  for (int i = 0; i < 4; ++i)
+    for (const auto& [tenant, user] : shards.sessions().next_users(1)) seen.insert(user);
+  EXPECT_EQ(seen, (std::multiset<std::string>{"ada", "ada", "eve", "eve"}));
 }
 
 }  // namespace

@@ -200,6 +200,8 @@ hub::ShardCounts Shard::counts() {
   counts.messages_out = moved.messages_out;
   counts.bytes_in = moved.bytes_in;
   counts.bytes_out = moved.bytes_out;
+  counts.send_circuits_open = moved.send_circuits_open;
+  counts.send_circuits_opened = moved.send_circuits_opened;
   counts.loop_lag_us = static_cast<std::uint64_t>(std::max(loop_lag_us_, loop_lag_now_us_));
   return counts;
 }

@@ -166,6 +166,7 @@ gateway::GatewayOptions gateway_options(const config::Settings& settings, bool e
       .message_timeout_ms = settings.limits.message_timeout_ms,
       .heartbeat_ms = settings.heartbeat.interval_ms,
       .write_timeout_ms = settings.server.write_timeout_ms,
+      .send_failures = settings.circuit.failures,
       .close_timeout_ms = settings.server.close_timeout_ms,
       .header_timeout_ms = settings.server.header_timeout_ms,
       .idle_timeout_ms = settings.server.idle_timeout_ms,

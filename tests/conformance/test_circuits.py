@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
-from client import Client, eventually
+from client import Client, channel, eventually, unique
+from raw import RawWebSocket
 from tokens import KeySetServer, jwk, mint, private_key
 
 clause = pytest.mark.clause
@@ -49,3 +52,55 @@ async def test_the_store_has_a_circuit_that_is_closed_while_it_is_well(start, ht
     assert health["circuits"]["log"] == {"state": "closed", "since": None, "opened": 0}
     assert health["components"]["circuits"]["state"] == "ok"
     assert health["components"]["directory"]["state"] == "off"
+
+
+async def publish(client: Client, name: str, first: int, count: int) -> int:
+    """The next seq after these."""
+    for i in range(first, first + count):
+        await client.send({"type": "publish", "channel": name, "data": [i, "x" * 16000], "id": i})
+    for i in range(first, first + count):
+        assert (await client.expect(id=i))["type"] == "published"
+    return first + count
+
+
+@clause("P5", "P7")
+@pytest.mark.slow_clock(90)
+async def test_a_connection_that_takes_nothing_is_queued_nothing_until_it_takes_again(start, http):
+    """P5: a breaker around every connection's sending side"""
+    server = start(
+        {
+            "circuit": {"failures": 1},
+            "limits": {"outbound_bytes": 64 * 1024 * 1024},
+            "namespaces": {"long": {"kind": "stream", "durability": "disk", "history_messages": 100000}},
+        }
+    )
+
+    def metric(name: str) -> float:
+        lines = http(server, "GET", "/metrics").text.splitlines()
+        return next(float(line.split()[-1]) for line in lines if line.startswith(name + " "))
+
+    name = channel("long")
+    publisher = await Client.connect(server, mint(unique("u")))
+    raw = await RawWebSocket.open(
+        server,
+        "/ws?inbox=manual",
+        headers={"Authorization": f"Bearer {mint(unique('slow'))}"},
+        receive_buffer=4096,
+    )
+    await raw.text(json.dumps({"type": "subscribe", "channel": name}))
+    assert b'"subscribed"' in (await raw.message()).payload
+    seq = await publish(publisher, name, 1, 500)  # more than the system takes for it
+
+    async def is_open() -> bool:
+        nonlocal seq
+        seq = await publish(publisher, name, seq, 1)
+        return metric("tidewire_send_circuits_open") == 1
+
+    await eventually(is_open, "the sending side opens")
+    assert metric("tidewire_subscriptions_fell_behind_total") >= 1
+    seq = await publish(publisher, name, seq, 20)
+    for expected in range(1, seq):
+        message = json.loads((await raw.message(timeout_s=15)).payload)
+        assert (message["type"], message["seq"]) == ("message", expected)
+    assert metric("tidewire_send_circuits_open") == 0
+    assert metric("tidewire_send_circuits_opened_total") == 1
