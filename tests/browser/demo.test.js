@@ -336,7 +336,7 @@ test("nobody is kept out: axe finds nothing, in light, dark and on a phone", asy
   await ada.sees("hello");
   await ada.say("hello to you");
   await ada.page.getByRole("button", { name: "Notify me" }).click();
-  await ada.page.locator('[data-device="phone"] .entry').waitFor();
+  await ada.page.locator('[data-device="phone"] .entry').filter({ hasText: "Your export is ready" }).waitFor();
   await ada.page.locator("#agent .run-empty button").first().click();
   await ada.page.locator(".run-text").first().waitFor();
   for (const [colorScheme, size] of [
