@@ -999,3 +999,46 @@ async def test_a_user_who_comes_and_goes_over_crashes_misses_no_notification(sta
     got = {(await next_of(client, inbox_of(me)))["data"] for _ in range(sent - len(acked))}
     assert got == set(range(1, sent + 1)) - acked
     assert await client.barrier() == []
+
+
+@clause("5.durable", "7.inbox", "M5")
+async def test_an_inbox_that_nobody_has_written_to_keeps_its_epoch(start, http, tmp_path):
+    """§5: a disk channel's epoch goes on over restarts and crashes, also before its first entry [M5, M6]"""
+    home = Home(start, tmp_path)
+    me = unique("u")
+    client = await Client.connect(home.server, mint(me), inbox=True)
+    epoch = (await client.next())["epoch"]
+    for again in (home.restart, home.crash):
+        server = await asyncio.to_thread(again)
+        client = await manual(server, me)
+        reply = await client.subscribe(inbox_of(me), since={"epoch": epoch, "seq": 0})
+        assert (reply["epoch"], reply["seq"], reply["recovered"]) == (epoch, 0, True)
+    assert notify(http, server, me, data="first")["epoch"] == epoch
+    assert (await next_of(client, inbox_of(me)))["seq"] == 1
+    client = await device(await asyncio.to_thread(home.crash), me)
+    assert (await next_of(client, inbox_of(me)))["data"] == "first"
+
+
+@clause("7.inbox", "M5")
+async def test_an_inbox_that_was_idle_for_long_delivers_as_ever(start, http, tmp_path):
+    """§7: an empty inbox that nobody used for seconds gives its memory back, which nobody can tell [M5]"""
+    home = Home(start, tmp_path)
+    server, me = home.server, unique("u")
+    client = await Client.connect(server, mint(me), inbox=True)
+    epoch = (await client.next())["epoch"]
+    first = notify(http, server, me, data=1, key="k")["seq"]
+    assert (await next_of(client, inbox_of(me)))["seq"] == first
+    await ack(client, me, up_to=first)
+    await asyncio.sleep(7)
+    assert notify(http, server, me, data=1, key="k")["duplicate"] is True
+    await asyncio.sleep(7)
+    other = await manual(server, me)
+    reply = await other.subscribe(inbox_of(me), since={"epoch": epoch, "seq": first})
+    assert (reply["recovered"], [m["event"] for m in reply["messages"]]) == (True, ["ack"])
+    await asyncio.sleep(7)
+    second = notify(http, server, me, data=2)["seq"]
+    for each in (client, other):
+        assert (await next_of(each, inbox_of(me)))["seq"] == second
+    late = await device(server, me)
+    again = await next_of(late, inbox_of(me))
+    assert (again["seq"], again["redelivered"]) == (second, True)
