@@ -69,12 +69,12 @@ BENCHMARK(frame_check);
 void whole_request(benchmark::State& state) {
   Crowd crowd(state.range(0));
   SpaceSaving<std::string> talkers;
-  std::int64_t now_ms = 0;
+  std::int64_t now_ms = 1'000'000, requests = 0;
   std::size_t at = 0;
   for (auto _ : state) {
     Client& client = crowd.clients[at];
     if (++at == crowd.clients.size()) at = 0;
-    ++now_ms;
+    if (++requests % 100 == 0) ++now_ms;  // 100,000 a second, so records are asked as often as in earnest
     benchmark::DoNotOptimize(client.pacer.take(kWide, 1, now_ms));
     client.health.note_request();
     talkers.note(client.keys.user, 1, 128, [] { return std::string("a-user-of-some-length-1234"); });

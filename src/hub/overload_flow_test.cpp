@@ -1,4 +1,5 @@
 // What an overloaded server refuses, and what it does not (requirement P7).
+#include "guard/frame_pacer.h"
 #include "hub/test_shards.h"
 
 namespace tidewire::hub {
