@@ -25,6 +25,7 @@ Sessions::Taken Sessions::on_text(Handle connection, std::string_view text, cons
   Session* session = find(connection);
   if (session == nullptr || session->closing) return Taken::yes;
   ++counts_.messages_in;
+  watch(*session, text.size(), now);
   auto request = protocol::decode(text, tenant_of(*session).limits.json_depth);
   if (!request) {
     malformed(connection, *session, request.error(), now);
@@ -38,6 +39,7 @@ Sessions::Taken Sessions::on_text(Handle connection, std::string_view text, cons
 void Sessions::on_malformed(Handle connection, ErrorCode code, std::string message, const Time& now) {
   Session* session = find(connection);
   if (session == nullptr || session->closing) return;
+  watch(*session, 0, now);
   malformed(connection, *session,
             {.error = fail(code, std::move(message)).error(), .id = {}, .type = {}, .channel = {}}, now);
 }
@@ -46,6 +48,7 @@ void Sessions::on_malformed(Handle connection, ErrorCode code, std::string messa
 void Sessions::malformed(Handle connection, Session& session, const protocol::DecodeFailure& failure,
                          const Time& now) {
   ++counts_.malformed;
+  session.activity.error();
   reply(connection, session,
         protocol::error_message(failure.error, failure.id, failure.type, failure.channel));
   const auto verdict = session.malformed.record(tenant_of(session).limits.guard, now.mono_ms());
@@ -59,8 +62,19 @@ bool Sessions::pass_rate(Context& context, const protocol::Request& request) {
   Session& session = context.session;
   const guard::Limits& limits = tenant_of(session).limits.guard;
   const std::int64_t now_ms = context.now.mono_ms();
-  const auto verdict = session.limiter.check(limits, now_ms, {}, [&](guard::Spend spend) {
-    return shared_.limits.spend(spend, session.shared_keys, limits, {}, now_ms);
+  if (is_held(session, guard::AnomalyAction::refuse, now_ms) && !limits.dry_run) {
+    ++counts_.rate_limited;
+    Error error =
+        fail(ErrorCode::rate_limited, "unusual behaviour: requests are refused for a while").error();
+    error.retry_after_ms = session.held_until_ms - now_ms;
+    refuse(context, error, protocol::channel_of(request));
+    return false;
+  }
+  const guard::LimitFactor factor = is_held(session, guard::AnomalyAction::slow, now_ms)
+                                        ? guard::LimitFactor::of(0.5)
+                                        : guard::LimitFactor();
+  const auto verdict = session.limiter.check(limits, now_ms, factor, [&](guard::Spend spend) {
+    return shared_.limits.spend(spend, session.shared_keys, limits, factor, now_ms);
   });
   using enum guard::RequestVerdict::Kind;
   if (verdict.kind == allowed) return true;

@@ -19,7 +19,14 @@ void Sessions::reply(Handle connection, Session& session, std::string json) {
 }
 
 void Sessions::refuse(Context& context, const Error& error, std::string_view channel) {
+  watch_failure(context.session, error, channel);
   reply(context, protocol::error_message(error, context.id, context.type, channel));
+}
+
+void Sessions::complete_refused(const ReplyTo& to, const Error& error, std::string_view request,
+                                std::string_view channel) {
+  if (Session* session = find(to.target)) watch_failure(*session, error, channel);
+  complete(to, protocol::error_message(error, request_id_of(to), request, channel));
 }
 
 ReplyTo Sessions::reserve(Context& context, ReplySize size) {

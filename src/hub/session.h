@@ -11,6 +11,7 @@
 
 #include "auth/identity.h"
 #include "base/ring.h"
+#include "guard/anomaly.h"
 #include "guard/auth_rate.h"
 #include "guard/malformed_limit.h"
 #include "guard/request_limiter.h"
@@ -85,6 +86,8 @@ struct Session {
   guard::RequestLimiter limiter;
   guard::MalformedLimit malformed;
   guard::AuthRate auth_rate;
+  guard::ActivityMeter activity;
+  std::int64_t held_until_ms = 0;  // mono; what follows an anomaly is in force
   guard::SharedKeys shared_keys;
   IpAddress address;
 

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "base/time.h"
+#include "guard/anomalies.h"
 #include "guard/attempts.h"
 #include "guard/shared_limits.h"
 #include "hub/access.h"
@@ -36,6 +37,7 @@ struct SessionOptions {
   std::int64_t auth_timeout_ms = 10'000;
   std::int64_t heartbeat_ms = 30'000;
   std::vector<std::string> anonymous_capabilities;
+  guard::AnomalyPolicy anomaly = {};
 };
 
 // How a connection comes to be; the token, if there was one, has been judged.
@@ -151,6 +153,17 @@ class Sessions {
   void malformed(Handle connection, Session& session, const protocol::DecodeFailure& failure,
                  const Time& now);
 
+  // anomalies.cpp: what a connection does is watched (requirement P3)
+  void watch(Session& session, std::size_t bytes, const Time& now);
+  void watch_failure(Session& session, const Error& error, std::string_view channel);
+  void judge_activity(Session& session, const Time& now);
+  static const guard::LimitKey& watched_key(const Session& session) {
+    return session.shared_keys.user ? session.shared_keys.user : session.shared_keys.address;
+  }
+  bool is_held(const Session& session, guard::AnomalyAction by, std::int64_t now_ms) const {
+    return session.held_until_ms > now_ms && options_.anomaly.action == by;
+  }
+
   // requests/*.cpp: each answers, now or later
   void carry_out(Context& context, protocol::PingRequest&& request);
   Taken authenticate(Context& context, const protocol::AuthRequest& request, bool keys_awaited);
@@ -171,6 +184,9 @@ class Sessions {
   ReplyTo reserve(Context& context, ReplySize size = ReplySize::small);
   // `lists`: the replica whose members the reply lists.
   void complete(const ReplyTo& to, std::string json, std::uint32_t activates = 0, Handle lists = {});
+  // The answer of a channel's home is an error.
+  void complete_refused(const ReplyTo& to, const Error& error, std::string_view request,
+                        std::string_view channel);
   PendingReply* pending_reply(const ReplyTo& to);
   std::string request_id_of(const ReplyTo& to);
 
@@ -224,6 +240,8 @@ class Sessions {
   std::vector<Handle> dirty_;  // replicas with a batch
   std::vector<std::unique_ptr<Replica::Turn>> spare_turns_;
   std::map<UserKey, std::vector<Handle>> users_;
+  guard::Population population_;
+  guard::PopulationWatch population_watch_;
   ShardCounts counts_;
 };
 

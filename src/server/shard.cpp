@@ -202,6 +202,18 @@ api::Health Shard::health() const {
                      server_.store_health()}};
 }
 
+void Shard::log_anomalies() {
+  for (const guard::AnomalyReport& report : shared_.limits.anomalies().take_new())
+    log::warn("anomaly", {{"kind", name_of(report.kind)},
+                          {"of", report.population ? "everybody" : "user"},
+                          {"tenant", tenants_[report.tenant].name},
+                          {"user", report.user},
+                          {"address", report.address},
+                          {"evidence", report.evidence},
+                          {"score", report.score},
+                          {"action", name_of(report.action)}});
+}
+
 void Shard::tick() {
   loop_.timers().schedule(ticker_, loop_.now().mono_ms() + kTickMs);
   home_.tick(loop_.now());
@@ -210,6 +222,8 @@ void Shard::tick() {
     server_.every_second(loop_.now().unix_ms);
     shared_.limits.sweep(loop_.now().mono_ms());
     shared_.attempts.sweep(loop_.now().mono_ms());
+    shared_.limits.anomalies().sweep(loop_.now().mono_ms());
+    log_anomalies();
   }
 }
 

@@ -72,6 +72,7 @@ class Shard {
   void answer(hub::ShardId from, hub::Ask&& ask);
   void end_turn();
   void tick();
+  void log_anomalies();
   api::Health health() const;
   hub::TenantId tenant_for(std::string_view host, std::string_view token) const;
   void accept(int fd, const net::SocketAddress& peer);

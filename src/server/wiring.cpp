@@ -205,7 +205,10 @@ hub::SessionOptions session_options(const config::Settings& settings, const Seed
           .auth_required = settings.auth.required,
           .auth_timeout_ms = settings.auth.timeout_ms,
           .heartbeat_ms = settings.heartbeat.interval_ms,
-          .anonymous_capabilities = settings.auth.anonymous_capabilities};
+          .anonymous_capabilities = settings.auth.anonymous_capabilities,
+          .anomaly = {.action = static_cast<guard::AnomalyAction>(settings.anomaly.action),
+                      .method = static_cast<guard::AnomalyMethod>(settings.anomaly.method),
+                      .hold_ms = settings.anomaly.hold_ms}};
 }
 
 api::Options api_options(const config::Settings& settings, const std::vector<TenantPlan>& tenants) {

@@ -39,8 +39,7 @@ void Sessions::handle(PresenceResult&& result, const Time&) {
   if (result.reply.kind == ReplyTo::Kind::notice) return tell_members(result.reply.target, result);
   const std::string id = request_id_of(result.reply);
   if (!result.result)
-    return complete(result.reply,
-                    protocol::error_message(result.result.error(), id, "presence", result.channel.name));
+    return complete_refused(result.reply, result.result.error(), "presence", result.channel.name);
   const auto place = replica_by_name_.find(result.channel);
   const Handle lists = place == replica_by_name_.end() ? Handle{} : place->second;
   // Events that are older than the list go before it.
