@@ -26,25 +26,25 @@ TEST(Analytics, ShowWhatTheShardsSaw) {
 
 TEST(Analytics, TakeInAnomaliesAndCircuitsOfOthers) {
   Hooks hooks;
-  hooks.anomalies = [](hub::TenantId tenant, std::int64_t since_ms) {
-    EXPECT_EQ(since_ms, kUnixMs - 60'000);
-    return std::vector<hub::AnomalyNote>{{.unix_ms = 5,
-                                          .tenant = tenant,
-                                          .kind = "burst",
-                                          .user = "ann",
-                                          .address = {},
-                                          .score = 4.5,
-                                          .evidence = "900 messages where 20 are usual",
-                                          .action = "report"}};
-  };
   hooks.circuits = [](std::int64_t) {
     using enum guard::CircuitState;
     return CircuitReport{.circuits = {{.name = "directory", .state = open}, {.name = "jwks"}},
                          .history = {{.circuit = "directory", .transition = {closed, open}, .unix_ms = 7}}};
   };
   World world({}, std::move(hooks));
+  const auto note = [&](std::int64_t unix_ms, std::string user, std::uint16_t tenant) {
+    world.limits.anomalies().report({.unix_ms = unix_ms,
+                                     .tenant = tenant,
+                                     .user = std::move(user),
+                                     .score = 4.5,
+                                     .evidence = "900 messages where 20 are usual"});
+  };
+  note(kUnixMs - 60'001, "before", 0);
+  note(kUnixMs - 5, "ann", 0);
+  note(kUnixMs - 4, "zoe", 1);
   const Answer answer = world.get(std::string(kPath) + "?window=60s");
-  EXPECT_THAT(answer.body, HasSubstr(R"("anomalies":[{"at":5,"kind":"burst","user":"ann","score":4.5,)"
+  EXPECT_THAT(answer.body, HasSubstr(R"("anomalies":[{"at":)" + std::to_string(kUnixMs - 5) +
+                                     R"(,"kind":"burst","user":"ann","score":4.5,)"
                                      R"("evidence":"900 messages where 20 are usual","action":"report"}])"));
   EXPECT_THAT(answer.body, HasSubstr(R"("circuits":[{"name":"directory","state":"open",)"
                                      R"("history":[{"at":7,"from":"closed","to":"open"}]},)"

@@ -13,7 +13,6 @@
 #include "base/error.h"
 #include "guard/circuits.h"
 #include "guard/connection_health.h"
-#include "hub/analytics.h"
 #include "hub/types.h"
 
 namespace tidewire::telemetry {
@@ -87,8 +86,7 @@ struct Hooks {
   std::function<CircuitReport(std::int64_t since_unix_ms)> circuits;
   // Adds what the server measures beside the hub to /metrics; names begin with tidewire_.
   std::function<void(telemetry::Snapshot&)> add_metrics;
-  // For websocket-analytics: what happened since then, newest last; without it there is none.
-  std::function<std::vector<hub::AnomalyNote>(hub::TenantId, std::int64_t since_unix_ms)> anomalies = {};
+};
 };
 
 }  // namespace tidewire::api

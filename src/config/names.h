@@ -37,7 +37,10 @@ inline constexpr auto kWords<AuthPreset> = std::to_array<std::string_view>({"non
 template <>
 inline constexpr auto kWords<ApiScope> = std::to_array<std::string_view>({"publish", "read", "admin"});
 template <>
-inline constexpr auto kWords<AnomalyAction> = std::to_array<std::string_view>({"off", "report", "limit"});
+inline constexpr auto kWords<AnomalyAction> =
+    std::to_array<std::string_view>({"off", "report", "slow", "refuse"});
+template <>
+inline constexpr auto kWords<AnomalyMethod> = std::to_array<std::string_view>({"robust", "two_sigma"});
 template <>
 inline constexpr auto kWords<LogLevel> =
     std::to_array<std::string_view>({"trace", "debug", "info", "warn", "error"});

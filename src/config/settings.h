@@ -23,7 +23,8 @@ enum class Compression : std::uint8_t { shared, dedicated, off };
 enum class RejectStyle : std::uint8_t { close, http };
 enum class AuthPreset : std::uint8_t { none, supabase };
 enum class ApiScope : std::uint8_t { publish, read, admin };
-enum class AnomalyAction : std::uint8_t { off, report, limit };
+enum class AnomalyAction : std::uint8_t { off, report, slow, refuse };
+enum class AnomalyMethod : std::uint8_t { robust, two_sigma };
 enum class LogLevel : std::uint8_t { trace, debug, info, warn, error };
 enum class LogFormat : std::uint8_t { text, json };
 
@@ -174,6 +175,8 @@ struct CircuitSettings {
 
 struct AnomalySettings {
   AnomalyAction action = AnomalyAction::report;
+  AnomalyMethod method = AnomalyMethod::robust;
+  std::int64_t hold_ms = 0;
   friend bool operator==(const AnomalySettings&, const AnomalySettings&) = default;
 };
 

@@ -83,6 +83,7 @@ using compression = word<Compression>;
 using reject = word<RejectStyle>;
 using preset = word<AuthPreset>;
 using anomaly = word<AnomalyAction>;
+using anomaly_method = word<AnomalyMethod>;
 using level = word<LogLevel>;
 using format = word<LogFormat>;
 

@@ -170,7 +170,8 @@ std::optional<AnomalyFinding> UserHabits::judge(const Activity& activity, Anomal
     const auto score = robust ? robust_score(kind, measure, usual) : sigma_score(kind, measure, usual);
     const bool unusual = robust ? score >= kThreshold && measure >= least[i] : score > 2;
     if (!unusual || (reported_ >> i & 1u) != 0) continue;
-    if (found && found->score >= score) continue;
+    // Of two that are as unusual the later kind says more.
+    if (found && found->score > score) continue;
     found = AnomalyFinding{.kind = kind,
                            .value = plain(kind, measure),
                            .usual = plain(kind, known ? before : usual.middle),

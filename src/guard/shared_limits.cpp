@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "guard/anomalies.h"
 #include "guard/limit_table.h"
 #include "guard/striped.h"
 
@@ -12,7 +13,9 @@ class SharedLimits::Stripes : public Striped<LimitTable> {
   using Striped::Striped;
 };
 
-SharedLimits::SharedLimits(std::size_t max_entries) : stripes_(std::make_unique<Stripes>(max_entries)) {}
+SharedLimits::SharedLimits(std::size_t max_entries)
+    : stripes_(std::make_unique<Stripes>(max_entries)),
+      anomalies_(std::make_unique<Anomalies>(max_entries)) {}
 SharedLimits::~SharedLimits() = default;
 
 std::int64_t SharedLimits::spend(Spend spend, const SharedKeys& keys, const Limits& limits,

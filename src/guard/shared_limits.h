@@ -21,6 +21,8 @@
 
 namespace tidewire::guard {
 
+class Anomalies;
+
 // The shared buckets of one connection or HTTP call; an empty key is not counted.
 struct SharedKeys {
   LimitKey user;
@@ -64,6 +66,9 @@ class SharedLimits {
   Admission admit_user(const LimitKey& user, const Limits& limits, std::int64_t now_ms);
   void release_user(const LimitKey& user);
 
+  // What shards share of the anomaly detection.
+  Anomalies& anomalies() const { return *anomalies_; }
+
   std::int64_t connections() const { return connections_.load(std::memory_order_relaxed); }
   // Live connections under this key.
   std::int64_t connections_of(const LimitKey& key);
@@ -82,6 +87,7 @@ class SharedLimits {
  private:
   class Stripes;
   std::unique_ptr<Stripes> stripes_;
+  std::unique_ptr<Anomalies> anomalies_;
   std::atomic<std::int64_t> connections_{0};
   UserRecords records_;
   SharedOverload overload_;

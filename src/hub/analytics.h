@@ -1,7 +1,6 @@
 // What a shard tells of the recent past, and what it is made of (protocol §8, websocket-analytics).
 //
-// Values only; shards' parts add up (merge). Whoever detects anomalies fills AnomalyNote
-// (api::Hooks::anomalies); everything else the shard counts itself.
+// Values only; shards' parts add up (merge).
 #pragma once
 
 #include <array>
@@ -45,18 +44,6 @@ struct Analytics {
   Talkers talkers = {};
 
   void merge(const Analytics& other);
-};
-
-// Something unusual about a user, an address or the population.
-struct AnomalyNote {
-  std::int64_t unix_ms = 0;
-  TenantId tenant = 0;
-  std::string kind;      // of a small fixed set: "burst", "errors", ...
-  std::string user;      // its id; empty: anonymous or not one user's
-  std::string address;   // empty: not told
-  double score = 0;      // how unusual, by the detector's own measure
-  std::string evidence;  // a sentence with the numbers
-  std::string action;    // what followed: "report", "slow", "refuse"
 };
 
 }  // namespace tidewire::hub

@@ -25,6 +25,7 @@ Sessions::Taken Sessions::on_text(Handle connection, std::string_view text, cons
   Session* session = find(connection);
   if (session == nullptr || session->closing) return Taken::yes;
   ++counts_.messages_in;
+  watch(*session, text.size(), now);
   session->health.note_request();
   const guard::SharedKeys& keys = session->shared_keys;
   recent_.note_talker(keys.user ? keys.user : keys.address, text.size(), [&] {
@@ -47,6 +48,7 @@ void Sessions::on_malformed(Handle connection, ErrorCode code, std::string messa
   Session* session = find(connection);
   if (session == nullptr || session->closing) return;
   session->health.note_request();
+  watch(*session, 0, now);
   malformed(connection, *session,
             {.error = fail(code, std::move(message)).error(), .id = {}, .type = {}, .channel = {}}, now);
 }
@@ -57,6 +59,7 @@ void Sessions::malformed(Handle connection, Session& session, const protocol::De
   ++counts_.malformed;
   session.health.note_error();
   note_offence(session, guard::Offence::malformed, now.mono_ms());
+  session.activity.error();
   reply(connection, session,
         protocol::error_message(failure.error, failure.id, failure.type, failure.channel));
   const auto verdict = session.more().malformed.record(tenant_of(session).limits.guard, now.mono_ms());
@@ -70,8 +73,18 @@ bool Sessions::pass_rate(Context& context, const protocol::Request& request) {
   Session& session = context.session;
   const guard::Limits& limits = tenant_of(session).limits.guard;
   const std::int64_t now_ms = context.now.mono_ms();
-  const guard::LimitFactor factor =
+  if (is_held(session, guard::AnomalyAction::refuse, now_ms) && !limits.dry_run) {
+    ++counts_.rate_limited;
+    Error error =
+        fail(ErrorCode::rate_limited, "unusual behaviour: requests are refused for a while").error();
+    error.retry_after_ms = session.held_until_ms - now_ms;
+    refuse(context, error, protocol::channel_of(request));
+    return false;
+  }
+  const guard::LimitFactor learned =
       session.adaptive.factor(shared_.limits.records(), session.shared_keys.user, limits.adaptive, now_ms);
+  const guard::LimitFactor factor =
+      is_held(session, guard::AnomalyAction::slow, now_ms) ? guard::LimitFactor::of(0.5) : learned;
   const bool was_in_penalty = session.limiter.in_penalty(now_ms);
   const auto verdict = session.limiter.check(limits, now_ms, factor, [&](guard::Spend spend) {
     return shared_.limits.spend(spend, session.shared_keys, limits, factor, now_ms);

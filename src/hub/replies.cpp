@@ -27,7 +27,14 @@ void Sessions::refuse(Context& context, const Error& error, std::string_view cha
   // What the server lacks is not the connection's fault.
   if (error.code != ErrorCode::unavailable && error.code != ErrorCode::internal)
     context.session.health.note_error();
+  watch_failure(context.session, error, channel);
   reply(context, protocol::error_message(error, context.id, context.type, channel));
+}
+
+void Sessions::complete_refused(const ReplyTo& to, const Error& error, std::string_view request,
+                                std::string_view channel) {
+  if (Session* session = find(to.target)) watch_failure(*session, error, channel);
+  complete(to, protocol::error_message(error, request_id_of(to), request, channel));
 }
 
 ReplyTo Sessions::reserve(Context& context, ReplySize size) {

@@ -12,6 +12,7 @@
 #include "auth/identity.h"
 #include "base/index_table.h"
 #include "base/ring.h"
+#include "guard/anomaly.h"
 #include "guard/auth_rate.h"
 #include "guard/connection_health.h"
 #include "guard/malformed_limit.h"
@@ -95,6 +96,8 @@ struct Session {
   guard::RequestLimiter limiter;
   guard::AdaptiveLimit adaptive;
   guard::ConnectionHealth health;
+  guard::ActivityMeter activity;
+  std::int64_t held_until_ms = 0;  // mono; what follows an anomaly is in force
   guard::SharedKeys shared_keys;
   // The neighbours among the user's connections, by the indices of their handles.
   std::uint32_t next_of_user = IndexTable::kNone;

@@ -101,6 +101,8 @@ void Sessions::open(Handle connection, Opening&& opening, const Time& now) {
   session.address = opening.address;
   const Tenant& tenant = tenant_of(session);
   session.shared_keys.address = shared_.keys.address(opening.address, tenant.name);
+  if (options_.anomaly.holds())
+    session.held_until_ms = shared_.limits.anomalies().held_until_ms(session.shared_keys.address);
   ++counts_.connections_opened;
   ++counts_.connections;
   ++counts_.health[static_cast<std::size_t>(session.health.status())];
@@ -151,6 +153,8 @@ bool Sessions::adopt(Handle connection, Session& session, std::shared_ptr<const 
     return false;
   session.shared_keys.user = key;
   session.adaptive = {};
+  // Another connection may be the reason; and what an address did is not the user's.
+  session.held_until_ms = options_.anomaly.holds() ? shared_.limits.anomalies().held_until_ms(key) : 0;
   session.user_counted = true;
   session.identity = std::move(identity);
   forget_author(connection);
@@ -184,6 +188,7 @@ void Sessions::forget_user(Handle connection, Session& session, const Time&) {
 void Sessions::close(Handle connection, const Time& now) {
   Session* session = find(connection);
   if (session == nullptr) return;
+  if (!session->activity.empty()) judge_activity(*session, now);
   while (!session->subscriptions.empty())
     end_subscription(connection, *session, session->subscriptions.back());
   if (session->extras) {

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/time.h"
+#include "guard/anomalies.h"
 #include "guard/attempts.h"
 #include "guard/known_users.h"
 #include "guard/shared_limits.h"
@@ -40,6 +41,7 @@ struct SessionOptions {
   std::int64_t health_interval_ms = 30'000;
   guard::HealthLimits health = {};
   std::vector<std::string> anonymous_capabilities;
+  guard::AnomalyPolicy anomaly = {};
 };
 
 // How a connection comes to be; the token, if there was one, has been judged.
@@ -176,6 +178,17 @@ class Sessions {
   void malformed(Handle connection, Session& session, const protocol::DecodeFailure& failure,
                  const Time& now);
 
+  // anomalies.cpp: what a connection does is watched (requirement P3)
+  void watch(Session& session, std::size_t bytes, const Time& now);
+  void watch_failure(Session& session, const Error& error, std::string_view channel);
+  void judge_activity(Session& session, const Time& now);
+  static const guard::LimitKey& watched_key(const Session& session) {
+    return session.shared_keys.user ? session.shared_keys.user : session.shared_keys.address;
+  }
+  bool is_held(const Session& session, guard::AnomalyAction by, std::int64_t now_ms) const {
+    return session.held_until_ms > now_ms && options_.anomaly.action == by;
+  }
+
   // requests/*.cpp: each answers, now or later
   void carry_out(Context& context, protocol::PingRequest&& request);
   Taken authenticate(Context& context, const protocol::AuthRequest& request, const Awaited& awaited);
@@ -198,6 +211,9 @@ class Sessions {
   ReplyTo reserve(Context& context, ReplySize size = ReplySize::small);
   // `lists`: the replica whose members the reply lists.
   void complete(const ReplyTo& to, std::string json, std::uint32_t activates = 0, Handle lists = {});
+  // The answer of a channel's home is an error.
+  void complete_refused(const ReplyTo& to, const Error& error, std::string_view request,
+                        std::string_view channel);
   PendingReply* pending_reply(const ReplyTo& to);
   std::string request_id_of(const ReplyTo& to);
 
@@ -265,6 +281,8 @@ class Sessions {
   std::size_t health_next_ = 0;            // the slot whose turn it is
   std::int64_t health_looked_ms_ = -1;     // when the last slice was; -1: never
   double health_owed_ = 0;                 // slots that are due
+  guard::Population population_;
+  guard::PopulationWatch population_watch_;
   ShardCounts counts_;
 };
 

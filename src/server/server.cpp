@@ -235,6 +235,12 @@ class Process {
     add_circuit_metrics(snapshot, circuits_);
     if (directory_) add_directory_metrics(snapshot, *directory_, known_users_);
     const log::RocksdbLog::Counts counts = log_->counts();
+    for (std::size_t i = 0; i < guard::kAnomalyKinds; ++i) {
+      const auto kind = static_cast<guard::AnomalyKind>(i);
+      snapshot.counter("tidewire_anomalies_total", "Reports of unusual behaviour, by kind.",
+                       static_cast<double>(limits_.anomalies().count(kind)),
+                       {{"kind", std::string(name_of(kind))}});
+    }
     snapshot.gauge("tidewire_log_writable", "1 while durable messages are accepted.",
                    log_->health().writable ? 1 : 0);
     snapshot.counter("tidewire_log_entries_total", "Entries written to the log.",

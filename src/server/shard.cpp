@@ -257,6 +257,18 @@ void Shard::watch_load() {
                      {"pressure", overload.pressure()}});
 }
 
+void Shard::log_anomalies() {
+  for (const guard::AnomalyReport& report : shared_.limits.anomalies().take_new())
+    log::warn("anomaly", {{"kind", name_of(report.kind)},
+                          {"of", report.population ? "everybody" : "user"},
+                          {"tenant", tenants_[report.tenant].name},
+                          {"user", report.user},
+                          {"address", report.address},
+                          {"evidence", report.evidence},
+                          {"score", report.score},
+                          {"action", name_of(report.action)}});
+}
+
 void Shard::tick() {
   loop_.timers().schedule(ticker_, loop_.now().mono_ms() + kTickMs);
   home_.tick(loop_.now());
@@ -274,6 +286,8 @@ void Shard::tick() {
       log::warn("rate limits would have refused",
                 {{"requests", dry.requests}, {"tenant", dry.tenant}, {"user", dry.user}});
     if (shared_.users != nullptr) shared_.users->sweep(loop_.now().mono_ms());
+    shared_.limits.anomalies().sweep(loop_.now().mono_ms());
+    log_anomalies();
   }
 }
 

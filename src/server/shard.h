@@ -82,6 +82,7 @@ class Shard {
   void recheck_users();
   void watch_load();
   hub::ShardCounts counts();
+  void log_anomalies();
   api::Health health() const;
   hub::TenantId tenant_for(std::string_view host, std::string_view token) const;
   void accept(int fd, const net::SocketAddress& peer);

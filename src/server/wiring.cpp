@@ -214,7 +214,10 @@ hub::SessionOptions session_options(const config::Settings& settings, const Seed
           .heartbeat_ms = settings.heartbeat.interval_ms,
           .health_interval_ms = settings.health.interval_ms,
           .health = health_limits(settings),
-          .anonymous_capabilities = settings.auth.anonymous_capabilities};
+          .anonymous_capabilities = settings.auth.anonymous_capabilities,
+          .anomaly = {.action = static_cast<guard::AnomalyAction>(settings.anomaly.action),
+                      .method = static_cast<guard::AnomalyMethod>(settings.anomaly.method),
+                      .hold_ms = settings.anomaly.hold_ms}};
 }
 
 guard::OverloadLimits overload_limits(const config::Settings& settings) {

@@ -23,8 +23,7 @@ void Sessions::carry_out(Context& context, protocol::AckRequest&& request) {
 void Sessions::handle(AckResult&& result, const Time&) {
   const std::string id = request_id_of(result.reply);
   if (!result.result)
-    return complete(result.reply,
-                    protocol::error_message(result.result.error(), id, "ack", result.channel.name));
+    return complete_refused(result.reply, result.result.error(), "ack", result.channel.name);
   const Acked& acked = *result.result;
   // The ack's own entry is in the log; this reply is its delivery.
   if (Session* session = find(result.reply.target)) note_own(*session, result.channel, acked.seq);

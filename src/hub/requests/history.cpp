@@ -22,8 +22,7 @@ void Sessions::carry_out(Context& context, protocol::HistoryRequest&& request) {
 void Sessions::handle(HistoryResult&& result, const Time&) {
   const std::string id = request_id_of(result.reply);
   if (!result.result)
-    return complete(result.reply,
-                    protocol::error_message(result.result.error(), id, "history", result.channel.name));
+    return complete_refused(result.reply, result.result.error(), "history", result.channel.name);
   const HistoryPage& page = *result.result;
   complete(result.reply, protocol::MessageWriter("history", id)
                              .text("channel", result.channel.name)

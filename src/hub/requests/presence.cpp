@@ -40,8 +40,7 @@ void Sessions::handle(PresenceResult&& result, const Time&) {
   if (result.reply.kind == ReplyTo::Kind::notice) return tell_members(result.reply.target, result);
   const std::string id = request_id_of(result.reply);
   if (!result.result)
-    return complete(result.reply,
-                    protocol::error_message(result.result.error(), id, "presence", result.channel.name));
+    return complete_refused(result.reply, result.result.error(), "presence", result.channel.name);
   const Handle lists = replicas_.find(result.channel);
   // Events that are older than the list go before it.
   if (Replica* replica = replicas_.get(lists); replica != nullptr && replica->turn) flush(lists, *replica);

@@ -11,6 +11,11 @@ void Sessions::carry_out(Context& context, protocol::PublishRequest&& request) {
   if (!admission) return refuse(context, admission.error(), channel);
   if (!passes_overload(shared_.limits.overload(), publish_gate_, admission->ns->priority))
     return refuse(context, overload_error(), channel);
+  const bool by_person = admission->ns->kind == Kind::stream || admission->ns->kind == Kind::session;
+  if (!request.ephemeral)
+    context.session.activity.message(
+        by_person ? guard::ActivityMeter::Writer::person : guard::ActivityMeter::Writer::program,
+        context.now.mono_ms());
   const bool echo = request.echo;
   PublishCommand command = prepare_publish(
       context.session.tenant, *admission, author_of(context.connection, context.session), std::move(request));
@@ -24,8 +29,7 @@ void Sessions::carry_out(Context& context, protocol::PublishRequest&& request) {
 void Sessions::handle(PublishResult&& result, const Time&) {
   const std::string id = request_id_of(result.reply);
   if (!result.result)
-    return complete(result.reply,
-                    protocol::error_message(result.result.error(), id, "publish", result.channel.name));
+    return complete_refused(result.reply, result.result.error(), "publish", result.channel.name);
   const Published& published = *result.result;
   if (const PendingReply* pending = pending_reply(result.reply);
       pending != nullptr && pending->unechoed && !published.duplicate)

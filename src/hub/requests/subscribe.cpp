@@ -77,8 +77,7 @@ void Sessions::handle(SubscribeResult&& result, const Time&) {
   if (!result.result) {
     if (subscription != nullptr && !subscription->counted)
       end_subscription(result.reply.target, *session, *subscription);
-    return complete(result.reply,
-                    protocol::error_message(result.result.error(), id, "subscribe", result.channel.name));
+    return complete_refused(result.reply, result.result.error(), "subscribe", result.channel.name);
   }
   const SubscribedState& state = *result.result;
   protocol::MessageWriter answer("subscribed", id);
