@@ -103,6 +103,8 @@ void add(ShardCounts& sum, const ShardCounts& part) {
   sum.rate_limited += part.rate_limited;
   sum.auth_failures += part.auth_failures;
   sum.went_behind += part.went_behind;
+  sum.pages_asked += part.pages_asked;
+  sum.pages_shared += part.pages_shared;
   sum.gaps += part.gaps;
   for (std::size_t i = 0; i < sum.requests.size(); ++i) sum.requests[i] += part.requests[i];
   sum.loop_lag_us = std::max(sum.loop_lag_us, part.loop_lag_us);

@@ -31,6 +31,8 @@ void Home::on(log::Opened&& opened, const Time& now) {
   Channel* channel = channels_.get(opened.channel);
   TIDEWIRE_CHECK(channel != nullptr);  // a channel that is being opened is not swept
   DurableState& durable = *channel->durable;
+  // Nobody follows it when it is opened for the first time.
+  if (opened.epoch != channel->epoch && !channel->followers.empty()) begin_anew(*channel);
   channel->epoch = std::move(opened.epoch);
   channel->seq = durable.assigned = opened.last_seq;
   durable.first_seq = opened.first_seq;
@@ -51,6 +53,18 @@ void Home::on(log::Opened&& opened, const Time& now) {
   folded.unsaved_bytes = 0;
   folded.snapshot = {};
   fold_log(opened.channel, *channel, now);
+}
+
+// What was found damaged has been mended under another epoch: whoever follows gets the new state.
+void Home::begin_anew(Channel& channel) {
+  for (const Channel::Follower& follower : channel.followers)
+    post_(follower.shard, EpochChanged{.follower = follower.replica});
+  for (DurableState::Waiting& waiting : channel.durable->waiting) {
+    auto* command = std::get_if<CatchUpCommand>(&waiting.command);
+    if (command == nullptr) continue;
+    command->next_seq = 0;
+    command->backlog.reset();
+  }
 }
 
 // Folds what the saved state lacks, from the end that came along or page by page.
@@ -122,6 +136,7 @@ void Home::on(log::Committed&& committed, const Time& now) {
 
 void Home::on(log::Failed&& failed, const Time& now) {
   Channel* channel = channels_.get(failed.channel);
+  if (channel == nullptr && failed.what == log::Failed::What::read) return;  // of before it was closed
   TIDEWIRE_CHECK(channel != nullptr);
   DurableState& durable = *channel->durable;
   switch (failed.what) {
@@ -142,7 +157,10 @@ void Home::on(log::Failed&& failed, const Time& now) {
       if (!durable.pending.empty()) return;
       durable.assigned = channel->seq;
       if (!channel->folded) return;
-      // The state has what will never be; the log knows how it was.
+      // The state has what will never be; the log knows how it was. What is being read meanwhile is asked
+      // for again once it is open: it may have another epoch then.
+      for (DurableState::PendingRead& read : std::exchange(durable.reads, {}))
+        durable.waiting.push_back(std::move(read.asker));
       submit_(log::Close{.channel = failed.channel});
       open_log(failed.channel, *channel);
       return;
@@ -154,9 +172,7 @@ void Home::on(log::Failed&& failed, const Time& now) {
         failed.what = log::Failed::What::open;
         return on(std::move(failed), now);
       }
-      DurableState::Waiting waiting;
-      waiting.command = take_read(durable, failed.number, waiting.from);
-      refuse(std::move(waiting), failed.error);
+      if (auto waiting = take_read(durable, failed.number)) refuse(std::move(*waiting), failed.error);
     }
   }
 }
@@ -166,17 +182,22 @@ void Home::read_log(Handle handle, Channel& channel, ShardId from, Message&& ask
   DurableState& durable = *channel.durable;
   const std::uint64_t number = durable.next_number++;
   durable.reads.push_back({.number = number, .asker = {.from = from, .command = std::move(asker)}});
-  submit_(log::Read{
-      .channel = handle, .number = number, .after = after, .messages_max = count, .bytes_max = bytes_max});
+  // What is safe needs no waiting for what is under way.
+  submit_(log::Read{.channel = handle,
+                    .number = number,
+                    .after = after,
+                    .up_to = channel.seq,
+                    .messages_max = count,
+                    .bytes_max = bytes_max});
 }
 
-Message Home::take_read(DurableState& durable, std::uint64_t number, ShardId& from) {
+// Who asked for it; nobody where the channel was closed and opened again since.
+std::optional<DurableState::Waiting> Home::take_read(DurableState& durable, std::uint64_t number) {
   const auto found = std::ranges::find(durable.reads, number, &DurableState::PendingRead::number);
-  TIDEWIRE_CHECK(found != durable.reads.end());
-  from = found->asker.from;
-  Message command = std::move(found->asker.command);
+  if (found == durable.reads.end()) return std::nullopt;
+  DurableState::Waiting asker = std::move(found->asker);
   durable.reads.erase(found);
-  return command;
+  return asker;
 }
 
 // A command that the log can't serve.
@@ -214,7 +235,8 @@ void Home::refuse(DurableState::Waiting&& waiting, const Error& error) {
     post_(to, SubscriptionLost{.follower = catch_up->follower,
                                .session = catch_up->session,
                                .subscription = catch_up->subscription,
-                               .code = name_of(error.code)});
+                               .code = name_of(error.code),
+                               .load = catch_up->load});
   }
 }
 

@@ -204,6 +204,9 @@ hub::SessionOptions session_options(const config::Settings& settings, const Seed
           .auth_required = settings.auth.required,
           .auth_timeout_ms = settings.auth.timeout_ms,
           .heartbeat_ms = settings.heartbeat.interval_ms,
+          // A page is asked for when half of what may wait has been taken.
+          .page_bytes = std::min<std::size_t>(static_cast<std::size_t>(settings.limits.outbound_bytes) / 2,
+                                              hub::Home::kReplayBytes),
           .anonymous_capabilities = settings.auth.anonymous_capabilities};
 }
 
