@@ -65,7 +65,9 @@ class CatchUp : public Mode {
     next_due_ns_ = now_ns();
     publish_until(now_ns() + seconds(options_.warm_seconds), false);
     measuring_ = true;
+    const Cpu calm = cpu_now(options_);
     publish_until(now_ns() + seconds(kCalmSeconds), false);
+    const Cpu calm_after = cpu_now(options_);
     Json json;
     json.add("mode", "catchup");
     json.add_latencies("calm_", acknowledging_);
@@ -97,6 +99,11 @@ class CatchUp : public Mode {
     json.add("catchup_s", wall);
     json.add("msgs_per_s", static_cast<double>(entries) / wall);
     json.add_cost(options_, cpu, cpu_after, entries);
+    // What the readers cost by themselves: without what the publisher and the witness cost before they came.
+    const double calm_share = (calm_after.server - calm.server) / seconds_between(calm, calm_after);
+    const double readers_cpu = cpu_after.server - cpu.server - calm_share * seconds_between(cpu, cpu_after);
+    json.add("calm_cpu_pct", calm_share * 100);
+    if (entries > 0) json.add("reader_cpu_us", readers_cpu / static_cast<double>(entries) * 1e6);
     json.add_latencies("", acknowledging_);
     json.add_latencies("live_", arriving_);
     json.add("rss0_kib", before.resident_kib);
@@ -112,6 +119,10 @@ class CatchUp : public Mode {
     double allowed_bytes = 0;
     std::uint64_t counted_bytes = 0;
   };
+
+  static double seconds_between(const Cpu& from, const Cpu& to) {
+    return static_cast<double>(to.at_ns - from.at_ns) * 1e-9;
+  }
 
   Link& witness() { return links_[options_.links]; }
   Link& publisher() { return links_[options_.links + 1ULL]; }

@@ -61,6 +61,19 @@ def catchup(servers: list[Server], folder: Path) -> Scenario:
     return Scenario("catchup", f"Catch-up: readers {HISTORY:,} messages behind come forward while 500 a second are published", cells)
 
 
+def slow(servers: list[Server], folder: Path) -> Scenario:
+    """What readers who never keep up cost the others: `calm_` figures are those with none of them."""
+    cells = []
+    for readers in (10, 100):
+        name = f"slow-{readers}"
+        place = ["--positions", str(folder / f"positions-{name}"), "--skip", "1", "--messages", str(HISTORY)]
+        cells.append(Cell(name, f"{readers} readers of 200 kB/s", "catchup",
+                          ["--links", str(readers), "--rate", "500", "--read-rate", "200000", "--dur", "6", *place],
+                          [e for e in entrants(servers, "log") if isinstance(e.server, Tidewire)], program="logload", door="log",
+                          restart=True, prepare=["--depth", "1024", "--channels", "1", *place]))
+    return Scenario("slow", "Slow readers of a durable channel while 500 a second are published: what the others feel of them", cells)
+
+
 def coldstart(servers: list[Server], folder: Path) -> Scenario:
     cells = []
     for how, title in (("warm", "stopped, files in memory"), ("cold", "stopped, files on disk only"), ("killed", "killed, files on disk only")):

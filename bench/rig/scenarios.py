@@ -94,13 +94,13 @@ def latency(servers: list[Server]) -> Scenario:
 
 
 NAMES = ("echo", "fanout", "deflate", "idle", "connect", "churn", "latency", "memory", "connections",
-         "durable", "resume", "catchup", "coldstart")
+         "durable", "resume", "catchup", "slow", "coldstart")
 
 
 def build(names: list[str], servers: list[Server], folder: Path) -> list[Scenario]:
     makers = {"echo": echo, "fanout": fanout, "deflate": deflate, "idle": lambda s: idle(s, folder), "connect": connect,
               "churn": churn, "latency": latency, "memory": lambda s: connections.memory(s, folder),
               "connections": lambda s: connections.connections(s, folder), "durable": logs.durable,
-              "resume": lambda s: logs.resume(s, folder), "catchup": lambda s: logs.catchup(s, folder),
+              "resume": lambda s: logs.resume(s, folder), "catchup": lambda s: logs.catchup(s, folder), "slow": lambda s: logs.slow(s, folder),
               "coldstart": lambda s: logs.coldstart(s, folder)}
     return [makers[name](servers) for name in names]

@@ -170,6 +170,10 @@ void Gateway::take_messages(Connection& connection, std::span<char>& chunk) {
       hold(connection, chunk);
       break;
     }
+    if (sessions_->has_rest(connection.handle)) {
+      sessions_->take_rest(connection.handle, loop_.now());
+      continue;
+    }
     const auto event = connection.reader.next(chunk, inflater_of(connection));
     using Type = wire::MessageReader::Event::Type;
     if (event.type == Type::need_more) break;
@@ -351,6 +355,10 @@ void Gateway::resume(Connection& connection) {
   if (connection.held) {
     const auto held = std::move(connection.held);
     on_bytes(connection, std::span<char>(held->data(), held->size()));
+    if (connection.state == Connection::State::gone) return;
+  } else if (connection.state == Connection::State::websocket && sessions_->has_rest(connection.handle)) {
+    std::span<char> none;
+    take_messages(connection, none);
     if (connection.state == Connection::State::gone) return;
   }
   if (!connection.holding && connection.stream.has_buffered_input()) on_readable(connection);

@@ -294,7 +294,7 @@ void Gateway::end_turn() {
   retired_http_.clear();
 
   // What flushing has set free is the next turn's, which then does not wait.
-  if (!holding_.empty() || !touched_.empty()) loop_.defer([] {});
+  if (!holding_.empty() || !touched_.empty() || sessions_->has_more()) loop_.defer([] {});
 }
 
 void Gateway::drain(std::int64_t within_ms) {

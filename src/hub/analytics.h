@@ -24,6 +24,7 @@ struct ShardCounts {
   std::array<std::uint64_t, protocol::kRequestTypes> requests{};  // by type
   std::array<std::uint64_t, guard::kHealthStatuses> health{};     // connections, by status
   std::uint64_t ended_unhealthy = 0;
+  std::uint64_t pages_asked = 0, pages_shared = 0;  // for subscriptions that are behind
   std::uint64_t send_circuits_open = 0, send_circuits_opened = 0;
   std::uint64_t loop_lag_us = 0;
 };

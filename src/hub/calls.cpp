@@ -108,6 +108,8 @@ void add(ShardCounts& sum, const ShardCounts& part) {
   sum.went_behind += part.went_behind;
   sum.send_circuits_open += part.send_circuits_open;
   sum.send_circuits_opened += part.send_circuits_opened;
+  sum.pages_asked += part.pages_asked;
+  sum.pages_shared += part.pages_shared;
   sum.gaps += part.gaps;
   for (std::size_t i = 0; i < sum.requests.size(); ++i) sum.requests[i] += part.requests[i];
   for (std::size_t i = 0; i < sum.health.size(); ++i) sum.health[i] += part.health[i];

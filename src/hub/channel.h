@@ -174,6 +174,8 @@ struct Channel {
     if (kind == Kind::upload) return std::max(ns->conflate_ms, kUploadConflateMs);
     return kind == Kind::document ? ns->conflate_ms : 0;
   }
+  // What a reader has missed is merged for it.
+  bool merges() const { return kind == Kind::agent || conflate_ms() > 0; }
   std::size_t subscribers() const {
     std::size_t count = 0;
     for (const Follower& follower : followers) count += follower.subscribers;

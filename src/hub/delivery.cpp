@@ -54,6 +54,8 @@ void Sessions::flush() {
     if (replica != nullptr && replica->turn) flush(handle, *replica);
   }
   dirty_.clear();
+  load_of_turn_ = 0;
+  serve_pages();
 }
 
 void Sessions::flush(Handle handle, Replica& replica) {
@@ -124,6 +126,7 @@ void Sessions::go_behind(Session& session, Subscriber& subscriber, Subscription&
   subscription.state = Subscription::State::behind;
   subscription.next_seq = next_seq;
   ++session.behind;
+  ++replicas_.get(subscription.replica)->behind;
   ++counts_.went_behind;
   outbound_.notify_when_drained(subscriber.connection);
 }
@@ -165,7 +168,8 @@ void Sessions::activate(Handle connection, Session& session, std::uint32_t numbe
   subscription->state = live ? Subscription::State::live : Subscription::State::behind;
   if (live) return;
   ++session.behind;
-  catch_up_next(connection, session);
+  ++replica.behind;
+  want_page(connection, session);
 }
 
 // The list will come in order with the channel's presence events, without an `id`.
@@ -183,7 +187,7 @@ void Sessions::end_subscription(Handle connection, Session& session, Subscriptio
   const Handle handle = subscription.replica;
   Replica& replica = *replicas_.get(handle);
   if (subscription.state != Subscription::State::joining) remove_subscriber(replica, subscription.place);
-  if (subscription.state == Subscription::State::behind) --session.behind;
+  if (subscription.state == Subscription::State::behind) no_longer_behind(session, subscription);
   outbound_.drop(connection, {replica.priority, handle});
   --counts_.subscriptions;
   // One that the home does not count yet is taken back when its answer comes.
@@ -207,34 +211,6 @@ void Sessions::remove_subscriber(Replica& replica, std::uint32_t place) {
   replica.subscribers.pop_back();
 }
 
-void Sessions::on_drained(Handle connection, const Time&) {
-  Session* session = find(connection);
-  if (session != nullptr && session->behind > 0 && !session->closing) catch_up_next(connection, *session);
-}
-
-// Asks for more for the most important subscription that is behind. One at a time: what comes fills
-// the connection again, and its draining asks for the next.
-void Sessions::catch_up_next(Handle connection, Session& session) {
-  Subscription* next = nullptr;
-  for (Subscription& subscription : session.subscriptions) {
-    if (subscription.state != Subscription::State::behind) continue;
-    if (subscription.fetching) return;
-    if (next == nullptr ||
-        replicas_.get(subscription.replica)->priority < replicas_.get(next->replica)->priority)
-      next = &subscription;
-  }
-  if (next == nullptr) return;
-  next->fetching = true;
-  const Replica& replica = *replicas_.get(next->replica);
-  post_(replica.home_shard,
-        CatchUpCommand{.home = replica.home,
-                       .follower = next->replica,
-                       .session = connection,
-                       .subscription = next->number,
-                       .next_seq = next->next_seq,
-                       .backlog = next->backlog ? std::optional(*next->backlog) : std::nullopt});
-}
-
 // The seq in `published` counts as the delivery (protocol §4 `echo`): a catch-up must not bring it back.
 void Sessions::note_own(Session& session, const ChannelKey& channel, std::uint64_t seq) {
   const Handle handle = replicas_.find(channel);
@@ -254,104 +230,6 @@ void Sessions::note_own(Session& session, const ChannelKey& channel, std::uint64
     own.erase(own.begin());
   }
   own.push_back(seq);
-}
-
-void Sessions::handle(SubscriptionLost&& lost, const Time& now) {
-  if (!lost.session) {  // after damage only, so that looking at every session does no harm
-    for (std::uint32_t index = 0; index < sessions_.size(); ++index) {
-      Session* each = sessions_[index].get();
-      const Subscription* its = each == nullptr ? nullptr : each->find_replica(lost.follower);
-      if (its == nullptr || !its->counted) continue;
-      handle(SubscriptionLost{.follower = lost.follower,
-                              .session = {index, each->generation},
-                              .subscription = its->number,
-                              .code = lost.code},
-             now);
-    }
-    return;
-  }
-  Session* session = find(lost.session);
-  if (session == nullptr || session->closing) return;
-  Subscription* subscription = session->find(lost.subscription);
-  if (subscription == nullptr) return catch_up_next(lost.session, *session);  // as after a CatchUpResult
-  const std::string channel = replicas_.get(subscription->replica)->key.name;
-  // Its `subscribed` may still wait for the replies before it, and must not come after this.
-  const bool joining = subscription->state == Subscription::State::joining;
-  end_subscription(lost.session, *session, *subscription);
-  std::string notice =
-      protocol::MessageWriter("unsubscribed").text("channel", channel).text("code", lost.code).finish();
-  if (joining)
-    reply(lost.session, *session, std::move(notice));
-  else
-    outbound_.send(lost.session, notice);
-  if (session->behind > 0) catch_up_next(lost.session, *session);
-}
-
-void Sessions::handle(CatchUpResult&& result, const Time&) {
-  Session* session = find(result.session);
-  Subscription* subscription = session == nullptr ? nullptr : session->find(result.subscription);
-  if (session == nullptr || session->closing) return;
-  if (subscription == nullptr) {  // unsubscribed meanwhile; the others still wait for their turn
-    catch_up_next(result.session, *session);
-    return;
-  }
-  Replica& replica = *replicas_.get(result.follower);
-  // The batch holds nothing that the result lacks; whoever is live gets it before this one joins them.
-  if (replica.turn) flush(result.follower, replica);
-  subscription->fetching = false;
-
-  protocol::DeliveryBatch batch;
-  for (const CatchUpItem& item : result.items) {
-    const auto& own = subscription->own;
-    if (item.kind == CatchUpItem::Kind::message) {
-      const bool is_own = own && item.first == item.last && std::ranges::binary_search(*own, item.first);
-      if (!is_own)
-        batch.add("{\"type\":\"message\",\"channel\":\"", replica.key.name, "\",", item.body.view());
-      continue;
-    }
-    if (item.kind == CatchUpItem::Kind::snapshot) {
-      batch.add(protocol::MessageWriter("snapshot")
-                    .text("channel", replica.key.name)
-                    .text("epoch", result.epoch)
-                    .number("seq", item.last)
-                    .json("data", item.body.view())
-                    .finish());
-      continue;
-    }
-    ++counts_.gaps;
-    batch.add(protocol::MessageWriter("gap")
-                  .text("channel", replica.key.name)
-                  .text("epoch", result.epoch)
-                  .number("from", item.first)
-                  .number("to", item.last)
-                  .finish());
-  }
-  if (!batch.empty() &&
-      !outbound_.push(result.session, batch, 0, batch.size(), {replica.priority, result.follower})) {
-    outbound_.notify_when_drained(result.session);
-    return;
-  }
-  if (result.backlog)
-    *subscription->backlog = *result.backlog;
-  else
-    subscription->backlog.reset();
-  subscription->next_seq = result.next_seq;
-  if (subscription->own)
-    std::erase_if(*subscription->own, [&](std::uint64_t seq) { return seq < result.next_seq; });
-  if (result.at_end) {
-    TIDEWIRE_CHECK(result.next_seq > replica.seq);
-    subscription->state = Subscription::State::live;
-    Subscriber& subscriber = replica.subscribers[subscription->place];
-    subscriber.live = true;
-    subscriber.ahead = result.next_seq > replica.seq + 1;
-    --session->behind;
-    if (subscription->presence_missed) {
-      // What it missed is not in the log, so it gets the list anew, as the reply to `get` has it.
-      subscription->presence_missed = false;
-      ask_members(result.session, replica);
-    }
-  }
-  if (session->behind > 0) outbound_.notify_when_drained(result.session);
 }
 
 }  // namespace tidewire::hub

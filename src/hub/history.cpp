@@ -43,7 +43,7 @@ bool History::read(std::uint64_t& next, std::int64_t now_ms, std::size_t message
   for (; next <= last_seq() && messages < messages_max && bytes < bytes_max; ++next) {
     const Entry& entry = at(next);
     if (!entry.expired(now_ms)) {
-      out.push_back({.first = next, .last = next, .body = entry.body});
+      out.push_back({.first = next, .last = next, .body = entry.body, .expires_ms = entry.expires_ms});
       ++messages;
       bytes += entry.body.size();
     } else if (!out.empty() && out.back().kind == CatchUpItem::Kind::gap && out.back().last + 1 == next) {

@@ -116,7 +116,8 @@ void Home::start_position(const SubscribeCommand& command, const Channel& channe
       state.next_seq = since.seq + 1;
     else if (!channel.folded)
       state.next_seq = retained;
-  } else if (command.history && *command.history > 0) {
+  } else if (command.history && *command.history > 0 && channel.kind != Kind::inbox) {
+    // (What is pending in an inbox comes as its backlog, and would come twice.)
     // What the cache does not reach is counted by seq; only entries with a time to live make that less.
     std::uint64_t missing = *command.history;
     const std::uint64_t start = history.start_of_last(missing, now.unix_ms);
@@ -184,6 +185,8 @@ void Home::begin_subscription(ShardId from, SubscribeCommand&& command, Handle h
                                        .by_right = command.rights.subscribe});
   if (channel.kind == Kind::inbox && !command.again && !command.since)
     state.backlog = start_backlog(handle, channel, now);
+  else if (channel.folded && channel.merges() && state.snapshot && state.next_seq <= state.seq)
+    state.backlog = Backlog{.after = {}, .up_to = state.seq, .sent_up_to = 0};
   post_(from, SubscribeResult{.reply = command.reply,
                               .channel = std::move(command.channel),
                               .follower = command.follower,

@@ -73,7 +73,8 @@ class Home {
   std::size_t parked() const { return parked_; }
   void reload(HomeOptions options);
 
-  // Protocol §5: more than this arrives after `subscribed`, in pieces of this size.
+  // Protocol §5: more than this arrives after `subscribed`, in pieces of this size at most. The pieces of a
+  // stream end at multiples of kReplayMessages, so that readers who have come there can share the next ones.
   static constexpr std::size_t kReplayMessages = 500;
   static constexpr std::size_t kReplayBytes = 256 * 1024;
   static constexpr std::int64_t kIdleMs = 10 * 60 * 1000;
@@ -150,10 +151,10 @@ class Home {
   void open_log(Handle handle, Channel& channel);
   template <class Command>
   bool wait_for_log(Handle handle, Channel& channel, ShardId from, Command& command, const Time& now);
+  void begin_anew(Channel& channel);
   void fold_log(Handle handle, Channel& channel, const Time& now);
   void fold_page(Handle handle, Channel& channel, std::vector<Entry>&& entries, const Time& now);
   void finish_opening(Handle handle, const Time& now);
-  void end_subscriptions(const Channel& channel);
   void read_log(Handle handle, Channel& channel, ShardId from, Message&& asker, std::uint64_t after,
                 std::uint64_t count, std::size_t bytes_max);
   void on(log::Opened&& opened, const Time& now);
@@ -161,7 +162,7 @@ class Home {
   void on(log::ReadDone&& done, const Time& now);
   void on(log::Failed&& failed, const Time& now);
   void refuse(DurableState::Waiting&& waiting, const Error& error);
-  Message take_read(DurableState& durable, std::uint64_t number, ShardId& from);
+  std::optional<DurableState::Waiting> take_read(DurableState& durable, std::uint64_t number);
 
   HomeOptions options_;
   const Namespaces& namespaces_;

@@ -212,20 +212,21 @@ void Home::answer_with_snapshot(ShardId to, const CatchUpCommand& command, Chann
                             .session = command.session,
                             .subscription = command.subscription,
                             .epoch = there.epoch,
+                            .from_seq = command.next_seq,
                             .items = {{.first = command.next_seq,
                                        .last = seq,
                                        .body = data,
                                        .kind = CatchUpItem::Kind::snapshot}},
                             .next_seq = seq + 1,
-                            .at_end = seq + 1 > there.seq});
+                            .at_end = seq + 1 > there.seq,
+                            .load = command.load});
   });
 }
 
 bool Home::merge(ShardId to, const CatchUpCommand& command, Channel& channel, std::vector<CatchUpItem>& items,
                  const Time& now) {
-  const bool merges = channel.kind == Kind::agent || channel.conflate_ms() > 0;
   const auto is_message = [](const CatchUpItem& item) { return item.kind == CatchUpItem::Kind::message; };
-  if (!merges || items.size() < 2 || !std::ranges::all_of(items, is_message)) return true;
+  if (!channel.merges() || items.size() < 2 || !std::ranges::all_of(items, is_message)) return true;
   Folded& folded = *channel.folded;
   std::vector<kinds::Run> runs;
   for (CatchUpItem& item : items)
@@ -247,9 +248,11 @@ bool Home::merge(ShardId to, const CatchUpCommand& command, Channel& channel, st
                             .session = command.session,
                             .subscription = command.subscription,
                             .epoch = there.epoch,
+                            .from_seq = command.next_seq,
                             .items = {{.first = first, .last = seq, .body = body}},
                             .next_seq = seq + 1,
-                            .at_end = seq + 1 > there.seq});
+                            .at_end = seq + 1 > there.seq,
+                            .load = command.load});
   });
   return false;
 }
@@ -277,9 +280,11 @@ void Home::answer_backlog(ShardId to, const CatchUpCommand& command, Channel& ch
                        .session = command.session,
                        .subscription = command.subscription,
                        .epoch = channel.epoch,
+                       .from_seq = command.next_seq,
                        .items = {},
                        .next_seq = backlog.up_to + 1,
-                       .at_end = false};
+                       .at_end = false,
+                       .load = command.load};
   for (kinds::Inbox::Pending& entry : pending) {
     backlog.after = {.priority = entry.priority, .seq = entry.seq};
     SharedBytes body = entry.seq <= backlog.sent_up_to

@@ -34,9 +34,10 @@ void Home::on(log::Opened&& opened, const Time& now) {
   Channel* channel = channels_.get(opened.channel);
   TIDEWIRE_CHECK(channel != nullptr);  // a channel that is being opened is not swept
   DurableState& durable = *channel->durable;
-  // Damage that came to light while it was parked: what its followers know is no position any more.
-  const bool differs = channel->epoch != opened.epoch || channel->seq != opened.last_seq;
-  if (std::exchange(durable.was_parked, false) && differs) end_subscriptions(*channel);
+  // Damage may have come to light since its followers were told where they are.
+  const bool was_parked = std::exchange(durable.was_parked, false);
+  const bool differs = opened.epoch != channel->epoch || (was_parked && opened.last_seq != channel->seq);
+  if (differs && !channel->followers.empty()) begin_anew(*channel);
   channel->epoch = std::move(opened.epoch);
   channel->has_epoch = true;
   channel->seq = durable.assigned = opened.last_seq;
@@ -58,6 +59,18 @@ void Home::on(log::Opened&& opened, const Time& now) {
   folded.unsaved_bytes = 0;
   folded.snapshot = {};
   fold_log(opened.channel, *channel, now);
+}
+
+// What was found damaged has been mended under another epoch: whoever follows gets the new state.
+void Home::begin_anew(Channel& channel) {
+  for (const Channel::Follower& follower : channel.followers)
+    post_(follower.shard, EpochChanged{.follower = follower.replica});
+  for (DurableState::Waiting& waiting : channel.durable->waiting) {
+    auto* command = std::get_if<CatchUpCommand>(&waiting.command);
+    if (command == nullptr) continue;
+    command->next_seq = 0;
+    command->backlog.reset();
+  }
 }
 
 // Folds what the saved state lacks, from the end that came along or page by page.
@@ -88,15 +101,6 @@ void Home::fold_page(Handle handle, Channel& channel, std::vector<Entry>&& entri
   // Where the log has less than it should, the state is what can be had.
   if (entries.empty()) folded.seq = channel.seq;
   fold_log(handle, channel, now);
-}
-
-// Of all followers, who subscribe anew.
-void Home::end_subscriptions(const Channel& channel) {
-  for (const Channel::Follower& follower : channel.followers)
-    post_(follower.shard, SubscriptionLost{.follower = follower.replica,
-                                           .session = {},
-                                           .subscription = 0,
-                                           .code = name_of(ErrorCode::unavailable)});
 }
 
 void Home::finish_opening(Handle handle, const Time& now) {
@@ -142,6 +146,7 @@ void Home::on(log::Committed&& committed, const Time& now) {
 
 void Home::on(log::Failed&& failed, const Time& now) {
   Channel* channel = channels_.get(failed.channel);
+  if (channel == nullptr && failed.what == log::Failed::What::read) return;  // of before it was closed
   TIDEWIRE_CHECK(channel != nullptr);
   DurableState& durable = *channel->durable;
   switch (failed.what) {
@@ -162,7 +167,10 @@ void Home::on(log::Failed&& failed, const Time& now) {
       if (!durable.pending.empty()) return;
       durable.assigned = channel->seq;
       if (!channel->folded) return;
-      // The state has what will never be; the log knows how it was.
+      // The state has what will never be; the log knows how it was. What is being read meanwhile is asked
+      // for again once it is open: it may have another epoch then.
+      for (DurableState::PendingRead& read : std::exchange(durable.reads, {}))
+        durable.waiting.push_back(std::move(read.asker));
       submit_(log::Close{.channel = failed.channel});
       open_log(failed.channel, *channel);
       return;
@@ -174,9 +182,7 @@ void Home::on(log::Failed&& failed, const Time& now) {
         failed.what = log::Failed::What::open;
         return on(std::move(failed), now);
       }
-      DurableState::Waiting waiting;
-      waiting.command = take_read(durable, failed.number, waiting.from);
-      refuse(std::move(waiting), failed.error);
+      if (auto waiting = take_read(durable, failed.number)) refuse(std::move(*waiting), failed.error);
     }
   }
 }
@@ -186,17 +192,22 @@ void Home::read_log(Handle handle, Channel& channel, ShardId from, Message&& ask
   DurableState& durable = *channel.durable;
   const std::uint64_t number = durable.next_number++;
   durable.reads.push_back({.number = number, .asker = {.from = from, .command = std::move(asker)}});
-  submit_(log::Read{
-      .channel = handle, .number = number, .after = after, .messages_max = count, .bytes_max = bytes_max});
+  // What is safe needs no waiting for what is under way.
+  submit_(log::Read{.channel = handle,
+                    .number = number,
+                    .after = after,
+                    .up_to = channel.seq,
+                    .messages_max = count,
+                    .bytes_max = bytes_max});
 }
 
-Message Home::take_read(DurableState& durable, std::uint64_t number, ShardId& from) {
+// Who asked for it; nobody where the channel was closed and opened again since.
+std::optional<DurableState::Waiting> Home::take_read(DurableState& durable, std::uint64_t number) {
   const auto found = std::ranges::find(durable.reads, number, &DurableState::PendingRead::number);
-  TIDEWIRE_CHECK(found != durable.reads.end());
-  from = found->asker.from;
-  Message command = std::move(found->asker.command);
+  if (found == durable.reads.end()) return std::nullopt;
+  DurableState::Waiting asker = std::move(found->asker);
   durable.reads.erase(found);
-  return command;
+  return asker;
 }
 
 // A command that the log can't serve.
@@ -234,7 +245,8 @@ void Home::refuse(DurableState::Waiting&& waiting, const Error& error) {
     post_(to, SubscriptionLost{.follower = catch_up->follower,
                                .session = catch_up->session,
                                .subscription = catch_up->subscription,
-                               .code = name_of(error.code)});
+                               .code = name_of(error.code),
+                               .load = catch_up->load});
   }
 }
 

@@ -41,10 +41,21 @@ std::vector<CatchUpItem> items_of(std::vector<Entry>&& entries, std::uint64_t& n
     if (entry.expired(now_ms))
       gap(entry.seq);
     else
-      items.push_back({.first = entry.seq, .last = entry.seq, .body = std::move(entry.body)});
+      items.push_back({.first = entry.seq,
+                       .last = entry.seq,
+                       .body = std::move(entry.body),
+                       .expires_ms = entry.expires_ms});
     ++next;
   }
   return items;
+}
+
+std::size_t page_messages(const Channel& channel, const CatchUpCommand& command, std::uint64_t next) {
+  if (!channel.folded) return Home::kReplayMessages - (next - 1) % Home::kReplayMessages;
+  // What is merged stands either for what the reader's snapshot has, or for what it has not.
+  if (command.backlog && next <= command.backlog->up_to)
+    return std::min<std::uint64_t>(Home::kReplayMessages, command.backlog->up_to + 1 - next);
+  return Home::kReplayMessages;
 }
 }  // namespace
 
@@ -245,6 +256,7 @@ void Home::handle(ShardId from, HistoryCommand&& command, const Time& now) {
   const std::uint64_t low = std::max({oldest_asked, channel.first_seq(), std::uint64_t{1}});
   if (channel.durable && low < before && command.limit > 0 && !channel.history.holds(low)) {
     const std::uint64_t count = std::min(command.limit, before - low);
+    command.before = before;  // what comes while it is read is not part of it
     return read_log(handle, channel, from, std::move(command), low - 1, count, History::kPageBytes);
   }
   std::vector<SharedBytes> page =
@@ -276,17 +288,18 @@ void Home::handle(ShardId from, CatchUpCommand&& command, const Time& now) {
   channel->last_used_ms = now.mono_ms();
   // After a failed append the state is built anew, and says nothing before it is.
   if (wait_for_log(home, *channel, from, command, now)) return;
-  if (command.backlog) return answer_backlog(from, command, *channel, now);
+  if (command.backlog && channel->kind == Kind::inbox) return answer_backlog(from, command, *channel, now);
   channel->trim(now.unix_ms);
   std::vector<CatchUpItem> items;
   std::uint64_t next = command.next_seq;
   if (next < channel->first_seq() && channel->folded)
     return answer_with_snapshot(from, command, *channel, now);
   add_trimmed(*channel, next, items);
-  if (next <= channel->seq && !channel->history.holds(next)) {
-    return read_log(home, *channel, from, std::move(command), next - 1, kReplayMessages, kReplayBytes);
-  }
-  if (next <= channel->seq) channel->history.read(next, now.unix_ms, kReplayMessages, kReplayBytes, items);
+  const std::size_t messages_max = page_messages(*channel, command, next);
+  const std::size_t bytes_max = std::min(command.bytes_max, kReplayBytes);
+  if (next <= channel->seq && !channel->history.holds(next))
+    return read_log(home, *channel, from, std::move(command), next - 1, messages_max, bytes_max);
+  if (next <= channel->seq) channel->history.read(next, now.unix_ms, messages_max, bytes_max, items);
   answer_catch_up(from, command, *channel, std::move(items), next, now);
 }
 
@@ -297,36 +310,40 @@ void Home::answer_catch_up(ShardId to, const CatchUpCommand& command, Channel& c
                           .session = command.session,
                           .subscription = command.subscription,
                           .epoch = channel.epoch,
+                          .from_seq = command.next_seq,
                           .items = std::move(items),
                           .next_seq = next_seq,
-                          .at_end = next_seq > channel.seq});
+                          .at_end = next_seq > channel.seq,
+                          .backlog = command.backlog && next_seq <= command.backlog->up_to ? command.backlog
+                                                                                           : std::nullopt,
+                          .load = command.load,
+                          .for_any = channel.folded == nullptr});
 }
 
 // The log's part of a history page or a catch-up has come, or of what a state is folded from.
 void Home::on(log::ReadDone&& done, const Time& now) {
   Channel* channel = channels_.get(done.channel);
-  TIDEWIRE_CHECK(channel != nullptr);  // a channel with reads under way is not swept
+  if (channel == nullptr) return;  // of before it was closed
   DurableState& durable = *channel->durable;
   durable.first_seq = std::max(durable.first_seq, done.first_seq);
   if (done.number == durable.folding_read)
     return fold_page(done.channel, *channel, std::move(done.entries), now);
-  ShardId from = 0;
-  Message asker = take_read(durable, done.number, from);
-  if (auto* history = std::get_if<HistoryCommand>(&asker)) {
+  auto asker = take_read(durable, done.number);
+  if (!asker) return;
+  const ShardId from = asker->from;
+  if (auto* history = std::get_if<HistoryCommand>(&asker->command)) {
     // The newest were asked for, and did not fit: fewer of them do.
-    const std::uint64_t before = std::min(history->before.value_or(~std::uint64_t{0}), channel->seq + 1);
     if (!history->after && history->limit > 1 && !done.entries.empty() &&
-        done.entries.back().seq + 1 < before) {
+        done.entries.back().seq + 1 < *history->before) {
       history->limit = std::max<std::uint64_t>(1, std::min(history->limit, done.entries.size()) / 2);
       return handle(from, std::move(*history), now);
     }
     std::vector<SharedBytes> page;
     for (Entry& entry : done.entries)
-      if (!entry.expired(now.unix_ms) && entry.seq < history->before.value_or(~std::uint64_t{0}))
-        page.push_back(std::move(entry.body));
+      if (!entry.expired(now.unix_ms) && entry.seq < *history->before) page.push_back(std::move(entry.body));
     return answer_history(from, std::move(*history), *channel, std::move(page));
   }
-  auto& command = std::get<CatchUpCommand>(asker);
+  auto& command = std::get<CatchUpCommand>(asker->command);
   if (wait_for_log(done.channel, *channel, from, command, now)) return;
   std::uint64_t next = command.next_seq;
   // The log may have been trimmed while this was waiting to be read.

@@ -86,14 +86,16 @@ struct DepartCommand {
   std::shared_ptr<const Author> author;
 };
 
-// How far a new subscription has come with what waited in the inbox (protocol §7).
+// How far a new subscription has come with what comes apart from what is new: what waited in the inbox
+// (protocol §7), or the history up to the snapshot that it was given.
 struct Backlog {
   kinds::Inbox::Cursor after;
   std::uint64_t up_to = 0;       // later entries come as live ones
   std::uint64_t sent_up_to = 0;  // entries up to here had been sent to this user before
 };
 
-// A subscription that is behind asks for what comes next.
+// A subscription that is behind asks for what comes next. It is answered once: with a CatchUpResult or
+// with a SubscriptionLost.
 struct CatchUpCommand {
   Handle home;  // the channel at its home
   Handle follower;
@@ -101,6 +103,8 @@ struct CatchUpCommand {
   std::uint32_t subscription = 0;
   std::uint64_t next_seq = 0;
   std::optional<Backlog> backlog = {};
+  std::size_t bytes_max = 0;  // of a page; at least one message comes
+  std::uint32_t load = 0;     // of the asking shard's bound on what is under way; echoed
 };
 
 struct ChannelInfoCommand {
@@ -155,7 +159,13 @@ struct SubscriptionLost {
   Handle follower;
   Handle session;
   std::uint32_t subscription = 0;
-  std::string_view code;  // a literal
+  std::string_view code;   // a literal
+  std::uint32_t load = 0;  // of the CatchUpCommand that this answers; 0: of none
+};
+
+// The channel's numbering has started anew: what its subscribers have is of no use any more.
+struct EpochChanged {
+  Handle follower;
 };
 
 struct Published {
@@ -236,6 +246,7 @@ struct CatchUpItem {
   std::uint64_t last = 0;
   SharedBytes body;  // of a message what follows `"channel":C,`; of a snapshot its data
   Kind kind = Kind::message;
+  std::int64_t expires_ms = 0;  // unix; 0: never
 };
 
 struct CatchUpResult {
@@ -243,10 +254,13 @@ struct CatchUpResult {
   Handle session;
   std::uint32_t subscription = 0;
   std::string epoch;
+  std::uint64_t from_seq = 0;  // next_seq of the command
   std::vector<CatchUpItem> items;
   std::uint64_t next_seq = 0;
   bool at_end = false;                  // next_seq - 1 was the channel's latest
   std::optional<Backlog> backlog = {};  // there is more of it
+  std::uint32_t load = 0;               // of the command
+  bool for_any = false;  // whoever needs the same first may have it, until something in it expires
 };
 
 struct ChannelInfo {
@@ -325,11 +339,11 @@ struct Answer {
   AnswerPart part;
 };
 
-using Message =
-    std::variant<SubscribeCommand, UnsubscribeCommand, PublishCommand, HistoryCommand, PresenceCommand,
-                 DepartCommand, CatchUpCommand, ChannelInfoCommand, AckCommand, SnapshotCommand,
-                 SubscribeResult, PublishResult, HistoryResult, PresenceResult, AckResult, SnapshotResult,
-                 Delivery, PresenceDelivery, CatchUpResult, SubscriptionLost, ChannelInfoResult, Ask, Answer>;
+using Message = std::variant<SubscribeCommand, UnsubscribeCommand, PublishCommand, HistoryCommand,
+                             PresenceCommand, DepartCommand, CatchUpCommand, ChannelInfoCommand, AckCommand,
+                             SnapshotCommand, SubscribeResult, PublishResult, HistoryResult, PresenceResult,
+                             AckResult, SnapshotResult, Delivery, PresenceDelivery, CatchUpResult,
+                             SubscriptionLost, EpochChanged, ChannelInfoResult, Ask, Answer>;
 
 struct Envelope {
   ShardId from = 0;

@@ -48,6 +48,7 @@ struct Replica {
   std::uint64_t seq = 0;              // deliveries have come up to here
   std::uint32_t presence_events = 0;  // how many have come
   std::uint32_t subscriptions = 0;    // joining ones too
+  std::uint32_t behind = 0;           // of them
   ShortList<Subscriber> subscribers;
   std::unique_ptr<Turn> turn;  // while there is something to deliver
 };

@@ -21,6 +21,7 @@
 #include "guard/user_records.h"
 #include "hub/messages.h"
 #include "hub/types.h"
+#include "protocol/request.h"
 
 namespace tidewire::hub {
 
@@ -59,6 +60,18 @@ struct PendingReply {
   std::string json;       // once ready
 };
 
+// Channels of a `subscribe` that are still to be asked for: so that a hundred answers are not held at once,
+// and so that one which rests on the answer to an earlier one knows it.
+struct ToSubscribe {
+  struct Item {
+    std::string id;  // of the request; JSON text
+    protocol::SubscribeItem item;
+  };
+  static constexpr std::uint32_t kWindowMin = 4, kWindowMax = 32;
+  std::uint32_t window = kWindowMin;  // so many may be under way; more once answers prove to be short
+  Ring<Item> items;
+};
+
 // A channel in whose presence list the connection is, and as whom: authenticating later must not
 // leave the anonymous member behind.
 struct Entered {
@@ -81,6 +94,7 @@ struct Session {
   bool user_counted = false;
   bool expiry_warned = false;
   bool manual_inbox = false;  // the client follows its inbox itself
+  bool wants_page = false;    // stands in line for what one that is behind needs next
   std::uint8_t failed_auths = 0;
   std::uint32_t next_slot = 0;
   std::uint32_t next_subscription = 1;
@@ -93,6 +107,7 @@ struct Session {
   std::vector<Subscription> subscriptions;
   std::unique_ptr<SessionExtras> extras;        // what most have no use for; made by the one below
   std::unique_ptr<Ring<PendingReply>> replies;  // null: nothing waits
+  std::unique_ptr<ToSubscribe> to_subscribe;
   guard::RequestLimiter limiter;
   guard::AdaptiveLimit adaptive;
   guard::ConnectionHealth health;

@@ -33,8 +33,11 @@ const Session* Sessions::session(Handle connection) const {
 
 bool Sessions::can_take(Handle connection) const {
   const Session* found = session(connection);
-  return found == nullptr || !found->replies ||
-         (found->replies->size() < kPendingRepliesMax && found->large_replies < kLargeRepliesMax);
+  if (found == nullptr) return true;
+  const ToSubscribe* rest = found->to_subscribe.get();
+  if (rest != nullptr && awaits_subscribed(*found, rest->items.front().item.channel)) return false;
+  return !found->replies || (found->replies->size() < kPendingRepliesMax &&
+                             found->large_replies < (rest != nullptr ? rest->window : kLargeRepliesMax));
 }
 
 std::string Sessions::capabilities_of(const Session& session) const {

@@ -5,7 +5,10 @@
 // Invariant: whatever a session is part of (subscriptions, presence, counts) ends with close().
 #pragma once
 
+#include <array>
+#include <deque>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -40,6 +43,7 @@ struct SessionOptions {
   std::int64_t heartbeat_ms = 30'000;
   std::int64_t health_interval_ms = 30'000;
   guard::HealthLimits health = {};
+  std::size_t page_bytes = std::size_t{256} * 1024;  // of what a subscription that is behind gets at once
   std::vector<std::string> anonymous_capabilities;
   guard::AnomalyPolicy anomaly = {};
 };
@@ -84,8 +88,13 @@ class Sessions {
   // A message that is malformed before it is JSON: binary (invalid_message), or too_large.
   void on_malformed(Handle connection, ErrorCode code, std::string message, const Time& now);
 
-  // False while so many replies are outstanding that no further message should be read.
+  // False while so many replies are outstanding, or such an important one, that nothing further should be
+  // read or carried out.
   bool can_take(Handle connection) const;
+  // A part of the last message waits to be carried out, before the next message is handed in.
+  bool has_rest(Handle connection) const;
+  // Carries out a piece of it; only while can_take().
+  void take_rest(Handle connection, const Time& now);
 
   // requests/follow.cpp, for event streams: subscribes without a request; answered as `subscribe` is.
   void follow(Handle connection, protocol::SubscribeItem&& item, const Time& now);
@@ -118,12 +127,19 @@ class Sessions {
   void handle(PresenceDelivery&& delivery, const Time& now);
   void handle(CatchUpResult&& result, const Time& now);
   void handle(SubscriptionLost&& lost, const Time& now);
+  void handle(const EpochChanged& changed, const Time& now);
 
   // This shard's part of an answer to a question that goes to all shards.
   AnswerPart answer(const Question& question, const Time& now);
 
-  // Hands this turn's deliveries to the connections: once, at the end of the turn.
+  // Hands this turn's deliveries to the connections, and pages to those that are behind: once, at the end
+  // of the turn.
   void flush();
+  // More pages could be handed over than a turn may: the next one must not wait.
+  bool has_more() const { return !line_[0].empty() || (!line_[1].empty() && load_under_way_ == 0); }
+  // For checks: where some of the connection's subscriptions are behind, something of them is under way or
+  // in line. If not, it must have been asked for with notify_when_drained().
+  bool is_served(Handle connection) const;
   // Channels with deliveries to hand over.
   std::size_t waiting_channels() const { return dirty_.size(); }
 
@@ -148,6 +164,7 @@ class Sessions {
   static constexpr std::size_t kPendingRepliesMax = 1024;
   // Of those with messages in them. Until they are written nothing else bounds what they hold.
   static constexpr std::uint32_t kLargeRepliesMax = 4;
+  static constexpr std::size_t kShortAnswer = 8192;
   // A subscription that is behind remembers so many messages that must not come back to it.
   static constexpr std::size_t kOwnMax = 4096;
   static constexpr std::int64_t kExpiryWarningMs = 60'000;
@@ -219,6 +236,7 @@ class Sessions {
 
   // delivery.cpp
   enum class Following : std::uint8_t { asked, automatic };
+  bool awaits_subscribed(const Session& session, const std::string& channel) const;
   void subscribe_one(Context& context, protocol::SubscribeItem&& item);
   void subscribe_one(Context& context, protocol::SubscribeItem&& item, const Admission& admission,
                      Following following);
@@ -235,8 +253,28 @@ class Sessions {
   void tell_members(Handle connection, const PresenceResult& result);
   bool catch_up_alone(Replica& replica, Subscriber& subscriber);
   void fall_behind(const Replica& replica, Subscriber& subscriber, std::size_t from);
-  void catch_up_next(Handle connection, Session& session);
   void note_own(Session& session, const ChannelKey& channel, std::uint64_t seq);
+
+  // catch_up.cpp
+  // A part of a channel's log as frames: what there is from first_seq to before next_seq.
+  struct Page {
+    Handle replica;
+    std::uint64_t first_seq = 0;
+    std::uint64_t next_seq = 0;
+    std::int64_t good_until_ms = std::numeric_limits<std::int64_t>::max();  // unix
+    std::uint64_t gaps = 0;
+    protocol::DeliveryBatch batch = {};
+  };
+  Subscription* next_behind(Session& session);
+  void want_page(Handle connection, Session& session);
+  void serve_pages();
+  void serve_page(Handle connection, Subscription& subscription);
+  static Page render(const CatchUpResult& result, const Replica& replica, const Subscription& subscription);
+  bool hand_over(Handle connection, const Replica& replica, const Subscription& subscription, Page& page);
+  void keep(Page&& page);
+  void catch_up(CatchUpResult&& result);
+  void end_lost(const SubscriptionLost& lost);
+  void no_longer_behind(Session& session, const Subscription& subscription);
 
   // sessions.cpp
   std::string capabilities_of(const Session& session) const;
@@ -283,6 +321,13 @@ class Sessions {
   double health_owed_ = 0;                 // slots that are due
   guard::Population population_;
   guard::PopulationWatch population_watch_;
+  // Connections that want a page, in the order in which they drained: of a channel in memory, of one whose
+  // log may take its time. The former must not wait for a disk.
+  std::array<std::deque<Handle>, 2> line_;
+  std::size_t load_under_way_ = 0;  // of the latter
+  std::size_t load_of_turn_ = 0;
+  std::deque<Page> kept_pages_;  // the oldest first
+  std::int64_t now_ms_ = 0;      // unix, of the latest turn that had to do with pages
   ShardCounts counts_;
 };
 

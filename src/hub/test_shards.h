@@ -170,9 +170,35 @@ class TestShards {
   TestOutbound::Peer& at(Peer peer) { return shards_[peer.shard]->outbound[peer.handle]; }
   TestOutbound& outbound(ShardId shard = 0) { return shards_[shard]->outbound; }
 
-  // Hands a message in, and nothing more.
+  // Hands a message in, and nothing more; it waits while something of an earlier one does.
   Sessions::Taken say(Peer peer, const std::string& text) {
-    return sessions(peer.shard).on_text(peer.handle, text, now);
+    take_input(peer);
+    if (!input_[peer.handle].second.empty() || sessions(peer.shard).has_rest(peer.handle)) {
+      input_[peer.handle] = {peer, std::move(input_[peer.handle].second)};
+      input_[peer.handle].second.push_back(text);
+      return Sessions::Taken::yes;
+    }
+    input_[peer.handle].first = peer;
+    const auto taken = sessions(peer.shard).on_text(peer.handle, text, now);
+    take_input(peer);
+    return taken;
+  }
+  // As much of what was said as may be carried out; true when that was something.
+  bool take_input(Peer peer) {
+    Sessions& taker = sessions(peer.shard);
+    std::deque<std::string>& waiting = input_[peer.handle].second;
+    bool took = false;
+    while ((taker.has_rest(peer.handle) || !waiting.empty()) && taker.can_take(peer.handle)) {
+      took = true;
+      if (taker.has_rest(peer.handle)) {
+        taker.take_rest(peer.handle, now);
+        continue;
+      }
+      const std::string text = std::move(waiting.front());
+      waiting.pop_front();
+      taker.on_text(peer.handle, text, now);
+    }
+    return took;
   }
   // Hands it in and lets everything come to rest; answers what the peer was sent.
   std::vector<std::string> ask(Peer peer, const std::string& text) {
@@ -209,11 +235,14 @@ class TestShards {
         carry(shard);
         if (!log_held) moved |= work_log(shard);
       }
+      for (const auto& [handle, input] : std::map(input_)) moved |= take_input(input.first);
     }
     flush();
     // Handing over may have caused catch-ups.
     for (const auto& [shard, mail] : mail_)
       if (!mail.empty()) return run();
+    for (const auto& shard : shards_)
+      if (shard->sessions.has_more()) return run();
   }
   // The log carries out what was submitted; true when there was something.
   bool work_log(ShardId shard) {
@@ -292,6 +321,7 @@ class TestShards {
 
   std::vector<std::unique_ptr<Shard>> shards_;
   std::map<ShardId, std::deque<Envelope>> mail_;
+  std::map<Handle, std::pair<Peer, std::deque<std::string>>> input_;  // said, and not taken yet
   std::uint64_t next_handle_ = 1;
 };
 

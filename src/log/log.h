@@ -1,7 +1,9 @@
 // The log: ordered, durable entries of channels, behind one interface for every engine.
 //
 // Each channel has one home shard, which alone appends to it and numbers its entries; so operations of
-// one shard on one channel are carried out, and answered, in the order of submission. What must be
+// one shard on one channel are carried out, and answered, in the order of submission. Only a Read takes its
+// time: its answer comes after those of the Appends that it finds, and may come after later ones', even
+// after the channel was closed and opened again. What must be
 // atomic: the entries, idempotency keys and trimming of one Append are on stable storage together or
 // not at all, and Committed comes only when they are. After a failed sync nobody knows what is on the
 // disk: the engine then fails every later Append until it is opened anew, and never tries it again.
@@ -77,11 +79,13 @@ struct Append {
 };
 
 // Entries after `after`, ascending, until `messages_max` or `bytes_max` is reached (at least one, if
-// there is one).
+// there is one). Finds what was appended before it, and no more; where `up_to` is committed already it
+// waits for no commit.
 struct Read {
   Handle channel;
   std::uint64_t number = 0;  // repeated in the answer
   std::uint64_t after = 0;
+  std::uint64_t up_to = UINT64_MAX;  // none behind this
   std::size_t messages_max = 0;
   std::size_t bytes_max = 0;
 };

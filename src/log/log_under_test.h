@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -49,6 +50,17 @@ class TestDirectory {
 };
 
 std::size_t answers_to(const std::vector<Operation>& operations);
+
+// What was answered, put into the order of the operations: a read may be answered later than what came
+// behind it.
+class AnswersInOrder {
+ public:
+  explicit AnswersInOrder(const std::vector<Operation>& operations);
+  std::vector<Outcome> of(std::vector<Outcome>&& outcomes) const;
+
+ private:
+  std::vector<std::optional<Handle>> reads_;  // of which channel; null: no read
+};
 
 template <class T>
 T& as(Outcome& outcome) {

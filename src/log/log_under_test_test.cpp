@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "log/memory/memory_log.h"
 #include "log/rocksdb/outcomes.h"
 #include "log/rocksdb/rocksdb_log.h"
@@ -47,8 +49,9 @@ class RocksdbUnderTest final : public LogUnderTest {
   std::vector<Outcome> run(std::vector<Operation> operations, std::int64_t now_ms,
                            std::uint16_t shard) override {
     const std::size_t count = answers_to(operations);
+    const AnswersInOrder order(operations);
     log_->submit(shard, std::move(operations), now_ms);
-    return outcomes_[shard].take(count);
+    return order.of(outcomes_[shard].take(count));
   }
   bool reopen() override {
     log_.reset();
@@ -98,6 +101,32 @@ std::size_t answers_to(const std::vector<Operation>& operations) {
     count += std::holds_alternative<Open>(operation) || std::holds_alternative<Append>(operation) ||
              std::holds_alternative<Read>(operation);
   return count;
+}
+
+AnswersInOrder::AnswersInOrder(const std::vector<Operation>& operations) {
+  for (const Operation& operation : operations) {
+    if (answers_to({operation}) == 0) continue;
+    const auto* read = std::get_if<Read>(&operation);
+    reads_.push_back(read != nullptr ? std::optional(read->channel) : std::nullopt);
+  }
+}
+
+std::vector<Outcome> AnswersInOrder::of(std::vector<Outcome>&& outcomes) const {
+  const auto read_of = [](const Outcome& outcome) -> std::optional<Handle> {
+    if (const auto* done = std::get_if<ReadDone>(&outcome)) return done->channel;
+    const auto* failed = std::get_if<Failed>(&outcome);
+    return failed != nullptr && failed->what == Failed::What::read ? std::optional(failed->channel)
+                                                                   : std::nullopt;
+  };
+  std::vector<Outcome> all;
+  for (const std::optional<Handle>& read : reads_) {
+    const auto next = std::ranges::find(outcomes, read, read_of);
+    if (next == outcomes.end()) break;
+    all.push_back(std::move(*next));
+    outcomes.erase(next);
+  }
+  std::ranges::move(outcomes, std::back_inserter(all));
+  return all;
 }
 
 }  // namespace tidewire::log

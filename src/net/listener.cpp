@@ -34,6 +34,16 @@ std::string cause_of(int error, const SocketAddress& address) {
   }
 }
 
+// What the kernel takes of a connection beyond what is on its way. By default it is up to 4 MiB, which nobody
+// counts, and which a slow reader may need minutes for, so that our pings are late by that.
+constexpr int kUnsentBytes = 128 * 1024;
+
+// Accepted sockets inherit these, which saves system calls for each.
+void set_inherited_options(int fd) {
+  set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+  set_option(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, kUnsentBytes);
+}
+
 enum class Sharing : std::uint8_t { alone, shared };
 
 // A bound socket, or -errno.
@@ -45,8 +55,7 @@ int bind_socket(const SocketAddress& address, Sharing sharing) {
   if (sharing == Sharing::shared) set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
   // [::] takes IPv4 too, whatever the system's default.
   if (address.is_v6()) set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
-  // Accepted sockets inherit it, which saves a system call for each.
-  set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+  set_inherited_options(fd);
   if (::bind(fd, address.native(), address.native_size()) != 0) {
     const int error = errno;
     ::close(fd);
@@ -67,7 +76,7 @@ Result<ListeningSocket> ListeningSocket::adopt(int fd) {
     return fail(ErrorCode::invalid_message, fmt::format("descriptor {} is no listening TCP socket", fd));
   ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) | O_NONBLOCK);
   ::fcntl(fd, F_SETFD, FD_CLOEXEC);
-  set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+  set_inherited_options(fd);
   return ListeningSocket(fd);
 }
 

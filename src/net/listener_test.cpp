@@ -62,7 +62,7 @@ TEST(Listener, SharesOnePortBetweenSeveralLoops) {
   EXPECT_GT(busy, 1);
 }
 
-TEST(Listener, GivesAcceptedSocketsNodelayNonblockingAndCloseOnExec) {
+TEST(Listener, GivesAcceptedSocketsNodelayABoundOnWhatTheKernelHoldsNonblockingAndCloseOnExec) {
   Loop loop;
   auto sockets = open_listening_sockets(any_port(), 1);
   ASSERT_TRUE(sockets.has_value());
@@ -75,6 +75,9 @@ TEST(Listener, GivesAcceptedSocketsNodelayNonblockingAndCloseOnExec) {
   socklen_t size = sizeof nodelay;
   ::getsockopt(accepted->fd(), IPPROTO_TCP, TCP_NODELAY, &nodelay, &size);
   EXPECT_NE(nodelay, 0);
+  int unsent_bytes = 0;
+  ::getsockopt(accepted->fd(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent_bytes, &size);
+  EXPECT_EQ(unsent_bytes, 128 * 1024);
   EXPECT_NE(::fcntl(accepted->fd(), F_GETFL) & O_NONBLOCK, 0);
   EXPECT_NE(::fcntl(accepted->fd(), F_GETFD) & FD_CLOEXEC, 0);
 }

@@ -26,6 +26,10 @@ class DeliveryBatch {
 
   std::size_t size() const { return items_.size(); }
   bool empty() const { return items_.empty(); }
+  // What its forms take so far, about.
+  std::size_t bytes() const {
+    return plain_.size() + deflated_.size() + plain_shared_.size() + deflated_shared_.size();
+  }
   std::string_view json(std::size_t i) const {
     return std::string_view(plain_).substr(items_[i].json, items_[i].plain_end - items_[i].json);
   }

@@ -214,6 +214,9 @@ hub::SessionOptions session_options(const config::Settings& settings, const Seed
           .heartbeat_ms = settings.heartbeat.interval_ms,
           .health_interval_ms = settings.health.interval_ms,
           .health = health_limits(settings),
+          // A page is asked for when half of what may wait has been taken.
+          .page_bytes = std::min<std::size_t>(static_cast<std::size_t>(settings.limits.outbound_bytes) / 2,
+                                              hub::Home::kReplayBytes),
           .anonymous_capabilities = settings.auth.anonymous_capabilities,
           .anomaly = {.action = static_cast<guard::AnomalyAction>(settings.anomaly.action),
                       .method = static_cast<guard::AnomalyMethod>(settings.anomaly.method),

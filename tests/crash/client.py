@@ -28,6 +28,13 @@ class Client:
     async def talk(self, ws) -> None:
         raise NotImplementedError
 
+    def progress(self) -> int:
+        """Grows while there is any."""
+        return 0
+
+    def describe(self) -> str:
+        return f"{type(self).__name__} {self.user}"
+
     async def run(self, server: Server) -> None:
         while not self.finished():
             self.dialed = asyncio.get_running_loop().time()
@@ -66,6 +73,9 @@ class Speaker(Client):
 
     def finished(self) -> bool:
         return self.stopping and not self.waiting
+
+    def progress(self) -> int:
+        return len(self.answered) + self.repeats - len(self.waiting)
 
     async def talk(self, ws) -> None:
         for request in self.waiting.values():
@@ -151,6 +161,13 @@ class Reader(Client):
 
     def finished(self) -> bool:
         return self.goal is not None and all(self.seq_in(channel) >= seq for channel, seq in self.goal.items())
+
+    def progress(self) -> int:
+        return self.deliveries
+
+    def describe(self) -> str:
+        lacks = {channel: seq - self.seq_in(channel) for channel, seq in (self.goal or {}).items()}
+        return f"{super().describe()} lacks {lacks}"
 
     def first_wish(self) -> dict:
         """What is asked for in a channel of which nothing has been seen."""

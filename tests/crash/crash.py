@@ -27,14 +27,14 @@ import sys
 import tempfile
 import time
 
-from client import Part, receive
+from client import Client, Part, receive
 from documents import Documents
 from inboxes import Inboxes
 from server import Fault, Server
 from streams import Streams
 
 GENERATION_ROUNDS = 10
-FINISH_S = 90
+STALLED_S = 90  # without any progress; how long all takes depends on who else uses the machine
 OPTIONAL = {"inbox": ("notifications", Inboxes), "documents": ("state", Documents)}
 
 
@@ -53,18 +53,30 @@ async def watch(tasks: list[asyncio.Task], seconds: float) -> None:
             task.result()
 
 
-async def finish(tasks: list[asyncio.Task], what: str) -> None:
-    _, late = await asyncio.wait(tasks, timeout=FINISH_S, return_when=asyncio.FIRST_EXCEPTION)
-    for task in tasks:
-        if task.done():
-            task.result()
-    if late:
-        raise Fault(f"{len(late)} {what} are not done after {FINISH_S} s: {sorted(task.get_name() for task in late)}")
+async def finish(tasks: list[asyncio.Task], clients: list[Client], what: str) -> None:
+    """Waits for all. A slow reader's narrow socket takes some 4 KiB each time that this process has the CPU, so
+    that on a busy machine it may need minutes; it is stalled when it gets nothing more."""
+    progress = -1
+    loop = asyncio.get_running_loop()
+    moved_at = loop.time()
+    late = set(tasks)
+    while late:
+        _, late = await asyncio.wait(late, timeout=1, return_when=asyncio.FIRST_EXCEPTION)
+        for task in tasks:
+            if task.done():
+                task.result()
+        if (now := sum(client.progress() for client in clients)) != progress or not late:
+            progress, moved_at = now, loop.time()
+        elif loop.time() - moved_at > STALLED_S:
+            raise Fault(f"{len(late)} {what} have had nothing for {STALLED_S} s: "
+                        f"{sorted(client.describe() for client in clients if not client.finished())}")
 
 
 async def generation(server: Server, parts: list[Part], rounds: int, chance: random.Random) -> None:
-    speaking = [asyncio.create_task(c.run(server), name=c.__class__.__name__) for part in parts for c in part.speakers()]
-    reading = [asyncio.create_task(c.run(server), name=c.__class__.__name__) for part in parts for c in part.readers()]
+    speakers = [client for part in parts for client in part.speakers()]
+    readers = [client for part in parts for client in part.readers()]
+    speaking = [asyncio.create_task(client.run(server)) for client in speakers]
+    reading = [asyncio.create_task(client.run(server)) for client in readers]
     try:
         for _ in range(rounds):
             await watch(speaking + reading, chance.uniform(0.3, 1.5))
@@ -72,10 +84,10 @@ async def generation(server: Server, parts: list[Part], rounds: int, chance: ran
         await watch(speaking + reading, 0.3)
         for part in parts:
             part.stop_speaking()
-        await finish(speaking, "speakers")
+        await finish(speaking, speakers, "speakers")
         for part in parts:
             await part.set_goals(server)
-        await finish(reading, "readers")
+        await finish(reading, readers, "readers")
         server.crash(chance)
         for part in parts:
             await part.audit(server)

@@ -109,6 +109,9 @@ class HttpNotifier(Client):
     def finished(self) -> bool:
         return self.stopping and self.waiting is None
 
+    def progress(self) -> int:
+        return len(self.answered) + self.repeats
+
     async def run(self, server: Server) -> None:
         while not self.finished():
             with contextlib.suppress(httpx.TransportError):

@@ -44,11 +44,14 @@ Shard::Shard(World& world, hub::ShardId self)
           world.namespaces, world.below(1u << 30),
           [this](hub::ShardId to, hub::Message&& message) { post(to, std::move(message)); },
           [this](log::Operation&& operation) { submit(std::move(operation)); }),
-      sessions_(
-          {.self = self, .shards = world.plan.shards, .hash_seed = kHashSeed, .anonymous_capabilities = {}},
-          world.namespaces, tenants_,
-          {.limits = world.limits.back(), .attempts = world.attempts, .keys = guard::LimitKeys(1)}, *this,
-          [this](hub::ShardId to, hub::Message&& message) { post(to, std::move(message)); }),
+      sessions_({.self = self,
+                 .shards = world.plan.shards,
+                 .hash_seed = kHashSeed,
+                 .page_bytes = static_cast<std::size_t>(world.plan.budget_bytes) / 2,
+                 .anonymous_capabilities = {}},
+                world.namespaces, tenants_,
+                {.limits = world.limits.back(), .attempts = world.attempts, .keys = guard::LimitKeys(1)},
+                *this, [this](hub::ShardId to, hub::Message&& message) { post(to, std::move(message)); }),
       calls_(world.plan.shards, kHashSeed, world.namespaces,
              [this](hub::ShardId to, hub::Message&& message) { post(to, std::move(message)); }),
       outgoing_(world.plan.shards) {}
@@ -150,8 +153,12 @@ void Shard::turn() {
 }
 
 void Shard::take_input(Connection& connection, Handle handle) {
-  while (!connection.input.empty() && !connection.closing && sessions_.can_take(handle) &&
-         connection.queued_bytes < 2 * world_.plan.budget_bytes) {
+  while ((!connection.input.empty() || sessions_.has_rest(handle)) && !connection.closing &&
+         sessions_.can_take(handle) && connection.queued_bytes < 2 * world_.plan.budget_bytes) {
+    if (sessions_.has_rest(handle)) {
+      sessions_.take_rest(handle, world_.schedule.now());
+      continue;
+    }
     const std::string text = std::move(connection.input.front());
     connection.input.pop_front();
     sessions_.on_text(handle, text, world_.schedule.now());
@@ -175,7 +182,13 @@ void Shard::end_turn() {
     if (connections_.get(handle) != nullptr) connections_.erase(handle);
   for (hub::ShardId to = 0; to < outgoing_.size(); ++to)
     if (!outgoing_[to].empty()) world_.send_between(self_, to, std::exchange(outgoing_[to], {}));
-  if (!local_.empty() || !operations_.empty()) wake();
+  if (!local_.empty() || !operations_.empty() || sessions_.has_more()) wake();
+  // Whoever is behind is being served, or will be once its socket has drained: nobody is forgotten.
+  connections_.for_each([&](Handle handle, const Connection& connection) {
+    require(connection.closing || connection.notify_drained || sessions_.is_served(handle) ||
+                std::ranges::find(drained_, handle) != drained_.end(),
+            "connection {} has a subscription that is behind and that nobody asks for", handle.bits());
+  });
 }
 
 void Shard::dispatch_local() {
@@ -352,18 +365,35 @@ void Shard::log_works(std::vector<log::Operation>&& operations) {
     const auto batch = std::move(log_queue_.front());
     log_queue_.pop_front();
     for (log::Operation& operation : *batch) carry_out(std::move(operation));
-    auto done = std::make_shared<std::vector<log::Outcome>>(world_.disks[self_]->take_outcomes());
+    std::vector<log::Outcome> pages, others;
+    for (log::Outcome& outcome : world_.disks[self_]->take_outcomes()) {
+      const auto* failed = std::get_if<log::Failed>(&outcome);
+      const bool is_page = std::holds_alternative<log::ReadDone>(outcome) ||
+                           (failed != nullptr && failed->what == log::Failed::What::read);
+      (is_page ? pages : others).push_back(std::move(outcome));
+    }
     log_busy_until_us_ = std::max(log_busy_until_us_, world_.now_us() + 1 + world_.up_to(world_.plan.log_us));
-    world_.schedule.at(log_busy_until_us_, [this, done] {
-      in_turn([this, done] {
-        in_home_ = true;
-        for (log::Outcome& outcome : *done) {
-          watch_log(outcome);
-          home_.handle(std::move(outcome), world_.schedule.now());
-          watch_answers();
-        }
-        in_home_ = false;
-      });
+    hand_out(std::move(others), log_busy_until_us_);
+    // Pages take their time, and later commits may overtake them.
+    for (log::Outcome& page : pages) {
+      std::vector<log::Outcome> one;
+      one.push_back(std::move(page));
+      hand_out(std::move(one), log_busy_until_us_ + world_.up_to(3 * world_.plan.log_us));
+    }
+  });
+}
+
+void Shard::hand_out(std::vector<log::Outcome>&& outcomes, std::int64_t at_us) {
+  auto done = std::make_shared<std::vector<log::Outcome>>(std::move(outcomes));
+  world_.schedule.at(at_us, [this, done] {
+    in_turn([this, done] {
+      in_home_ = true;
+      for (log::Outcome& outcome : *done) {
+        watch_log(outcome);
+        home_.handle(std::move(outcome), world_.schedule.now());
+        watch_answers();
+      }
+      in_home_ = false;
     });
   });
 }
@@ -538,7 +568,7 @@ void Shard::write(Connection& connection, Handle handle) {
       drained_.push_back(handle);
       wake();
     }
-    if (!connection.input.empty()) wake();
+    if (!connection.input.empty() || sessions_.has_rest(handle)) wake();
   }
   if (connection.closing && connection.queued_bytes == 0) {
     if (connection.client != nullptr)

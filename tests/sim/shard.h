@@ -106,6 +106,7 @@ class Shard final : public hub::Outbound {
   void submit(log::Operation&& operation);
   void log_works(std::vector<log::Operation>&& operations);
   void carry_out(log::Operation&& operation);
+  void hand_out(std::vector<log::Outcome>&& outcomes, std::int64_t at_us);
   const hub::Namespace& rules_of(const std::string& channel) const;
 
   // Its home; what that posts is the truth that clients are checked against.

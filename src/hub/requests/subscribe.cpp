@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "hub/sessions.h"
 #include "protocol/channel_name.h"
 #include "protocol/message_writer.h"
@@ -6,7 +8,37 @@ namespace tidewire::hub {
 
 // One `subscribed` or `error` per channel, in order (protocol §4 `subscribe`).
 void Sessions::carry_out(Context& context, protocol::SubscribeRequest&& request) {
-  for (protocol::SubscribeItem& item : request.channels) subscribe_one(context, std::move(item));
+  Session& session = context.session;
+  if (request.channels.size() == 1 && !session.to_subscribe &&
+      !awaits_subscribed(session, request.channels[0].channel))
+    return subscribe_one(context, std::move(request.channels[0]));
+  if (!session.to_subscribe) session.to_subscribe = std::make_unique<ToSubscribe>();
+  for (protocol::SubscribeItem& item : request.channels)
+    session.to_subscribe->items.push_back({.id = std::string(context.id), .item = std::move(item)});
+}
+
+bool Sessions::has_rest(Handle connection) const {
+  const Session* found = session(connection);
+  return found != nullptr && !found->closing && found->to_subscribe != nullptr;
+}
+
+void Sessions::take_rest(Handle connection, const Time& now) {
+  if (!has_rest(connection)) return;
+  Session& session = *find(connection);
+  ToSubscribe::Item next = std::move(session.to_subscribe->items.front());
+  session.to_subscribe->items.pop_front();
+  if (session.to_subscribe->items.empty()) session.to_subscribe.reset();
+  Context context{
+      .connection = connection, .session = session, .now = now, .id = next.id, .type = "subscribe"};
+  subscribe_one(context, std::move(next.item));
+}
+
+// Whether it stands is not known yet, so neither is what subscribing again would mean.
+bool Sessions::awaits_subscribed(const Session& session, const std::string& channel) const {
+  const Handle replica = replicas_.find({session.tenant, channel});
+  return replica && std::ranges::any_of(session.subscriptions, [&](const Subscription& subscription) {
+           return subscription.replica == replica && !subscription.counted;
+         });
 }
 
 // Every authenticated connection follows its user's inbox, unless it wants to do so itself (protocol §7).
@@ -112,7 +144,13 @@ void Sessions::handle(SubscribeResult&& result, const Time&) {
     if (state.backlog) subscription->backlog = std::make_unique<Backlog>(*state.backlog);
     activates = subscription->number;
   }
-  complete(result.reply, answer.finish(), activates, state.members ? result.follower : Handle{});
+  std::string json = answer.finish();
+  if (session != nullptr && session->to_subscribe) {
+    std::uint32_t& window = session->to_subscribe->window;
+    window =
+        json.size() <= kShortAnswer ? std::min(2 * window, ToSubscribe::kWindowMax) : ToSubscribe::kWindowMin;
+  }
+  complete(result.reply, std::move(json), activates, state.members ? result.follower : Handle{});
 }
 
 }  // namespace tidewire::hub

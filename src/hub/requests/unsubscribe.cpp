@@ -15,6 +15,8 @@ void Sessions::carry_out(Context& context, protocol::UnsubscribeRequest&& reques
   end_subscription(context.connection, session, *subscription);
   reply(context,
         protocol::MessageWriter("unsubscribed", context.id).text("channel", request.channel).finish());
+  // What was being fetched may have been for this one.
+  want_page(context.connection, session);
 }
 
 }  // namespace tidewire::hub

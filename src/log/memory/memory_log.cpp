@@ -73,7 +73,8 @@ void MemoryLog::carry_out(Read&& read, std::int64_t now_ms) {
       .channel = read.channel, .number = read.number, .first_seq = stored.first_seq(), .entries = {}};
   std::size_t bytes = 0;
   const std::uint64_t first = std::max(read.after + 1, stored.first_seq());
-  for (std::uint64_t seq = first; seq <= stored.last_seq && done.entries.size() < read.messages_max &&
+  const std::uint64_t last = std::min(read.up_to, stored.last_seq);
+  for (std::uint64_t seq = first; seq <= last && done.entries.size() < read.messages_max &&
                                   (done.entries.empty() || bytes < read.bytes_max);
        ++seq) {
     done.entries.push_back(stored.entries[seq - stored.first_seq()]);

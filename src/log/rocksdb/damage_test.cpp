@@ -111,6 +111,18 @@ TEST_F(DamagedStore, AChannelThatAReadFindsDamagedIsMendedWhenItIsOpenedAgain) {
   expect_mended(300);
 }
 
+TEST_F(DamagedStore, AChannelThatIsClosedWhileAReadFindsItDamagedIsMendedTheNextTime) {
+  damage(300);
+  rig_.open_channel(kOne, "t/a", "e2");
+  std::vector<Outcome> outcomes = rig_.run(
+      {Read{.channel = kOne, .number = 1, .after = 0, .messages_max = 1'000'000, .bytes_max = 1u << 30},
+       Close{.channel = kOne}});
+  EXPECT_EQ(as<Failed>(outcomes[0]).what, Failed::What::read);
+  EXPECT_EQ(rig_.log->health().damaged_channels, 1u);
+  expect_other_untouched();
+  expect_mended(300);
+}
+
 TEST_F(DamagedStore, AChannelWhoseFirstEntryIsDamagedStartsAnew) {
   damage(1);
   const Opened opened = rig_.open_channel(kOne, "t/a", "e2");

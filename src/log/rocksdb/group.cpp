@@ -7,9 +7,15 @@ void Groups::carry_out(std::vector<Submission>&& submissions) {
   while (!submissions.empty()) {
     stage_all(std::move(submissions));
     commit();
-    answer_late_reads();
+    std::vector<PageWanted> pages;
+    for (LateRead& late : std::exchange(late_reads_, {})) {
+      late.channel->read_waits = false;
+      pages.push_back(page_of(late.shard, *late.channel, std::move(late.read), late.last_seq));
+    }
     submissions = take_deferred();
     hand_out();
+    // Behind the answers to the appends that they find.
+    for (PageWanted& page : pages) pages_.add(std::move(page));
   }
 }
 
@@ -19,6 +25,7 @@ void Groups::stage_all(std::vector<Submission>&& submissions) {
     if (auto* turn = std::get_if<ShardTurn>(&submission)) stage(std::move(*turn));
     if (auto* save = std::get_if<SaveRevocation>(&submission)) stage(std::move(*save));
     if (const auto* forget = std::get_if<ForgetRevocations>(&submission)) stage(*forget);
+    if (const auto* found = std::get_if<FoundDamage>(&submission)) stage(*found);
   }
   const Sweep* sweep = nullptr;
   for (const Submission& submission : submissions)
@@ -73,32 +80,17 @@ void Groups::fail_uncertain(const Error& error) {
   }
 }
 
-void Groups::answer_late_reads() {
-  for (LateRead& late : late_reads_) {
-    OpenChannel& channel = *late.channel;
-    channel.read_waits = false;
-    const ChannelRecord& stored = channel.stored;
-    const std::uint64_t first = std::max(late.read.after + 1, stored.first_seq);
-    const std::uint64_t last = std::min(late.last_seq, stored.last_seq);
-    Stored<std::vector<Entry>> entries =
-        late.read.after >= last
-            ? std::vector<Entry>{}
-            : read_entries(store_, channel.id, first, last, late.read.messages_max, late.read.bytes_max);
-    Outcome& outcome = shards_[late.shard].outcomes[late.index];
-    if (entries) {
-      outcome = ReadDone{.channel = late.read.channel,
-                         .number = late.read.number,
-                         .first_seq = stored.first_seq,
-                         .entries = std::move(*entries)};
-      continue;
-    }
-    if (entries.error().IsCorruption()) found_damage(channel, entries.error());
-    outcome = Failed{.channel = late.read.channel,
-                     .what = Failed::What::read,
-                     .number = late.read.number,
-                     .error = fail(ErrorCode::unavailable, "the messages could not be read").error()};
-  }
-  late_reads_.clear();
+// For the page reader, of the store as it is now.
+PageWanted Groups::page_of(std::uint16_t shard, const OpenChannel& channel, Read&& read,
+                           std::uint64_t last_seq) {
+  rocksdb::DB& db = store_.db();
+  return {.shard = shard,
+          .read = std::move(read),
+          .id = channel.id,
+          .name = channel.name,
+          .first_seq = channel.stored.first_seq,
+          .last_seq = std::min(last_seq, channel.stored.last_seq),
+          .as_of = {db.GetSnapshot(), [&db](const rocksdb::Snapshot* as_of) { db.ReleaseSnapshot(as_of); }}};
 }
 
 std::vector<Submission> Groups::take_deferred() {

@@ -15,6 +15,7 @@
 #include <variant>
 #include <vector>
 
+#include "log/rocksdb/page_reader.h"
 #include "log/rocksdb/reader.h"
 #include "log/rocksdb/store.h"
 
@@ -35,12 +36,12 @@ struct ForgetRevocations {
 struct Sweep {
   std::int64_t now_ms = 0;
 };
-using Submission = std::variant<ShardTurn, SaveRevocation, ForgetRevocations, Sweep>;
+using Submission = std::variant<ShardTurn, SaveRevocation, ForgetRevocations, Sweep, FoundDamage>;
 
 class Groups {
  public:
-  Groups(Store& store, std::vector<RocksdbLog::Sink> sinks)
-      : store_(store), sinks_(std::move(sinks)), shards_(sinks_.size()) {}
+  Groups(Store& store, std::vector<RocksdbLog::Sink> sinks, PageReader& pages)
+      : store_(store), sinks_(std::move(sinks)), pages_(pages), shards_(sinks_.size()) {}
 
   void carry_out(std::vector<Submission>&& submissions);
 
@@ -57,7 +58,7 @@ class Groups {
     bool touched = false;            // `staged` is to be written with this group
     bool created = false;            // with this group
     bool unborn = false;             // opened lazily; nothing of it is stored before its first Append
-    bool read_waits = false;         // for the end of this group
+    bool read_waits = false;         // for this group's write
   };
   struct Shard {
     std::unordered_map<std::uint64_t, std::unique_ptr<OpenChannel>> open;  // by handle
@@ -71,10 +72,9 @@ class Groups {
     std::size_t index = 0;
     Failed otherwise;
   };
-  // A Read is answered after the write, so that it finds what was appended before it, and no more.
+  // A Read that is to find what this group appends, and no more: it goes to the page reader after the write.
   struct LateRead {
     std::uint16_t shard = 0;
-    std::size_t index = 0;
     OpenChannel* channel = nullptr;
     Read read;
     std::uint64_t last_seq = 0;
@@ -92,6 +92,7 @@ class Groups {
   void stage(SaveRevocation&& save);
   void stage(const ForgetRevocations& forget);
   void stage(const Sweep& sweep);
+  void stage(const FoundDamage& found);
 
   OpenChannel* find(std::uint16_t shard, Handle handle);
   void answer(std::uint16_t shard, Outcome outcome) { shards_[shard].outcomes.push_back(std::move(outcome)); }
@@ -109,15 +110,17 @@ class Groups {
   bool nobody_misses(const OpenChannel& channel, std::int64_t now_ms);
   void forget(std::uint64_t id);
   void found_damage(OpenChannel& channel, const rocksdb::Status& status);
+  void mark_damaged(OpenChannel& channel);
 
   void commit();
   void fail_uncertain(const Error& error);
-  void answer_late_reads();
+  PageWanted page_of(std::uint16_t shard, const OpenChannel& channel, Read&& read, std::uint64_t last_seq);
   void hand_out();
   std::vector<Submission> take_deferred();
 
   Store& store_;
   std::vector<RocksdbLog::Sink> sinks_;
+  PageReader& pages_;
   std::vector<Shard> shards_;
   std::unordered_map<std::uint64_t, OpenChannel*> by_id_;
   std::string sweep_from_;

@@ -205,13 +205,13 @@ Groups::Staged Groups::stage(std::uint16_t shard, Read& read, std::int64_t) {
            refused(read.channel, Failed::What::read, read.number, unavailable("the channel is not open")));
     return Staged::yes;
   }
+  const std::uint64_t last_seq = std::min(read.up_to, channel->staged.last_seq);
+  if (last_seq <= channel->stored.last_seq) {
+    pages_.add(page_of(shard, *channel, std::move(read), last_seq));
+    return Staged::yes;
+  }
   channel->read_waits = true;
-  late_reads_.push_back({.shard = shard,
-                         .index = shards_[shard].outcomes.size(),
-                         .channel = channel,
-                         .read = read,
-                         .last_seq = channel->staged.last_seq});
-  answer(shard, ReadDone{.channel = read.channel, .number = read.number, .first_seq = 0, .entries = {}});
+  late_reads_.push_back({.shard = shard, .channel = channel, .read = read, .last_seq = last_seq});
   return Staged::yes;
 }
 

@@ -66,12 +66,28 @@ void Groups::trim_keys(OpenChannel& channel, std::int64_t now_ms) {
 void Groups::found_damage(OpenChannel& channel, const rocksdb::Status& status) {
   const std::string name = channel.name.empty() ? fmt::format("channel {}", channel.id) : channel.name;
   store_.note_damage(fmt::format("{}: {}", name, status.ToString()));
+  mark_damaged(channel);
+}
+
+// So that it is mended when it is opened the next time.
+void Groups::mark_damaged(OpenChannel& channel) {
   channel.staged.damaged = channel.stored.damaged = true;
   if (store_.failed() || channel.stored.epoch.empty()) return;
   rocksdb::WriteBatch mark;
   mark.Put(store_.channels(), channel_key(channel.id), encode_record(channel.stored));
   // If this fails the next write fails too, and says so.
   (void)store_.write(mark, Store::Sync::no);
+}
+
+// By a read, some time ago: the channel may have been closed since, or mended, which gave it another id.
+void Groups::stage(const FoundDamage& found) {
+  if (const auto open = by_id_.find(found.id); open != by_id_.end()) return mark_damaged(*open->second);
+  const Stored<ChannelRecord> record = read_record(store_, found.id);
+  if (!record || record->damaged) return;
+  OpenChannel closed;
+  closed.id = found.id;
+  closed.stored = *record;
+  mark_damaged(closed);
 }
 
 // Protocol §6, store trouble: what stands before the damage keeps its seqs, what stands behind it is

@@ -15,9 +15,11 @@ rocksdb::Status hole(std::uint64_t seq) {
 // An iterator over a part of a column family. The bounds live as long as it does.
 class Range {
  public:
-  Range(Store& store, rocksdb::ColumnFamilyHandle* family, std::string lower, std::string upper)
+  Range(Store& store, rocksdb::ColumnFamilyHandle* family, std::string lower, std::string upper,
+        const rocksdb::Snapshot* as_of = nullptr)
       : lower_(std::move(lower)), upper_(std::move(upper)), lower_slice_(lower_), upper_slice_(upper_) {
     rocksdb::ReadOptions options;
+    options.snapshot = as_of;
     options.iterate_lower_bound = &lower_slice_;
     options.iterate_upper_bound = &upper_slice_;
     iterator_.reset(store.db().NewIterator(options, family));
@@ -78,10 +80,11 @@ Stored<StoredSnapshot> read_snapshot(Store& store, std::uint64_t id) {
 }
 
 Stored<std::vector<Entry>> read_entries(Store& store, std::uint64_t id, std::uint64_t first,
-                                        std::uint64_t last, std::size_t messages_max, std::size_t bytes_max) {
+                                        std::uint64_t last, std::size_t messages_max, std::size_t bytes_max,
+                                        const rocksdb::Snapshot* as_of) {
   std::vector<Entry> entries;
   if (first > last || messages_max == 0) return entries;
-  Range range(store, store.entries(), seq_key(id, first), seq_key(id, last + 1));
+  Range range(store, store.entries(), seq_key(id, first), seq_key(id, last + 1), as_of);
   std::size_t bytes = 0;
   std::uint64_t seq = first;
   for (range->SeekToFirst(); seq <= last && entries.size() < messages_max; range->Next(), ++seq) {

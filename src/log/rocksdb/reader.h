@@ -1,5 +1,5 @@
 // What the store has of one channel, read as a unit. Reads only what was written before; on the engine's
-// thread. Included by this folder's sources only.
+// thread, read_entries() also on the page reader's. Included by this folder's sources only.
 //
 // Invariant: entries are answered without a hole. An entry that is missing, or cannot be read back, is
 // Corruption like a block whose checksum is wrong.
@@ -28,9 +28,11 @@ Stored<std::optional<std::uint64_t>> find_channel(Store& store, std::string_view
 Stored<ChannelRecord> read_record(Store& store, std::uint64_t id);
 Stored<StoredSnapshot> read_snapshot(Store& store, std::uint64_t id);
 
-// Entries from `first` to `last`, ascending, within the bounds but at least one if there is one.
+// Entries from `first` to `last`, ascending, within the bounds but at least one if there is one; as the
+// store was at `as_of`, or null: as it is now.
 Stored<std::vector<Entry>> read_entries(Store& store, std::uint64_t id, std::uint64_t first,
-                                        std::uint64_t last, std::size_t messages_max, std::size_t bytes_max);
+                                        std::uint64_t last, std::size_t messages_max, std::size_t bytes_max,
+                                        const rocksdb::Snapshot* as_of = nullptr);
 // The newest of them, ascending.
 Stored<std::vector<Entry>> read_tail(Store& store, std::uint64_t id, const ChannelRecord& record,
                                      std::size_t messages_max, std::size_t bytes_max);

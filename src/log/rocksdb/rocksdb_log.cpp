@@ -19,7 +19,8 @@ class RocksdbLog::Engine {
       : waiting_bytes_max_(waiting_bytes_max),
         shards_(sinks.size()),
         store_(std::move(store)),
-        groups_(*store_, std::move(sinks)),
+        pages_(*store_, sinks, [this](FoundDamage found) { submit(Submission(std::move(found))); }),
+        groups_(*store_, std::move(sinks), pages_),
         thread_([this] { run(); }) {}
 
   ~Engine() {
@@ -91,6 +92,7 @@ class RocksdbLog::Engine {
   std::size_t waiting_bytes_ = 0;
   bool stopping_ = false;
   std::unique_ptr<Store> store_;
+  PageReader pages_;  // its end, which reads what is left, comes after that of the groups
   Groups groups_;
   std::thread thread_;  // the last, since it uses all the others
 };

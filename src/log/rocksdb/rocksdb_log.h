@@ -1,4 +1,5 @@
-// The durable log on RocksDB: one per process, with one thread that all shards submit to.
+// The durable log on RocksDB: one per process, with one thread that all shards submit to, and a second one
+// that reads pages for it, so that nobody who reads delays a commit.
 //
 // The thread takes everything that waits, puts the Appends of all shards and channels into one write
 // batch, syncs once, and then hands each shard its outcomes in one call of its sink. While it syncs the
@@ -36,8 +37,9 @@ class RocksdbLog final : public Log {
     rocksdb::Env* env = nullptr;  // for tests; null: the machine's
   };
 
-  // Called on the engine's thread, once per group that has outcomes for the shard; also while the log
-  // is being destroyed. Must not throw, and must not wait for the log.
+  // Called on the engine's thread, once per group that has outcomes for the shard, and on its reader's
+  // thread, once per Read; also while the log is being destroyed. Must not throw, and must not wait for
+  // the log.
   using Sink = std::function<void(std::vector<Outcome>&&)>;
 
   struct Health {

@@ -59,6 +59,126 @@ TEST(RocksdbLog, CommitsAllThatWaitsInOneGroup) {
   EXPECT_EQ(calls[1], 1);
 }
 
+// The first page read waits, once it is through, until it is let go on.
+class HeldReader {
+ public:
+  RocksdbLog::Sink sink(Outcomes& to) {
+    return [this, &to](std::vector<Outcome>&& more) {
+      const bool is_page = std::holds_alternative<ReadDone>(more.front());
+      to.add(std::move(more));
+      if (!is_page || reading_.exchange(true)) return;
+      held_.set_value();
+      until_.wait();
+    };
+  }
+  void wait_until_held() { held_.get_future().wait(); }
+  void go_on() { go_on_.set_value(); }
+
+ private:
+  std::atomic<bool> reading_ = false;
+  std::promise<void> held_, go_on_;
+  std::shared_future<void> until_ = go_on_.get_future().share();
+};
+
+Read read_all(std::uint64_t number, std::uint64_t up_to = UINT64_MAX) {
+  return {.channel = kOne,
+          .number = number,
+          .after = 0,
+          .up_to = up_to,
+          .messages_max = 1000,
+          .bytes_max = 1u << 20};
+}
+
+TEST(RocksdbLog, CommitsGoOnWhileAPageIsBeingRead) {
+  StoreRig rig;
+  HeldReader reader;
+  auto log = RocksdbLog::open(rig.options, {reader.sink(rig.outcomes[0]), reader.sink(rig.outcomes[1])});
+  ASSERT_TRUE(log);
+  (*log)->submit(0, {open_one(kOne, "t/a"), append_one(kOne, 1)}, 0);
+  (*log)->submit(1, {open_one(kTwo, "t/b")}, 0);
+  rig.outcomes[0].take(2);
+  rig.outcomes[1].take(1);
+  // A hundred readers of one channel, and the reading stands still.
+  for (std::uint64_t number = 1; number <= 100; ++number) (*log)->submit(0, {read_all(number)}, 0);
+  reader.wait_until_held();
+  rig.outcomes[0].take(1);
+  for (std::uint64_t seq = 2; seq <= 20; ++seq) (*log)->submit(0, {append_one(kOne, seq)}, 0);
+  for (std::uint64_t seq = 1; seq <= 20; ++seq) (*log)->submit(1, {append_one(kTwo, seq)}, 0);
+  std::vector<Outcome> commits = rig.outcomes[0].take(19);
+  ASSERT_EQ(commits.size(), 19u);
+  EXPECT_EQ(as<Committed>(commits.back()).last_seq, 20u);
+  EXPECT_EQ(rig.outcomes[1].take(20).size(), 20u);
+  reader.go_on();
+  EXPECT_EQ(rig.outcomes[0].take(99).size(), 99u);
+}
+
+TEST(RocksdbLog, AReadOfWhatIsCommittedWaitsForNoCommit) {
+  StoreRig rig;
+  rig.open();
+  rig.open_channel(kOne, "t/a");
+  rig.append(kOne, 1);
+  std::promise<void> begun, go_on;
+  const auto until = go_on.get_future().share();
+  std::atomic<bool> slow = true;
+  using Change = FaultyFileSystem::Change;
+  rig.machine.files->set_judge([&](Change change, const std::string& path) {
+    if (change == Change::sync && path.ends_with(".log") && slow.exchange(false)) {
+      begun.set_value();
+      until.wait();
+    }
+    return rocksdb::IOStatus::OK();
+  });
+  rig.log->submit(0, {append_one(kOne, 2), read_all(7, 1), read_all(8)}, 0);
+  begun.get_future().wait();
+  std::vector<Outcome> outcomes = rig.outcomes[0].take(1);
+  EXPECT_EQ(as<ReadDone>(outcomes[0]).number, 7u);
+  EXPECT_EQ(as<ReadDone>(outcomes[0]).entries.size(), 1u);
+  go_on.set_value();
+  outcomes = rig.outcomes[0].take(2);
+  EXPECT_EQ(as<Committed>(outcomes[0]).last_seq, 2u);
+  EXPECT_EQ(as<ReadDone>(outcomes[1]).entries.size(), 2u);
+}
+
+TEST(RocksdbLog, APageIsReadAsItWasWhenItWasAskedForWhateverHappensToItsChannel) {
+  StoreRig rig;
+  HeldReader reader;
+  auto log = RocksdbLog::open(rig.options, {reader.sink(rig.outcomes[0])});
+  ASSERT_TRUE(log);
+  Open open = open_one(kOne, "t/a");
+  open.retention.messages = 100;
+  (*log)->submit(0, {open}, 0);
+  std::vector<Operation> appends;
+  for (std::uint64_t seq = 1; seq <= 100; ++seq) appends.push_back(append_one(kOne, seq));
+  (*log)->submit(0, std::move(appends), 0);
+  rig.outcomes[0].take(101);
+  (*log)->submit(0, {read_all(1)}, 0);
+  reader.wait_until_held();
+  rig.outcomes[0].take(1);
+  (*log)->submit(0, {read_all(2)}, 0);
+  appends.clear();
+  for (std::uint64_t seq = 101; seq <= 300; ++seq) appends.push_back(append_one(kOne, seq));
+  (*log)->submit(0, std::move(appends), 0);
+  (*log)->submit(0, {Close{.channel = kOne}, open}, 0);
+  rig.outcomes[0].take(201);
+  reader.go_on();
+  std::vector<Outcome> outcomes = rig.outcomes[0].take(1);
+  const auto& done = as<ReadDone>(outcomes[0]);
+  EXPECT_EQ(done.number, 2u);
+  ASSERT_EQ(done.entries.size(), 100u);
+  EXPECT_EQ(done.entries.front().seq, 1u);
+  EXPECT_EQ((*log)->health().damaged_channels, 0u);
+}
+
+TEST(RocksdbLog, ReadsThePagesThatWaitBeforeItCloses) {
+  StoreRig rig;
+  rig.open();
+  rig.open_channel(kOne, "t/a");
+  rig.append(kOne, 1);
+  for (std::uint64_t number = 1; number <= 100; ++number) rig.log->submit(0, {read_all(number)}, 0);
+  rig.log.reset();
+  EXPECT_EQ(rig.outcomes[0].take(100).size(), 100u);
+}
+
 TEST(RocksdbLog, CarriesOutWhatWaitsBeforeItCloses) {
   StoreRig rig;
   rig.open();

@@ -43,8 +43,9 @@ class StoreRig {
   std::vector<Outcome> run(std::vector<Operation> operations, std::int64_t now_ms = 0,
                            std::uint16_t shard = 0) {
     const std::size_t count = answers_to(operations);
+    const AnswersInOrder order(operations);
     log->submit(shard, std::move(operations), now_ms);
-    return outcomes[shard].take(count);
+    return order.of(outcomes[shard].take(count));
   }
   Outcome run_one(Operation operation, std::int64_t now_ms = 0) {
     return std::move(run({std::move(operation)}, now_ms).front());
