@@ -87,6 +87,5 @@ struct Hooks {
   // Adds what the server measures beside the hub to /metrics; names begin with tidewire_.
   std::function<void(telemetry::Snapshot&)> add_metrics;
 };
-};
 
 }  // namespace tidewire::api

@@ -78,18 +78,6 @@ std::uint32_t Sessions::first_of_user(const guard::LimitKey& user) const {
                      [&](std::uint32_t index) { return sessions_[index]->shared_keys.user == user; });
 }
 
-// Calls f(Handle, Session&) for the user's connections on this shard.
-template <class F>
-void Sessions::each_of_user(TenantId tenant, std::string_view user_id, F&& f) {
-  std::uint32_t index = first_of_user(shared_.keys.user(tenants_[tenant].name, user_id));
-  while (index != IndexTable::kNone) {
-    Session& session = *sessions_[index];
-    const Handle connection{index, session.generation};
-    index = session.next_of_user;
-    f(connection, session);
-  }
-}
-
 void Sessions::open(Handle connection, Opening&& opening, const Time& now) {
   if (connection.index >= sessions_.size()) sessions_.resize(connection.index + 1);
   auto& slot = sessions_[connection.index];

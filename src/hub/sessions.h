@@ -285,6 +285,7 @@ class Sessions {
   const std::shared_ptr<const Author>& author_of(Handle connection, const Session& session);
   void forget_author(Handle connection);
   std::uint32_t first_of_user(const guard::LimitKey& user) const;
+  // Calls f(Handle, Session&) for the user's connections on this shard.
   template <class F>
   void each_of_user(TenantId tenant, std::string_view user_id, F&& f);
   Caller caller_of(const Session& session) const {
@@ -330,5 +331,16 @@ class Sessions {
   std::int64_t now_ms_ = 0;      // unix, of the latest turn that had to do with pages
   ShardCounts counts_;
 };
+
+template <class F>
+void Sessions::each_of_user(TenantId tenant, std::string_view user_id, F&& f) {
+  std::uint32_t index = first_of_user(shared_.keys.user(tenants_[tenant].name, user_id));
+  while (index != IndexTable::kNone) {
+    Session& session = *sessions_[index];
+    const Handle connection{index, session.generation};
+    index = session.next_of_user;
+    f(connection, session);
+  }
+}
 
 }  // namespace tidewire::hub
