@@ -42,10 +42,7 @@ void Recent::note_round_trip(std::int64_t took_us) {
 }
 
 void Recent::tick(const ShardCounts& counts, const Time& now) {
-  if (now_.began_us < 0) {
-    now_.began_us = now.mono_us;
-    now_.at_start = counts;
-  }
+  if (now_.began_us < 0) now_.began_us = now.mono_us;  // what came before the first tick counts as well
   if (now.mono_us - now_.began_us < kSlot_us) return;
   before_.push_back(std::move(now_));
   if (before_.size() > kMinutes) before_.pop_front();
