@@ -6,7 +6,7 @@
 #include <set>
 #include <vector>
 
-#include "auth/base64url.h"
+#include "base/base64url.h"
 #include "check/suite.h"
 
 namespace tidewire::check {
@@ -132,7 +132,7 @@ void Suite::authentication() {
   check("auth.unsigned", "a token without a signature is refused", with_token([&]() -> Verdict {
           const std::size_t first = token.find('.'), second = token.rfind('.');
           if (first == second) return skipped("the token is no JWT");
-          return refuses(auth::base64url_encode(R"({"alg":"none","typ":"JWT"})") +
+          return refuses(base64url_encode(R"({"alg":"none","typ":"JWT"})") +
                          token.substr(first, second - first) + ".");
         }));
 }
