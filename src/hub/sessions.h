@@ -240,8 +240,11 @@ class Sessions {
   std::vector<Handle> dirty_;  // replicas with a batch
   std::vector<std::unique_ptr<Replica::Turn>> spare_turns_;
   std::map<UserKey, std::vector<Handle>> users_;
-  guard::Population population_;
-  guard::PopulationWatch population_watch_;
+  struct Everybody {
+    guard::Population usual;
+    guard::PopulationWatch watch;
+  };
+  std::vector<Everybody> everybody_;  // by tenant: nothing of one shows in another's reports
   ShardCounts counts_;
 };
 
