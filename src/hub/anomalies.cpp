@@ -29,6 +29,8 @@ void Sessions::judge_activity(Session& session, const Time& now) {
   const guard::Activity activity = session.activity.take();
   if (policy.action == guard::AnomalyAction::off) return;
   guard::Anomalies& anomalies = shared_.limits.anomalies();
+  if (session.tenant >= everybody_.size()) everybody_.resize(session.tenant + std::size_t{1});
+  Everybody& everybody = everybody_[session.tenant];
   const auto report = [&](const guard::AnomalyFinding& finding, bool population) {
     guard::AnomalyReport told{.unix_ms = now.unix_ms,
                               .tenant = session.tenant,
@@ -43,8 +45,9 @@ void Sessions::judge_activity(Session& session, const Time& now) {
     }
     anomalies.report(std::move(told));
   };
-  if (const auto surge = population_watch_.add(activity, now.mono_ms())) report(*surge, true);
-  const auto verdict = anomalies.judge(watched_key(session), activity, policy, population_, now.mono_ms());
+  if (const auto surge = everybody.watch.add(activity, now.mono_ms())) report(*surge, true);
+  const auto verdict =
+      anomalies.judge(watched_key(session), activity, policy, everybody.usual, now.mono_ms());
   session.held_until_ms = verdict.held_until_ms;
   if (!verdict.finding) return;
   report(*verdict.finding, false);

@@ -320,8 +320,11 @@ class Sessions {
   std::size_t health_next_ = 0;            // the slot whose turn it is
   std::int64_t health_looked_ms_ = -1;     // when the last slice was; -1: never
   double health_owed_ = 0;                 // slots that are due
-  guard::Population population_;
-  guard::PopulationWatch population_watch_;
+  struct Everybody {
+    guard::Population usual;
+    guard::PopulationWatch watch;
+  };
+  std::vector<Everybody> everybody_;  // by tenant: nothing of one shows in another's reports
   // Connections that want a page, in the order in which they drained: of a channel in memory, of one whose
   // log may take its time. The former must not wait for a disk.
   std::array<std::deque<Handle>, 2> line_;
