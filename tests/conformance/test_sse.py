@@ -894,9 +894,7 @@ async def test_a_drain_says_when_to_come_back_and_ends(start):
     streams = [await follow(server, name) for _ in range(4)]
     sleeper = await follow(server, name, receive_buffer=4096)
     publisher = await user(server)
-    await publish_bodies(publisher, name, 300)
-    for stream in streams:
-        await seqs_until(stream, 300)
+    await asyncio.gather(publish_bodies(publisher, name, 300), *(seqs_until(each, 300) for each in streams))
     server.terminate()
     for stream in streams:
         reconnect = await stream.expect(type="reconnect", reason="draining")
