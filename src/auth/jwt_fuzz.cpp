@@ -43,7 +43,7 @@ void check(Verifier& verifier, std::string_view token, bool forged) {
   const Result<DecodedJwt> jwt = decode_jwt(token);
   TIDEWIRE_CHECK(jwt.has_value());
   const std::size_t cut = token.rfind('.');
-  TIDEWIRE_CHECK(base64url_encode(jwt->signature) == token.substr(cut + 1));
+  TIDEWIRE_CHECK(tidewire::base64url_encode(jwt->signature) == token.substr(cut + 1));
 }
 
 }  // namespace
@@ -67,9 +67,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       break;
     }
     default: {
-      const std::string token =
-          base64url_encode(data[0] & 4 ? R"({"alg":"ES256","kid":"p"})" : R"({"alg":"EdDSA","kid":"e"})") +
-          '.' + base64url_encode(R"({"sub":"u","aud":"authenticated"})") + '.' + base64url_encode(rest);
+      const std::string token = tidewire::base64url_encode(data[0] & 4 ? R"({"alg":"ES256","kid":"p"})"
+                                                                       : R"({"alg":"EdDSA","kid":"e"})") +
+                                '.' + tidewire::base64url_encode(R"({"sub":"u","aud":"authenticated"})") +
+                                '.' + tidewire::base64url_encode(rest);
       check(verifier, token, true);
     }
   }

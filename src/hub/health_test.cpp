@@ -58,8 +58,8 @@ TEST(HealthPass, CountsErrorsOfTheConnectionAndForgetsWithIt) {
   EXPECT_EQ(health_of(shards), (std::array<std::uint64_t, 3>{1, 1, 0}));
   const AnswerPart part = shards.sessions().answer(UserQuery{.tenant = 0, .user_id = "u"}, shards.now);
   ASSERT_EQ(part.connections.size(), 2u);
-  EXPECT_EQ(part.connections[0].health.status(), guard::HealthStatus::degraded);
-  EXPECT_EQ(part.connections[1].health.status(), guard::HealthStatus::healthy);
+  EXPECT_EQ(part.connections[0].health.status(), guard::HealthStatus::healthy);  // the newest first
+  EXPECT_EQ(part.connections[1].health.status(), guard::HealthStatus::degraded);
   shards.close(clumsy);
   EXPECT_EQ(health_of(shards), (std::array<std::uint64_t, 3>{1, 0, 0}));
 }

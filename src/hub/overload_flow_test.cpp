@@ -75,8 +75,9 @@ TEST(Requests, AreMeasuredToTheEndOfTheTurnThatAnswersThem) {
 // The guard's whole state of a connection (issue 4, point 9).
 TEST(GuardCost, IsAtMost200BytesPerConnection) {
   constexpr std::size_t kSession = sizeof(Session::limiter) + sizeof(Session::adaptive) +
-                                   sizeof(Session::malformed) + sizeof(Session::auth_rate) +
-                                   sizeof(Session::shared_keys) + sizeof(Session::health);
+                                   sizeof(SessionExtras::malformed) + sizeof(SessionExtras::auth_rate) +
+                                   sizeof(Session::shared_keys) + sizeof(Session::health) +
+                                   sizeof(Session::activity) + sizeof(Session::held_until_ms);
   constexpr std::size_t kConnection =
       sizeof(guard::FramePacer) + sizeof(guard::HealthStatus) + 2 * sizeof(std::int64_t);  // of its pace
   EXPECT_LE(kSession + kConnection, 200u);

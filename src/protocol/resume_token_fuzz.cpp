@@ -27,6 +27,6 @@ void check(std::string_view text) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   check(text);
-  check("1" + base64url_encode(text));
+  check("1" + tidewire::base64url_encode(text));
   return 0;
 }
