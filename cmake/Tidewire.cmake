@@ -39,6 +39,10 @@ add_custom_command(
 add_custom_target(tidewire_spec DEPENDS ${TIDEWIRE_GENERATED}/spec/stamp)
 
 if(TIDEWIRE_TESTS)
+  # For tests that read files of the tree. A definition for all of them would hide from the compiler's cache
+  # that another clone has the same sources.
+  file(CONFIGURE OUTPUT ${TIDEWIRE_GENERATED}/testing/source_dir.h
+    CONTENT "#define TIDEWIRE_SOURCE_DIR \"@CMAKE_SOURCE_DIR@\"\n" @ONLY)
   enable_testing()
   add_custom_target(unit_tests)
   find_package(GTest REQUIRED)
@@ -86,7 +90,6 @@ function(tidewire_layer name)
   if(TIDEWIRE_TESTS AND tests)
     add_executable(${name}_test ${tests})
     target_link_libraries(${name}_test PRIVATE tidewire_${name} GTest::gtest GTest::gmock GTest::gtest_main ${arg_TEST_LINK})
-    target_compile_definitions(${name}_test PRIVATE TIDEWIRE_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
     target_precompile_headers(${name}_test PRIVATE <gtest/gtest.h> <gmock/gmock.h> <string> <vector>)
     add_test(NAME ${name} COMMAND ${name}_test)
     add_dependencies(unit_tests ${name}_test)

@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "api/test_world.h"
+#include "testing/source_dir.h"
 
 namespace tidewire::api {
 namespace {

@@ -9,6 +9,7 @@
 #include "auth/jwk.h"
 #include "auth/verifier.h"
 #include "base/base64url.h"
+#include "testing/source_dir.h"
 
 namespace tidewire::auth {
 namespace {

@@ -1,4 +1,5 @@
 #include "config/load.h"
+#include "testing/source_dir.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

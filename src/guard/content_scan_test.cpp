@@ -6,6 +6,7 @@
 
 #include "base/json_text.h"
 #include "guard/content_samples.h"
+#include "testing/source_dir.h"
 
 namespace tidewire::guard {
 namespace {

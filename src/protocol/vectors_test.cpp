@@ -7,6 +7,7 @@
 
 #include "protocol/channel_name.h"
 #include "protocol/decode.h"
+#include "testing/source_dir.h"
 
 namespace tidewire::protocol {
 namespace {
