@@ -13,7 +13,7 @@ TEST(Router, AnswersUnknownPathsWith404) {
   World world;
   for (const std::string target :
        {"/", "", "*", "/nope", "/api", "/api/v1", "/api/v1/channels/", "/api/v1/channels/a/b/c", "/healthz/",
-        "//healthz", "/api/v1/channels//history", "/api/v1/channels/%zz", "/sse", "/admin/", "/openapi.jso",
+        "//healthz", "/api/v1/channels//history", "/api/v1/channels/%zz", "/sse", "/admin/", "/openapi.yaml",
         "/api/v1/users/ann/nudge"}) {
     const Answer answer = world.get(target);
     EXPECT_EQ(answer.status, 404) << target;
