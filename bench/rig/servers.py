@@ -31,8 +31,9 @@ class Tidewire(Server):
 
     def __init__(self, binary: Path, name: str = "tidewire") -> None:
         self.binary = binary.resolve()
-        # Rooms need to know who speaks, also in development.
-        publish = ["--proto", "tmpl", "--path", f"/ws?token={self.token()}", "--ready", '"subscribed"',
+        # Rooms need to know who speaks, also in development. A user's inbox is subscribed by itself,
+        # so it is the room's own answer that says "ready".
+        publish = ["--proto", "tmpl", "--path", f"/ws?token={self.token()}", "--ready", f'"channel":"{CHANNEL}"',
                    "--sub", SUBSCRIBE % CHANNEL, "--pub", PUBLISH % CHANNEL]
         super().__init__(name, "Tidewire: `/echo` for echo, else the full protocol on `/ws`", {
             "echo": ["--proto", "raw", "--path", "/echo"],
