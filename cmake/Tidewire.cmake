@@ -14,6 +14,9 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # g++ 12 reports these wrongly in optimised library code (std::string, std::variant).
   target_compile_options(tidewire_options INTERFACE
     -Wno-restrict -Wno-maybe-uninitialized -Wno-stringop-overflow -Wno-array-bounds -Wno-stringop-overread)
+else()
+  # The first for ccache as well; the second because g++'s -Wconversion does not mean it either.
+  target_compile_options(tidewire_options INTERFACE "SHELL:-Xclang -fno-pch-timestamp" -Wno-sign-conversion)
 endif()
 if(TIDEWIRE_SANITIZE)
   target_compile_options(tidewire_options INTERFACE
@@ -21,7 +24,7 @@ if(TIDEWIRE_SANITIZE)
   target_link_options(tidewire_options INTERFACE -fsanitize=${TIDEWIRE_SANITIZE})
 endif()
 find_program(MOLD mold)
-if(MOLD AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+if(MOLD)
   target_link_options(tidewire_options INTERFACE -fuse-ld=mold)
 endif()
 
@@ -52,11 +55,11 @@ if(TIDEWIRE_BENCH)
   find_package(benchmark REQUIRED)
 endif()
 
-# tidewire_layer(name [DEPS layer... ] [LINK library...] [TEST_LINK library...])
+# tidewire_layer(name [LONG_TESTS] [DEPS layer... ] [LINK library...] [TEST_LINK library...])
 # builds src/<name>/*.cpp as tidewire_<name>, *_test.cpp as <name>_test, each *_fuzz.cpp and
-# *_bench.cpp as a program of its own.
+# *_bench.cpp as a program of its own. LONG_TESTS are optimised under the sanitizers too: they compute for minutes.
 function(tidewire_layer name)
-  cmake_parse_arguments(arg "" "" "DEPS;LINK;TEST_LINK" ${ARGN})
+  cmake_parse_arguments(arg "LONG_TESTS" "" "DEPS;LINK;TEST_LINK" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS *.cpp)
   set(tests ${sources})
   list(FILTER tests INCLUDE REGEX "_test\\.cpp$")
@@ -91,6 +94,10 @@ function(tidewire_layer name)
     add_executable(${name}_test ${tests})
     target_link_libraries(${name}_test PRIVATE tidewire_${name} GTest::gtest GTest::gmock GTest::gtest_main ${arg_TEST_LINK})
     target_precompile_headers(${name}_test PRIVATE <gtest/gtest.h> <gmock/gmock.h> <string> <vector>)
+    if(TIDEWIRE_SANITIZE AND NOT arg_LONG_TESTS)
+      # The assertions' code is most of what an instrumented build compiles, and need not be fast.
+      target_compile_options(${name}_test PRIVATE -O0)
+    endif()
     add_test(NAME ${name} COMMAND ${name}_test)
     add_dependencies(unit_tests ${name}_test)
     set_tests_properties(${name} PROPERTIES TIMEOUT 900)

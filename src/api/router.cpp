@@ -245,11 +245,10 @@ void Router::user_answered(const Time& now, const guard::LimitKey& user, guard::
 
 template <class IsDue>
 void Router::serve_waiting(const Time& now, const hub::Awaited& awaited, IsDue&& is_due) {
-  const auto due =
-      std::ranges::stable_partition(waiting_, [&](const Waiting& waiting) { return !is_due(waiting); });
   // Taken out first: serving may end in a fetch and so come back here.
-  std::vector<Waiting> served(std::move_iterator(due.begin()), std::move_iterator(due.end()));
-  waiting_.erase(due.begin(), due.end());
+  std::vector<Waiting> served, kept;
+  for (Waiting& waiting : waiting_) (is_due(waiting) ? served : kept).push_back(std::move(waiting));
+  waiting_ = std::move(kept);
   for (const Waiting& waiting : served) waiting_bytes_ -= waiting.request.body.size();
   for (Waiting& waiting : served)
     serve(waiting.request, waiting.client, now, std::move(waiting.respond), awaited);

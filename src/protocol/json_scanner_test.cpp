@@ -58,8 +58,9 @@ std::string random_text(Random& random, int depth) {
 }
 
 // What another parser makes of the text; nullopt where it must not judge: it refuses lone surrogates and
-// numbers beyond a double, both of which may stand in payload.
+// numbers beyond a double, both of which may stand in payload, and takes a NUL for the end.
 std::optional<nlohmann::json> judged(const std::string& text) {
+  if (text.find('\0') != std::string::npos) return std::nullopt;
   try {
     return nlohmann::json::parse(text);
   } catch (const nlohmann::json::out_of_range&) {
