@@ -89,6 +89,14 @@ void add_counts(telemetry::Snapshot& out, const hub::ShardCounts& counts) {
         counts.send_circuits_open);
   counter("tidewire_send_circuits_opened_total", "Times a connection's sending side has opened.",
           counts.send_circuits_opened);
+  const auto pages = [&](const char* from, std::uint64_t count) {
+    out.counter(
+        "tidewire_catch_up_pages_total",
+        "Pages for subscriptions that are behind: asked of the channel's home, or kept from another's.",
+        static_cast<double>(count), {{"from", from}});
+  };
+  pages("home", counts.pages_asked);
+  pages("kept", counts.pages_shared);
   counter("tidewire_gaps_total", "Gaps told to subscribers.", counts.gaps);
   out.gauge("tidewire_loop_lag_seconds", "The longest recent turn of any event loop.",
             static_cast<double>(counts.loop_lag_us) / 1e6);

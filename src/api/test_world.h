@@ -92,7 +92,8 @@ class World {
                       {"tw_read", static_cast<std::uint8_t>(Scope::read), 0},
                       {"tw_acme", kAllScopes, 1}};
     if (options.version.empty()) options.version = "1.2.3";
-    router = std::make_unique<Router>(std::move(options), *calls, tenants, shared, std::move(hooks), now);
+    router = std::make_unique<Router>(std::move(options), *calls, *shards_[0].sessions, tenants, shared,
+                                      std::move(hooks), now);
   }
 
   // ---- requests ----

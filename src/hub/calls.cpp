@@ -1,7 +1,9 @@
 #include "hub/calls.h"
 
 #include <algorithm>
+#include <iterator>
 
+#include "hub/judge.h"
 #include "hub/publish.h"
 
 namespace tidewire::hub {
@@ -20,16 +22,55 @@ void Calls::send_home(const ChannelKey& channel, Message&& command) {
   post_(home_of(channel, hash_seed_, shards_), std::move(command));
 }
 
-void Calls::publish(const CallOrigin& origin, protocol::PublishRequest&& request,
+void Calls::publish(const CallOrigin& origin, protocol::PublishRequest&& request, const Time& now,
                     std::function<void(Result<Published>)> done) {
   const auto admission = admit(namespaces_, origin.caller, auth::Action::publish, request.channel);
   if (!admission) return done(std::unexpected(admission.error()));
+  const std::string user(inbox_user(*admission->ns, request.channel));
+  guard::LimitKey key;
+  auto state = std::optional(guard::UserState::exists);
+  if (directory_ && !user.empty()) {
+    key = directory_->keys.user(directory_->tenants[origin.tenant].name, user);
+    state = directory_->users.find(key, now.mono_ms());
+  }
+  if (state)
+    if (const auto refusal = inbox_refusal(*state)) return done(std::unexpected(*refusal));
   if (overload_ != nullptr && !passes_overload(*overload_, gate_, admission->ns->priority))
     return done(std::unexpected(overload_error()));
   PublishCommand command = prepare_publish(origin.tenant, *admission, origin.author, std::move(request));
+  if (state) return send_publish(std::move(command), std::move(done));
+  wait_for_user({.user = key, .command = std::move(command), .done = std::move(done)}, user);
+}
+
+void Calls::send_publish(PublishCommand&& command, std::function<void(Result<Published>)>&& done) {
   command.reply = expect(unwrap<PublishResult>(std::move(done)));
   const ChannelKey channel = command.channel;
   send_home(channel, std::move(command));
+}
+
+void Calls::wait_for_user(WaitingPublish&& waiting, const std::string& user) {
+  const std::size_t bytes = waiting.command.tail.size();
+  if (!directory_->ask || waiting_.size() >= kWaitingMax || waiting_bytes_ + bytes > kWaitingBytesMax)
+    return waiting.done(std::unexpected(directory_unavailable()));
+  const TenantId tenant = waiting.command.channel.tenant;
+  const bool asked = std::ranges::find(waiting_, waiting.user, &WaitingPublish::user) != waiting_.end();
+  waiting_bytes_ += bytes;
+  waiting_.push_back(std::move(waiting));
+  if (!asked) directory_->ask(tenant, user);
+}
+
+void Calls::user_answered(const guard::LimitKey& user, guard::UserState state) {
+  const auto answered = std::ranges::stable_partition(
+      waiting_, [&](const WaitingPublish& waiting) { return waiting.user != user; });
+  std::vector<WaitingPublish> due(std::move_iterator(answered.begin()), std::move_iterator(answered.end()));
+  waiting_.erase(answered.begin(), answered.end());
+  for (WaitingPublish& waiting : due) {
+    waiting_bytes_ -= waiting.command.tail.size();
+    if (const auto refusal = inbox_refusal(state))
+      waiting.done(std::unexpected(*refusal));
+    else
+      send_publish(std::move(waiting.command), std::move(waiting.done));
+  }
 }
 
 void Calls::history(const CallOrigin& origin, protocol::HistoryRequest&& request,

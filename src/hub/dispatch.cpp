@@ -20,20 +20,24 @@ constexpr bool needs_no_identity(const protocol::RequestBody& body) {
 }
 }  // namespace
 
+void Sessions::note_message(Session& session, std::size_t bytes, const Time& now) {
+  ++counts_.messages_in;
+  watch(session, bytes, now);
+  session.health.note_request();
+  const guard::SharedKeys& keys = session.shared_keys;
+  recent_.note_talker(keys.user ? keys.user : keys.address, bytes, [&] {
+    const bool anonymous = session.identity == nullptr;
+    return Talker{.tenant = session.tenant,
+                  .anonymous = anonymous,
+                  .name = anonymous ? session.address.text() : session.identity->user_id};
+  });
+}
+
 Sessions::Taken Sessions::on_text(Handle connection, std::string_view text, const Time& now,
                                   const Awaited& awaited) {
   Session* session = find(connection);
   if (session == nullptr || session->closing) return Taken::yes;
-  ++counts_.messages_in;
-  watch(*session, text.size(), now);
-  session->health.note_request();
-  const guard::SharedKeys& keys = session->shared_keys;
-  recent_.note_talker(keys.user ? keys.user : keys.address, text.size(), [&] {
-    const bool anonymous = session->identity == nullptr;
-    return Talker{.tenant = session->tenant,
-                  .anonymous = anonymous,
-                  .name = anonymous ? session->address.text() : session->identity->user_id};
-  });
+  if (!awaited.anything()) note_message(*session, text.size(), now);
   auto request = protocol::decode(text, tenant_of(*session).limits.json_depth);
   if (!request) {
     malformed(connection, *session, request.error(), now);
@@ -75,10 +79,7 @@ bool Sessions::pass_rate(Context& context, const protocol::Request& request) {
   const std::int64_t now_ms = context.now.mono_ms();
   if (is_held(session, guard::AnomalyAction::refuse, now_ms) && !limits.dry_run) {
     ++counts_.rate_limited;
-    Error error =
-        fail(ErrorCode::rate_limited, "unusual behaviour: requests are refused for a while").error();
-    error.retry_after_ms = session.held_until_ms - now_ms;
-    refuse(context, error, protocol::channel_of(request));
+    refuse(context, held_error(session.held_until_ms - now_ms), protocol::channel_of(request));
     return false;
   }
   const guard::LimitFactor learned =
@@ -112,17 +113,23 @@ bool Sessions::pass_rate(Context& context, const protocol::Request& request) {
 }
 
 Sessions::Taken Sessions::dispatch(Context& context, protocol::Request&& request, const Awaited& awaited) {
-  if (!awaited.anything()) ++counts_.requests[request.body.index()];
-  if (!pass_rate(context, request)) return Taken::yes;
+  if (!awaited.anything()) {
+    ++counts_.requests[request.body.index()];
+    if (!pass_rate(context, request)) return Taken::yes;
+  }
   if (context.session.restricted && !needs_no_identity(request.body)) {
     refuse(context, fail(ErrorCode::unauthorized).error(), protocol::channel_of(request));
     return Taken::yes;
   }
   if (const auto* auth_request = std::get_if<protocol::AuthRequest>(&request.body))
     return authenticate(context, *auth_request, awaited);
+  if (auto* publish = std::get_if<protocol::PublishRequest>(&request.body))
+    return carry_out(context, std::move(*publish), awaited);
   std::visit(
       [&](auto&& body) {
-        if constexpr (!std::is_same_v<std::decay_t<decltype(body)>, protocol::AuthRequest>)
+        using Body = std::decay_t<decltype(body)>;
+        if constexpr (!std::is_same_v<Body, protocol::AuthRequest> &&
+                      !std::is_same_v<Body, protocol::PublishRequest>)
           carry_out(context, std::move(body));
       },
       std::move(request.body));

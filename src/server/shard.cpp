@@ -78,7 +78,7 @@ Shard::Shard(const Plan& plan, hub::Sessions::Shared shared, Server server)
       calls_(plan.shards, plan.seeds.hash, namespaces_,
              [this](hub::ShardId to, hub::Message&& message) { post(to, std::move(message)); }),
       router_(
-          api_options(plan.settings, plan.tenants), calls_, tenants_, shared,
+          api_options(plan.settings, plan.tenants), calls_, sessions_, tenants_, shared,
           {.health = [this] { return health(); },
            .find_tenant = [this](std::string_view host,
                                  std::string_view token) { return tenant_for(host, token); },
@@ -278,6 +278,7 @@ void Shard::tick() {
   sessions_.recent().tick(counts(), loop_.now());
   router_.tick(loop_.now());
   if (shared_.users != nullptr) recheck_users();
+  if (self_ == 0) sessions_.judge_calls(loop_.now());
   if (self_ == 0 && ticks_ % (1000 / kTickMs) == 0) {
     server_.every_second(loop_.now().unix_ms);
     shared_.limits.sweep(loop_.now().mono_ms());

@@ -6,6 +6,7 @@ import re
 
 import pytest
 from client import Client, eventually, unique
+from sse import Stream
 from tokens import mint
 
 clause = pytest.mark.clause
@@ -135,3 +136,13 @@ async def test_the_development_profile(start):
     assert 4000 < last["retry_after_ms"] <= 5000
 
 
+
+
+@clause("6.dry-run", "P1")
+async def test_a_dry_run_opens_event_streams_too(start, http):
+    server = start({"limits": SLOW | {"dry_run": True, "burst": 1}})
+    token = mint(unique("dry"))
+    for _ in range(10):
+        stream = await Stream.open(server, "room:x", token=token)
+        assert stream.response.status == 200
+    assert metric(http, server, "tidewire_rate_limit_dry_run_total") >= 1
