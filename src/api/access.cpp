@@ -94,6 +94,11 @@ bool Router::admit(Call& call) {
       call.respond(std::move(grant.error()));
       return false;
     }
+    if (door == Door::metrics && grant->tenant != 0) {
+      call.respond(
+          problem_answer(ErrorCode::forbidden, "the metrics are of the whole server, not of a tenant"));
+      return false;
+    }
     call.caller = {.tenant = grant->tenant, .server = true, .identity = nullptr};
     return true;
   }

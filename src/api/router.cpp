@@ -138,7 +138,7 @@ Router::Router(Options options, hub::Calls& calls, hub::Sessions& sessions, hub:
       shared_(shared),
       hooks_(std::move(hooks)),
       started_(now),
-      rates_(now.mono_us) {
+      rates_(tenants.size(), Rates(now.mono_us)) {
   if (shared_.users != nullptr)
     calls_.heed({.users = *shared_.users, .keys = shared_.keys, .tenants = tenants_, .ask = hooks_.ask_user});
 }

@@ -131,6 +131,7 @@ class Router {
   void ready(Call& call);
   void public_health(Call& call);
   void detailed_health(Call& call);
+  CircuitReport circuits_for(hub::TenantId tenant, std::int64_t since_unix_ms) const;
   void stats(Call& call);
   void metrics(Call& call);
   // descriptions.cpp
@@ -152,7 +153,7 @@ class Router {
   hub::Sessions::Shared shared_;
   Hooks hooks_;
   Time started_;
-  Rates rates_;
+  std::vector<Rates> rates_;  // by tenant
   std::int64_t sampled_us_ = 0;
   std::vector<Waiting> waiting_;
   std::size_t waiting_bytes_ = 0;  // of their bodies

@@ -25,14 +25,14 @@ std::optional<Error> Sessions::pass_rate(const LoneCaller& caller, const Time& n
         shared_.limits.anomalies().held_until_ms(who.keys.user ? who.keys.user : who.keys.address);
     if (held_until_ms > now_ms && options_.anomaly.action == guard::AnomalyAction::refuse &&
         !limits.dry_run) {
-      ++counts_.rate_limited;
+      ++counts_of(caller.tenant).rate_limited;
       return held_error(held_until_ms - now_ms);
     }
     who.slowed = held_until_ms > now_ms;
   }
   const std::int64_t wait_ms = shared_.limits.spend_alone(who, limits, now_ms);
   if (wait_ms == 0) return std::nullopt;
-  ++counts_.rate_limited;
+  ++counts_of(caller.tenant).rate_limited;
   Error error = fail(ErrorCode::rate_limited).error();
   error.retry_after_ms = wait_ms;
   return error;

@@ -133,44 +133,18 @@ void Calls::ask_all(Question question, std::function<void(AnswerPart)> done) {
 
 namespace {
 
-void add(ShardCounts& sum, const ShardCounts& part) {
-  sum.connections += part.connections;
-  sum.channels += part.channels;
-  sum.subscriptions += part.subscriptions;
-  sum.connections_opened += part.connections_opened;
-  sum.messages_in += part.messages_in;
-  sum.messages_out += part.messages_out;
-  sum.bytes_in += part.bytes_in;
-  sum.bytes_out += part.bytes_out;
-  sum.malformed += part.malformed;
-  sum.rate_limited += part.rate_limited;
-  sum.penalties += part.penalties;
-  sum.auth_failures += part.auth_failures;
-  sum.went_behind += part.went_behind;
-  sum.send_circuits_open += part.send_circuits_open;
-  sum.send_circuits_opened += part.send_circuits_opened;
-  sum.pages_asked += part.pages_asked;
-  sum.pages_shared += part.pages_shared;
-  sum.gaps += part.gaps;
-  for (std::size_t i = 0; i < sum.requests.size(); ++i) sum.requests[i] += part.requests[i];
-  for (std::size_t i = 0; i < sum.health.size(); ++i) sum.health[i] += part.health[i];
-  sum.ended_unhealthy += part.ended_unhealthy;
-  sum.loop_lag_us = std::max(sum.loop_lag_us, part.loop_lag_us);
-}
-
 void add(AnswerPart& sum, AnswerPart&& part) {
   sum.count += part.count;
   std::ranges::move(part.connections, std::back_inserter(sum.connections));
   std::ranges::move(part.channels, std::back_inserter(sum.channels));
   std::ranges::move(part.users, std::back_inserter(sum.users));
   if (!part.user_json.empty()) sum.user_json = std::move(part.user_json);
-  add(sum.counts, part.counts);
-  if (part.analytics && !sum.analytics) {
+  sum.counts += part.counts;
+  add(sum.tenants, part.tenants);
+  if (part.analytics && !sum.analytics)
     sum.analytics = std::move(part.analytics);
-  } else if (part.analytics) {
-    add(sum.analytics->traffic, part.analytics->traffic);
+  else if (part.analytics)
     sum.analytics->merge(*part.analytics);
-  }
 }
 
 }  // namespace
@@ -185,7 +159,10 @@ void Calls::handle(const ReplyTo& to, Message&& answer) {
     std::ranges::sort(sum.channels, {}, &ChannelInfo::name);
     if (sum.channels.size() > pending->limit) sum.channels.resize(pending->limit);
     std::ranges::sort(sum.users);
-    sum.counts.users = static_cast<std::uint64_t>(std::ranges::unique(sum.users).begin() - sum.users.begin());
+    sum.users.erase(std::ranges::unique(sum.users).begin(), sum.users.end());
+    sum.counts.users = sum.users.size();
+    for (const auto& [tenant, user] : sum.users)
+      if (tenant < sum.tenants.size()) ++sum.tenants[tenant].users;
     part->part = std::move(sum);
   }
   const Done done = std::move(pending->done);

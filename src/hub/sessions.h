@@ -180,7 +180,9 @@ class Sessions {
 
   const Session* session(Handle connection) const;
   Tenant& tenant(TenantId id) { return tenants_[id]; }
-  const ShardCounts& counts() const { return counts_; }
+  // Of all tenants together, and of each.
+  ShardCounts counts() const { return sum_of(counts_); }
+  const std::vector<ShardCounts>& tenant_counts() const { return counts_; }
   // Channels that are followed here, and users that are connected here.
   std::size_t replicas() const { return replicas_.size(); }
   std::size_t users() const { return users_.size(); }
@@ -307,6 +309,7 @@ class Sessions {
   void want_page(Handle connection, Session& session);
   void serve_pages();
   void serve_page(Handle connection, Subscription& subscription);
+  bool is_conflated(const Session& session, const Replica& replica) const;
   static Page render(const CatchUpResult& result, const Replica& replica, const Subscription& subscription);
   bool hand_over(Handle connection, const Replica& replica, const Subscription& subscription, Page& page);
   void keep(Page&& page);
@@ -315,6 +318,7 @@ class Sessions {
   void no_longer_behind(Session& session, const Subscription& subscription);
 
   // sessions.cpp
+  ShardCounts& counts_of(TenantId tenant) { return counts_[tenant]; }
   std::string capabilities_of(const Session& session) const;
   bool adopt(Handle connection, Session& session, std::shared_ptr<const auth::Identity> identity,
              const Time& now);
@@ -368,9 +372,9 @@ class Sessions {
   std::array<std::deque<Handle>, 2> line_;
   std::size_t load_under_way_ = 0;  // of the latter
   std::size_t load_of_turn_ = 0;
-  std::deque<Page> kept_pages_;  // the oldest first
-  std::int64_t now_ms_ = 0;      // unix, of the latest turn that had to do with pages
-  ShardCounts counts_;
+  std::deque<Page> kept_pages_;      // the oldest first
+  std::int64_t now_ms_ = 0;          // unix, of the latest turn that had to do with pages
+  std::vector<ShardCounts> counts_;  // by tenant
 };
 
 template <class F>
