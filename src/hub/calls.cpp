@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <utility>
 
 #include "hub/judge.h"
 #include "hub/publish.h"
@@ -60,10 +61,10 @@ void Calls::wait_for_user(WaitingPublish&& waiting, const std::string& user) {
 }
 
 void Calls::user_answered(const guard::LimitKey& user, guard::UserState state) {
-  const auto answered = std::ranges::stable_partition(
-      waiting_, [&](const WaitingPublish& waiting) { return waiting.user != user; });
-  std::vector<WaitingPublish> due(std::move_iterator(answered.begin()), std::move_iterator(answered.end()));
-  waiting_.erase(answered.begin(), answered.end());
+  // Taken out first: what is answered may publish again.
+  std::vector<WaitingPublish> due;
+  for (WaitingPublish& waiting : std::exchange(waiting_, {}))
+    (waiting.user == user ? due : waiting_).push_back(std::move(waiting));
   for (WaitingPublish& waiting : due) {
     waiting_bytes_ -= waiting.command.tail.size();
     if (const auto refusal = inbox_refusal(state))
