@@ -99,7 +99,7 @@ class Schemas:
         return {"$ref": f"#/components/schemas/{text}"}
 
     def names(self, where):
-        also = {"error": (), "auth_error": ("unavailable", "rate_limited", "connection_limit"), "all": ()}[where]
+        also = {"error": ("user_not_found",), "auth_error": ("unavailable", "rate_limited", "connection_limit"), "all": ()}[where]
         return [c["name"] for c in self.codes if where in ("all", c["in"]) or c["name"] in also]
 
     def fields(self, kind):

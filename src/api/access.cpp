@@ -94,6 +94,11 @@ bool Router::admit(Call& call) {
       call.respond(std::move(grant.error()));
       return false;
     }
+    if (door == Door::metrics && grant->tenant != 0) {
+      call.respond(
+          problem_answer(ErrorCode::forbidden, "the metrics are of the whole server, not of a tenant"));
+      return false;
+    }
     call.caller = {.tenant = grant->tenant, .server = true, .identity = nullptr};
     return true;
   }
@@ -128,17 +133,27 @@ bool Router::admit_user(Call& call, std::string_view token) {
     return false;
   }
 
-  const guard::SharedKeys shares{.user = shared_.keys.user(tenant.name, (*verdict)->user_id),
-                                 .address = shared_.keys.address(call.client, tenant.name)};
-  wait_ms = shared_.limits.spend_alone(shares, limits, now_ms);
-  if (wait_ms > 0 && limits.dry_run) {
-    shared_.limits.dry_run().note(tenant.name, (*verdict)->user_id);
-  } else if (wait_ms > 0) {
-    call.respond(rate_limited(wait_ms, {}));
+  watch(call, tenant_id, (*verdict)->user_id);
+  if (const auto over = sessions_.pass_rate(
+          {.tenant = tenant_id, .identity = verdict->get(), .address = call.client}, call.now)) {
+    call.respond(problem_answer(*over));
     return false;
   }
   call.caller = {.tenant = tenant_id, .server = false, .identity = std::move(*verdict)};
   return true;
+}
+
+// What a user calls counts in what is usual for it (requirement P3), however it ends.
+void Router::watch(Call& call, hub::TenantId tenant, const std::string& user_id) {
+  call.watched = std::make_shared<hub::UserCall>(hub::UserCall{
+      .tenant = tenant, .user = user_id, .address = call.client, .bytes = call.request.body.size()});
+  if (!call.segments.empty()) call.watched->channel = call.segments.front();
+  call.respond = [this, watched = call.watched, now = call.now,
+                  respond = std::move(call.respond)](wire::HttpAnswer answer) {
+    watched->outcome = answer.refusal;
+    sessions_.watch_call(*watched, now);
+    respond(std::move(answer));
+  };
 }
 
 bool Router::knows_user(Call& call, const std::string& user_id) {

@@ -1,4 +1,5 @@
-// The last minutes of the whole server, for an operator's dashboard (protocol §8, websocket-analytics).
+// The last minutes of a tenant, for an operator's dashboard (protocol §8, websocket-analytics); latency, load
+// and circuits are the server's.
 
 #include <algorithm>
 #include <charconv>
@@ -113,11 +114,11 @@ std::string talkers_json(const hub::Talkers& talkers, hub::TenantId tenant) {
   });
 }
 
-// Of the tenant, and of everybody; newest last.
+// Of the tenant's users, and of all of them together; newest last.
 std::string anomalies_json(std::vector<guard::AnomalyReport>&& latest, hub::TenantId tenant,
                            std::int64_t since_unix_ms) {
   std::erase_if(latest, [&](const guard::AnomalyReport& report) {
-    return report.unix_ms < since_unix_ms || (!report.population && report.tenant != tenant);
+    return report.unix_ms < since_unix_ms || report.tenant != tenant;
   });
   std::ranges::reverse(latest);
   return list_json(latest, [](const guard::AnomalyReport& report) {
@@ -171,40 +172,42 @@ void Router::analytics(Call& call) {
     return call.respond(
         problem_answer(ErrorCode::invalid_message, "`window` is a time such as 90s, 5m or 1h"));
   const Time now = call.now;
-  calls_.ask_all(
-      hub::CountThings{.window_us = *window},
-      [this, now, window = *window, tenant = call.caller.tenant,
-       respond = std::move(call.respond)](const hub::AnswerPart& answer) {
-        const hub::Analytics nothing;
-        const hub::Analytics& past = answer.analytics ? *answer.analytics : nothing;
-        const hub::ShardCounts& traffic = past.traffic;
-        const double seconds = static_cast<double>(past.window_us) / 1e6;
-        const std::int64_t since_ms = now.unix_ms - window / 1000;
-        const std::string anomalies = anomalies_json(shared_.limits.anomalies().latest(), tenant, since_ms);
-        const CircuitReport circuits = hooks_.circuits ? hooks_.circuits(since_ms) : CircuitReport{};
-        const std::string connections = MessageWriter()
-                                            .number("open", answer.counts.connections)
-                                            .number("opened", traffic.connections_opened)
-                                            .number("users", answer.counts.users)
-                                            .finish();
-        const std::string latency = MessageWriter()
-                                        .json("request", percentiles_json(past.requests))
-                                        .json("round_trip", percentiles_json(past.round_trips))
-                                        .finish();
-        respond(json_answer(MessageWriter()
-                                .number("at", now.unix_ms)
-                                .json("window_s", decimal(seconds))
-                                .json("connections", connections)
-                                .json("traffic", traffic_json(traffic, seconds))
-                                .json("refusals", refusals_json(traffic))
-                                .json("latency", latency)
-                                .json("health", health_counts_json(answer.counts))
-                                .json("top_talkers", talkers_json(past.talkers, tenant))
-                                .json("anomalies", anomalies)
-                                .json("circuits", circuits_json(circuits))
-                                .json("overload", overload_json(shared_.limits.overload()))
-                                .finish()));
-      });
+  calls_.ask_all(hub::CountThings{.window_us = *window},
+                 [this, now, window = *window, tenant = call.caller.tenant,
+                  respond = std::move(call.respond)](const hub::AnswerPart& answer) {
+                   const hub::Analytics nothing;
+                   const hub::Analytics& past = answer.analytics ? *answer.analytics : nothing;
+                   const hub::ShardCounts& counts = answer.tenants[tenant];
+                   const hub::ShardCounts traffic =
+                       tenant < past.tenants.size() ? past.tenants[tenant] : hub::ShardCounts();
+                   const double seconds = static_cast<double>(past.window_us) / 1e6;
+                   const std::int64_t since_ms = now.unix_ms - window / 1000;
+                   const std::string anomalies =
+                       anomalies_json(shared_.limits.anomalies().latest(), tenant, since_ms);
+                   const CircuitReport circuits = circuits_for(tenant, since_ms);
+                   const std::string connections = MessageWriter()
+                                                       .number("open", counts.connections)
+                                                       .number("opened", traffic.connections_opened)
+                                                       .number("users", counts.users)
+                                                       .finish();
+                   const std::string latency = MessageWriter()
+                                                   .json("request", percentiles_json(past.requests))
+                                                   .json("round_trip", percentiles_json(past.round_trips))
+                                                   .finish();
+                   respond(json_answer(MessageWriter()
+                                           .number("at", now.unix_ms)
+                                           .json("window_s", decimal(seconds))
+                                           .json("connections", connections)
+                                           .json("traffic", traffic_json(traffic, seconds))
+                                           .json("refusals", refusals_json(traffic))
+                                           .json("latency", latency)
+                                           .json("health", health_counts_json(counts))
+                                           .json("top_talkers", talkers_json(past.talkers, tenant))
+                                           .json("anomalies", anomalies)
+                                           .json("circuits", circuits_json(circuits))
+                                           .json("overload", overload_json(shared_.limits.overload()))
+                                           .finish()));
+                 });
 }
 
 }  // namespace tidewire::api

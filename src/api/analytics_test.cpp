@@ -60,6 +60,39 @@ TEST(Analytics, KeepTenantsApart) {
   EXPECT_THAT(world.get(kPath, "tw_acme").body, Not(HasSubstr("ann")));
 }
 
+TEST(Analytics, CountTheTenantsTrafficAlone) {
+  World world;
+  const auto ann = world.connect(0, "ann");
+  for (int i = 0; i < 5; ++i) world.say(ann, R"({"type":"ping"})");
+  world.say(world.connect(1, "zoe", 1), "{");
+  const std::string acme = world.get(kPath, "tw_acme").body, ours = world.get(kPath).body;
+  EXPECT_THAT(acme, HasSubstr(R"("connections":{"open":1,"opened":1,"users":1})"));
+  EXPECT_THAT(acme, HasSubstr(R"("traffic":{"messages_in":1,)"));
+  EXPECT_THAT(acme, HasSubstr(R"("refusals":{"malformed":1,)"));
+  EXPECT_THAT(acme, HasSubstr(R"("health":{"HEALTHY":1,)"));
+  EXPECT_THAT(ours, HasSubstr(R"("traffic":{"messages_in":5,)"));
+  EXPECT_THAT(ours, HasSubstr(R"("refusals":{"malformed":0,)"));
+}
+
+TEST(Analytics, OthersSurgesAndKeySetsAreNotSeen) {
+  Hooks hooks;
+  hooks.circuits = [](std::int64_t) {
+    return CircuitReport{
+        .circuits = {{.name = "directory"}, {.name = "jwks"}, {.name = "jwks.acme"}, {.name = "jwks.rival"}},
+        .history = {{.circuit = "jwks.rival", .transition = {}, .unix_ms = 7}}};
+  };
+  World world({}, std::move(hooks));
+  world.limits.anomalies().report({.unix_ms = kUnixMs, .tenant = 0, .population = true, .evidence = "surge"});
+  for (const char* path : {kPath, "/api/health/detailed"}) {
+    const std::string acme = world.get(path, "tw_acme").body;
+    EXPECT_THAT(acme, Not(HasSubstr("rival"))) << path;
+    EXPECT_THAT(acme, Not(HasSubstr("surge"))) << path;
+    EXPECT_THAT(acme, HasSubstr("jwks.acme")) << path;
+    EXPECT_THAT(world.get(path).body, HasSubstr("jwks.rival")) << path;
+  }
+  EXPECT_THAT(world.get(kPath).body, HasSubstr("surge"));
+}
+
 TEST(Analytics, RefuseAWindowThatIsNone) {
   World world;
   for (const char* window : {"", "5", "m", "-5m", "0m", "5x", "5mm", "99999999999999999999m"})

@@ -27,6 +27,7 @@ wire::HttpAnswer json_answer(std::string body) {
 wire::HttpAnswer problem_answer(const Error& error) {
   wire::HttpAnswer answer;
   answer.status = http_status_of(error.code);
+  answer.refusal = error.code;
   answer.content_type = "application/problem+json";
   protocol::MessageWriter writer;
   writer.text("type", "about:blank")
@@ -49,6 +50,7 @@ wire::HttpAnswer problem_answer(ErrorCode code, std::string detail) {
 wire::HttpAnswer no_such_user() {
   wire::HttpAnswer answer;
   answer.status = 404;
+  answer.refusal = ErrorCode::user_not_found;
   answer.content_type = "application/problem+json";
   answer.body =
       wire::problem_json(404, name_of(ErrorCode::user_not_found), meaning_of(ErrorCode::user_not_found));

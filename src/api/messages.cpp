@@ -35,6 +35,11 @@ Error too_large(std::size_t bytes_max) {
   return fail(ErrorCode::too_large, fmt::format("a message may have {} bytes", bytes_max)).error();
 }
 
+// What a call is about does not exist, which says nothing of who calls.
+wire::HttpAnswer publish_problem(const Error& error) {
+  return error.code == ErrorCode::user_not_found ? no_such_user() : problem_answer(error);
+}
+
 // Results of a batch, in the order of its entries, which need not be the order of their answers.
 struct BatchResults {
   std::vector<std::string> results;
@@ -64,11 +69,15 @@ void Router::publish(Call& call) {
     return call.respond(problem_answer(too_large(limits.message_bytes)));
   auto request = protocol::decode_publish(call.request.body, limits.json_depth);
   if (!request) return call.respond(problem_answer(request.error()));
+  if (call.watched) {
+    call.watched->channel = request->channel;
+    call.watched->publishes = !request->ephemeral;
+  }
   Receipt receipt{.channel = request->channel, .ephemeral = request->ephemeral};
   calls_.publish(
-      origin_of(call.caller), std::move(*request),
+      origin_of(call.caller), std::move(*request), call.now,
       [receipt = std::move(receipt), respond = std::move(call.respond)](Result<hub::Published> result) {
-        respond(result ? json_answer(receipt.json(*result)) : problem_answer(result.error()));
+        respond(result ? json_answer(receipt.json(*result)) : publish_problem(result.error()));
       });
 }
 
@@ -79,15 +88,14 @@ void Router::notify(Call& call) {
   if (!auth::valid_user_id(id)) return call.respond(problem_answer(ErrorCode::invalid_message, kUserIdRule));
   if (call.request.body.size() > limits.message_bytes)
     return call.respond(problem_answer(too_large(limits.message_bytes)));
-  if (!knows_user(call, id)) return;
   const std::string channel = std::string(hub::kInboxNamespace) + ":" + id;
   auto request = protocol::decode_publish(call.request.body, limits.json_depth, channel);
   if (!request) return call.respond(problem_answer(request.error()));
   Receipt receipt{.channel = channel, .ephemeral = false};
-  calls_.publish(origin_of(call.caller), std::move(*request),
+  calls_.publish(origin_of(call.caller), std::move(*request), call.now,
                  [this, id, tenant = call.caller.tenant, receipt = std::move(receipt),
                   respond = std::move(call.respond)](Result<hub::Published> result) {
-                   if (!result) return respond(problem_answer(result.error()));
+                   if (!result) return respond(publish_problem(result.error()));
                    calls_.ask_all(
                        hub::UserQuery{.tenant = tenant, .user_id = id},
                        [respond, writer = receipt.writer(*result)](const hub::AnswerPart& answer) mutable {
@@ -124,7 +132,7 @@ void Router::batch(Call& call) {
       continue;
     }
     Receipt receipt{.channel = request->channel, .ephemeral = request->ephemeral};
-    calls_.publish(origin, std::move(*request),
+    calls_.publish(origin, std::move(*request), call.now,
                    [results, place, receipt = std::move(receipt)](Result<hub::Published> result) {
                      results->set(place, result ? receipt.json(*result) : error_entry(result.error()));
                    });

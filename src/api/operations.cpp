@@ -89,6 +89,14 @@ void add_counts(telemetry::Snapshot& out, const hub::ShardCounts& counts) {
         counts.send_circuits_open);
   counter("tidewire_send_circuits_opened_total", "Times a connection's sending side has opened.",
           counts.send_circuits_opened);
+  const auto pages = [&](const char* from, std::uint64_t count) {
+    out.counter(
+        "tidewire_catch_up_pages_total",
+        "Pages for subscriptions that are behind: asked of the channel's home, or kept from another's.",
+        static_cast<double>(count), {{"from", from}});
+  };
+  pages("home", counts.pages_asked);
+  pages("kept", counts.pages_shared);
   counter("tidewire_gaps_total", "Gaps told to subscribers.", counts.gaps);
   out.gauge("tidewire_loop_lag_seconds", "The longest recent turn of any event loop.",
             static_cast<double>(counts.loop_lag_us) / 1e6);
@@ -133,62 +141,79 @@ void Router::public_health(Call& call) {
       json_answer(protocol::MessageWriter().text("status", "ok").text("version", options_.version).finish()));
 }
 
+// What the server depends on concerns all; a tenant's key set concerns the tenant, and whoever runs the
+// server.
+CircuitReport Router::circuits_for(hub::TenantId tenant, std::int64_t since_unix_ms) const {
+  constexpr std::string_view kOfTenant = "jwks.";
+  CircuitReport report = hooks_.circuits ? hooks_.circuits(since_unix_ms) : CircuitReport{};
+  const auto is_anothers = [&](std::string_view name) {
+    return tenant != 0 && name.starts_with(kOfTenant) &&
+           name.substr(kOfTenant.size()) != tenants_[tenant].name;
+  };
+  std::erase_if(report.circuits, [&](const guard::CircuitBoard::Row& row) { return is_anothers(row.name); });
+  std::erase_if(report.history,
+                [&](const guard::CircuitHistory::Event& event) { return is_anothers(event.circuit); });
+  return report;
+}
+
 void Router::detailed_health(Call& call) {
   const Health health = hooks_.health ? hooks_.health() : Health{};
   std::string_view status = health.draining ? "draining" : "ok";
   protocol::MessageWriter components;
   for (const std::string_view name : kComponents) {
     const auto found = std::ranges::find(health.components, name, &Component::name);
-    const Component component =
+    Component component =
         found != health.components.end()
             ? *found
             : Component{.name = {}, .state = ComponentState::off, .latency_ms = {}, .detail = {}};
+    // Which may name channels of any tenant.
+    if (call.caller.tenant != 0) component.detail.clear();
     if (component.state == ComponentState::failed) status = "failed";
     if (component.state == ComponentState::degraded && status == "ok") status = "degraded";
     components.json(name, component_json(component));
   }
-  call.respond(json_answer(
-      protocol::MessageWriter()
-          .text("status", status)
-          .text("version", options_.version)
-          .number("uptime_s", uptime_s(started_, call.now))
-          .json("components", components.finish())
-          .json("circuits",
-                circuits_json(hooks_.circuits ? hooks_.circuits(call.now.unix_ms) : CircuitReport{}))
-          .json("overload", overload_json(shared_.limits.overload()))
-          .finish()));
+  call.respond(
+      json_answer(protocol::MessageWriter()
+                      .text("status", status)
+                      .text("version", options_.version)
+                      .number("uptime_s", uptime_s(started_, call.now))
+                      .json("components", components.finish())
+                      .json("circuits", circuits_json(circuits_for(call.caller.tenant, call.now.unix_ms)))
+                      .json("overload", overload_json(shared_.limits.overload()))
+                      .finish()));
 }
 
 void Router::stats(Call& call) {
   const Time now = call.now;
-  calls_.ask_all(hub::CountThings{},
-                 [this, now, respond = std::move(call.respond)](const hub::AnswerPart& answer) {
-                   const hub::ShardCounts& counts = answer.counts;
-                   const Rates::PerSecond per_second = rates_.per_second(counts, now.mono_us);
-                   rates_.sample(counts, now.mono_us);
-                   const std::string rates = protocol::MessageWriter()
-                                                 .json("messages_in", decimal(per_second.messages_in))
-                                                 .json("messages_out", decimal(per_second.messages_out))
-                                                 .json("bytes_in", decimal(per_second.bytes_in))
-                                                 .json("bytes_out", decimal(per_second.bytes_out))
-                                                 .finish();
-                   respond(json_answer(protocol::MessageWriter()
-                                           .number("connections", counts.connections)
-                                           .number("users", counts.users)
-                                           .number("channels", counts.channels)
-                                           .number("messages_in", counts.messages_in)
-                                           .number("messages_out", counts.messages_out)
-                                           .json("rates", rates)
-                                           .number("uptime_s", uptime_s(started_, now))
-                                           .finish()));
-                 });
+  calls_.ask_all(hub::CountThings{}, [this, now, tenant = call.caller.tenant,
+                                      respond = std::move(call.respond)](const hub::AnswerPart& answer) {
+    const hub::ShardCounts& counts = answer.tenants[tenant];
+    const Rates::PerSecond per_second = rates_[tenant].per_second(counts, now.mono_us);
+    rates_[tenant].sample(counts, now.mono_us);
+    const std::string rates = protocol::MessageWriter()
+                                  .json("messages_in", decimal(per_second.messages_in))
+                                  .json("messages_out", decimal(per_second.messages_out))
+                                  .json("bytes_in", decimal(per_second.bytes_in))
+                                  .json("bytes_out", decimal(per_second.bytes_out))
+                                  .finish();
+    respond(json_answer(protocol::MessageWriter()
+                            .number("connections", counts.connections)
+                            .number("users", counts.users)
+                            .number("channels", counts.channels)
+                            .number("messages_in", counts.messages_in)
+                            .number("messages_out", counts.messages_out)
+                            .json("rates", rates)
+                            .number("uptime_s", uptime_s(started_, now))
+                            .finish()));
+  });
 }
 
 void Router::tick(const Time& now) {
   if (now.mono_us - sampled_us_ < Rates::kSpacing_us) return;
   sampled_us_ = now.mono_us;
-  calls_.ask_all(hub::CountThings{},
-                 [this, now](const hub::AnswerPart& answer) { rates_.sample(answer.counts, now.mono_us); });
+  calls_.ask_all(hub::CountThings{}, [this, now](const hub::AnswerPart& answer) {
+    for (std::size_t i = 0; i < rates_.size(); ++i) rates_[i].sample(answer.tenants[i], now.mono_us);
+  });
 }
 
 void Router::metrics(Call& call) {

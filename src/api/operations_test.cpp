@@ -79,6 +79,26 @@ TEST(Stats, CountEveryUserOnceAndGiveRates) {
             R"("rates":{"messages_in":2.1,"messages_out":0,"bytes_in":0,"bytes_out":0},"uptime_s":10})");
 }
 
+TEST(Stats, AreTheTenantsOwn) {
+  World world;
+  const auto ann = world.connect(0, "ann");
+  world.connect(1, "ann", 1);
+  world.now.mono_us += 10'000'000;
+  for (int i = 0; i < 20; ++i) world.say(ann, R"({"type":"ping"})");
+  EXPECT_EQ(world.get("/api/ws/stats", "tw_acme").body,
+            R"({"connections":1,"users":1,"channels":1,"messages_in":0,"messages_out":0,)"
+            R"("rates":{"messages_in":0,"messages_out":0,"bytes_in":0,"bytes_out":0},"uptime_s":10})");
+  EXPECT_THAT(world.get("/api/ws/stats").body, HasSubstr(R"("messages_in":20,)"));
+}
+
+TEST(Metrics, AreForKeysOfTheWholeServerWhereTheyAreNotPublic) {
+  Options options;
+  options.metrics_public = false;
+  World world(std::move(options));
+  EXPECT_EQ(world.get("/metrics", "tw_read").status, 200);
+  EXPECT_EQ(world.get("/metrics", "tw_acme").status, 403);
+}
+
 TEST(Stats, RatesFallAgainWhenNothingComes) {
   World world;
   const auto ann = world.connect(0, "ann");

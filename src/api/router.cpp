@@ -128,16 +128,20 @@ constexpr std::string_view kPreflightSeconds = "600";
 
 }  // namespace
 
-Router::Router(Options options, hub::Calls& calls, hub::Tenants& tenants, hub::Sessions::Shared shared,
-               Hooks hooks, const Time& now)
+Router::Router(Options options, hub::Calls& calls, hub::Sessions& sessions, hub::Tenants& tenants,
+               hub::Sessions::Shared shared, Hooks hooks, const Time& now)
     : options_(std::move(options)),
       credentials_(options_.keys),
       calls_(calls),
+      sessions_(sessions),
       tenants_(tenants),
       shared_(shared),
       hooks_(std::move(hooks)),
       started_(now),
-      rates_(now.mono_us) {}
+      rates_(tenants.size(), Rates(now.mono_us)) {
+  if (shared_.users != nullptr)
+    calls_.heed({.users = *shared_.users, .keys = shared_.keys, .tenants = tenants_, .ask = hooks_.ask_user});
+}
 
 void Router::reload(Options options) {
   options_ = std::move(options);
@@ -238,6 +242,7 @@ void Router::keys_changed(const Time& now, std::optional<hub::TenantId> tenant) 
 }
 
 void Router::user_answered(const Time& now, const guard::LimitKey& user, guard::UserState state) {
+  calls_.user_answered(user, state);
   if (waiting_.empty()) return;
   serve_waiting(now, {.keys = true, .user = hub::Awaited::User{.key = user, .state = state}},
                 [&](const Waiting& waiting) { return waiting.user == user; });

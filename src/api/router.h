@@ -31,9 +31,10 @@ class Router {
  public:
   using Respond = std::function<void(wire::HttpAnswer)>;
 
-  // `calls`, `tenants` and what `shared` refers to must outlive the router. `now` is when the server began.
-  Router(Options options, hub::Calls& calls, hub::Tenants& tenants, hub::Sessions::Shared shared, Hooks hooks,
-         const Time& now);
+  // `calls`, `sessions`, `tenants` and what `shared` refers to must outlive the router. `now` is when the
+  // server began.
+  Router(Options options, hub::Calls& calls, hub::Sessions& sessions, hub::Tenants& tenants,
+         hub::Sessions::Shared shared, Hooks hooks, const Time& now);
 
   // Calls `respond` exactly once, now or later. `request` is only used during the call.
   void handle(const wire::HttpRequest& request, const IpAddress& client, const Time& now, Respond respond);
@@ -75,6 +76,7 @@ class Router {
     Respond respond;
     Caller caller;
     hub::Awaited awaited;
+    std::shared_ptr<hub::UserCall> watched = {};  // of a user's call, told once it is answered
   };
   struct Waiting {
     hub::TenantId tenant;
@@ -97,6 +99,7 @@ class Router {
                                                 const IpAddress& client, const Time& now);
   hub::TenantId tenant_of(const wire::HttpRequest& request, std::string_view token) const;
   bool admit_user(Call& call, std::string_view token);
+  void watch(Call& call, hub::TenantId tenant, const std::string& user_id);
   // True where the directory has the user, or there is none; else the call has been answered, or waits.
   bool knows_user(Call& call, const std::string& user_id);
   // Keeps the call until its keys have come, or the directory's answer on this user.
@@ -128,6 +131,7 @@ class Router {
   void ready(Call& call);
   void public_health(Call& call);
   void detailed_health(Call& call);
+  CircuitReport circuits_for(hub::TenantId tenant, std::int64_t since_unix_ms) const;
   void stats(Call& call);
   void metrics(Call& call);
   // descriptions.cpp
@@ -144,11 +148,12 @@ class Router {
   Options options_;
   Credentials credentials_;
   hub::Calls& calls_;
+  hub::Sessions& sessions_;
   hub::Tenants& tenants_;
   hub::Sessions::Shared shared_;
   Hooks hooks_;
   Time started_;
-  Rates rates_;
+  std::vector<Rates> rates_;  // by tenant
   std::int64_t sampled_us_ = 0;
   std::vector<Waiting> waiting_;
   std::size_t waiting_bytes_ = 0;  // of their bodies

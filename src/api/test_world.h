@@ -92,7 +92,8 @@ class World {
                       {"tw_read", static_cast<std::uint8_t>(Scope::read), 0},
                       {"tw_acme", kAllScopes, 1}};
     if (options.version.empty()) options.version = "1.2.3";
-    router = std::make_unique<Router>(std::move(options), *calls, tenants, shared, std::move(hooks), now);
+    router = std::make_unique<Router>(std::move(options), *calls, *shards_[0].sessions, tenants, shared,
+                                      std::move(hooks), now);
   }
 
   // ---- requests ----
@@ -241,11 +242,15 @@ class World {
       if (round_trip_us >= 0) info.health.note_round_trip(round_trip_us);
     if (const auto* list = std::get_if<hub::ListChannels>(&ask.question))
       part.channels = shard.home->list(*list);
-    if (std::holds_alternative<hub::CountThings>(ask.question)) part.counts.channels = shard.home->size();
+    if (std::holds_alternative<hub::CountThings>(ask.question)) {
+      part.counts.channels = shard.home->size();
+      for (std::size_t i = 0; i < shard.home->sizes().size(); ++i)
+        part.tenants[i].channels = shard.home->sizes()[i];
+    }
     if (const auto* count = std::get_if<hub::CountThings>(&ask.question); count && count->window_us) {
-      shard.sessions->recent().tick(part.counts, now);
+      shard.sessions->recent().tick(part.tenants, part.counts, now);
       part.analytics = std::make_shared<hub::Analytics>(
-          shard.sessions->recent().over(*count->window_us, part.counts, now));
+          shard.sessions->recent().over(*count->window_us, part.tenants, part.counts, now));
     }
     queue_.push_back({from, {self, hub::Answer{.reply = ask.reply, .part = std::move(part)}}});
   }

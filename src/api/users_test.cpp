@@ -147,7 +147,7 @@ TEST(UserDirectory, DecidesWhetherAUserCanBeNotified) {
   const auto ghost = notify("ghost");
   const auto away = notify("away");
   EXPECT_FALSE(ann->has_value());
-  EXPECT_EQ(world.router->waiting(), 3u);
+  EXPECT_EQ(world.calls->waiting(), 3u);
   EXPECT_THAT(asked.users, testing::ElementsAre("ann", "ghost", "away"));
   Asked::answer(world, "ghost", guard::UserState::absent);
   Asked::answer(world, "ann", guard::UserState::exists);
@@ -158,7 +158,45 @@ TEST(UserDirectory, DecidesWhetherAUserCanBeNotified) {
   EXPECT_THAT((*ghost)->body, HasSubstr(R"("code":"user_not_found")"));
   EXPECT_EQ((*away)->status, 503);
   EXPECT_EQ((*away)->field("Retry-After"), "5");
-  EXPECT_EQ(world.router->waiting(), 0u);
+  EXPECT_EQ(world.calls->waiting(), 0u);
+}
+
+TEST(UserDirectory, IsAskedOnceForAllThatIsPublishedToAnInboxMeanwhile) {
+  Asked asked;
+  World world({}, asked.hooks(), World::Directory::asked);
+  const std::string entry = R"({"channel":"user:ann","data":1})";
+  const std::string ghosts = R"({"channel":"user:ghost","data":1})";
+  const auto batch = world.start({.method = "POST",
+                                  .target = "/api/v1/batch",
+                                  .body = R"({"publish":[)" + entry + "," + ghosts + "," + entry + "]}",
+                                  .fields = {{"Authorization", "Bearer tw_all"}}});
+  EXPECT_THAT(asked.users, testing::ElementsAre("ann", "ghost"));
+  Asked::answer(world, "ann", guard::UserState::exists);
+  EXPECT_FALSE(batch->has_value());
+  Asked::answer(world, "ghost", guard::UserState::absent);
+  ASSERT_TRUE(batch->has_value());
+  EXPECT_THAT((*batch)->body, testing::AllOf(HasSubstr(R"("seq":1)"), HasSubstr(R"("seq":2)"),
+                                             HasSubstr(R"("code":"user_not_found")")));
+  // What is no inbox is nobody's.
+  EXPECT_EQ(world.post("/api/v1/publish", R"({"channel":"room:ghost","data":1})").status, 200);
+}
+
+TEST(UserDirectory, WhatWaitsForItIsBounded) {
+  Asked asked;
+  World world({}, asked.hooks(), World::Directory::asked);
+  const std::string body(std::size_t{900} << 10, 'x');
+  std::size_t refused = 0;
+  for (int i = 0; i < 50; ++i) {
+    const auto answer = world.start({.method = "POST",
+                                     .target = "/api/v1/publish",
+                                     .body = R"({"channel":"user:ann","data":")" + body + "\"}",
+                                     .fields = {{"Authorization", "Bearer tw_all"}}});
+    if (!answer->has_value()) continue;
+    EXPECT_EQ((*answer)->status, 503);
+    ++refused;
+  }
+  EXPECT_GT(refused, 0u);
+  EXPECT_LE(world.calls->waiting() * body.size(), hub::Calls::kWaitingBytesMax);
 }
 
 TEST(UserDirectory, AgreesOnWhoCanBeLookedUpAndWhoMayCall) {

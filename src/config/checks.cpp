@@ -160,6 +160,9 @@ class Checks {
     const std::string& engine = s_.engine.url;
     if (engine != "embedded" && !has_scheme(engine, {"redis", "rediss"}))
       problem("engine.url", "must be embedded, redis://... or rediss://...");
+    else if (engine != "embedded")
+      warning("engine.url",
+              "this version has the engine `embedded` alone: its nodes know nothing of each other");
     const std::string& directory = s_.directory.url;
     if (!directory.empty()) {
       if (!has_scheme(directory, {"postgres", "postgresql", "https", "http"}))
@@ -173,6 +176,7 @@ class Checks {
         problem("webhooks.url", "must be an http:// or https:// URL");
       if (s_.webhooks.secret.empty())
         problem("webhooks.secret", "must be set where webhooks.url is, to sign the posts");
+      warning("webhooks.url", "this version posts no webhooks");
     }
   }
 

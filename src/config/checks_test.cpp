@@ -150,12 +150,16 @@ TEST(Checks, RefuseUnknownSchemes) {
               ElementsAre(HasSubstr("engine.url: must be embedded")));
   EXPECT_THAT(problems("[engine]\nurl = \"redis://\"\n"), ElementsAre(HasSubstr("engine.url")));
   EXPECT_THAT(problems("[engine]\nurl = \"rediss://h:6380\"\n"), IsEmpty());
+  EXPECT_THAT(warnings("[api]\nkey = \"tw_a\"\n[engine]\nurl = \"rediss://h:6380\"\n"),
+              ElementsAre(HasSubstr("t.toml:4: engine.url: this version has")));
   EXPECT_THAT(problems("[directory]\nurl = \"mysql://x\"\n"),
               ElementsAre(HasSubstr("directory.url: must be postgres://")));
   EXPECT_THAT(problems("[directory]\nurl = \"http://app.example\"\n"), ElementsAre(HasSubstr("use https")));
   EXPECT_THAT(problems("[directory]\nurl = \"postgres://u:p@h/db\"\n"), IsEmpty());
   EXPECT_THAT(problems("[webhooks]\nurl = \"https://app.example/hook\"\n"),
               ElementsAre(HasSubstr("webhooks.secret: must be set")));
+  EXPECT_THAT(warnings("[webhooks]\nurl = \"https://app.example/hook\"\nsecret = \"s\"\n"),
+              ElementsAre(HasSubstr("webhooks.url: this version posts no webhooks")));
   EXPECT_THAT(problems("[webhooks]\nurl = \"x\"\nsecret = \"s\"\n"), ElementsAre(HasSubstr("webhooks.url")));
 }
 

@@ -9,9 +9,10 @@ namespace {
 template <class Owner>
 using Named = std::map<std::string, Owner, std::less<>>;
 
+// Where what is new needs a restart, `added` is Changes::needs_restart.
 template <class Owner>
 void compare_named(const std::string& section, const Named<Owner>& running, const Named<Owner>& fresh,
-                   Changes& out) {
+                   Changes& out, std::vector<std::string>& added) {
   for (const auto& [name, before] : running) {
     const auto after = fresh.find(name);
     if (after == fresh.end()) {
@@ -23,7 +24,7 @@ void compare_named(const std::string& section, const Named<Owner>& running, cons
         out.reloadable.push_back(section + name + "." + std::string(field.name));
   }
   for (const auto& [name, after] : fresh)
-    if (!running.contains(name)) out.reloadable.push_back(section + name);
+    if (!running.contains(name)) added.push_back(section + name);
 }
 
 }  // namespace
@@ -33,8 +34,8 @@ Changes compare(const Settings& running, const Settings& fresh) {
   for (const Field<Settings>& field : fields<Settings>())
     if (!field.equal(running, fresh))
       (field.reloadable ? out.reloadable : out.needs_restart).emplace_back(field.key);
-  compare_named("tenants.", running.tenants, fresh.tenants, out);
-  compare_named("namespaces.", running.namespaces, fresh.namespaces, out);
+  compare_named("tenants.", running.tenants, fresh.tenants, out, out.needs_restart);
+  compare_named("namespaces.", running.namespaces, fresh.namespaces, out, out.reloadable);
   return out;
 }
 
@@ -42,7 +43,15 @@ Settings apply_reload(const Settings& running, const Settings& fresh) {
   Settings out = running;
   for (const Field<Settings>& field : fields<Settings>())
     if (field.reloadable) field.copy(out, fresh);
-  out.tenants = fresh.tenants;
+  for (auto& [name, tenant] : out.tenants) {
+    const auto found = fresh.tenants.find(name);
+    if (found != fresh.tenants.end()) {
+      tenant = found->second;
+    } else {
+      tenant = {};
+      tenant.limits = fresh.limits;
+    }
+  }
   out.namespaces = fresh.namespaces;
   return out;
 }

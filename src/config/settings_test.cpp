@@ -242,16 +242,33 @@ TEST(Reload, TellsWhatCanBeReloadedFromWhatCannot) {
   EXPECT_THAT(changes.reloadable,
               UnorderedElementsAre("limits.burst", "auth.hs256_secret", "server.allowed_origins",
                                    "server.tls_cert", "log.level", "namespaces.room.history_messages",
-                                   "namespaces.upload", "namespaces.new", "tenants.acme"));
-  EXPECT_THAT(changes.needs_restart, UnorderedElementsAre("server.listen", "store.path"));
+                                   "namespaces.upload", "namespaces.new"));
+  EXPECT_THAT(changes.needs_restart, UnorderedElementsAre("server.listen", "store.path", "tenants.acme"));
 
   const Settings after = apply_reload(running, fresh);
   EXPECT_EQ(after.limits.burst, 99);
   EXPECT_EQ(after.namespaces, fresh.namespaces);
-  EXPECT_EQ(after.tenants, fresh.tenants);
+  EXPECT_TRUE(after.tenants.empty());
   EXPECT_EQ(after.server.listen, "127.0.0.1:8080");
   EXPECT_EQ(after.store.path, "./tidewire-data");
   EXPECT_THAT(compare(after, fresh).reloadable, IsEmpty());
+}
+
+// A tenant is known by its place among the others everywhere in the server.
+TEST(Reload, NeverMovesATenant) {
+  Settings running = default_settings(), fresh = default_settings();
+  TenantSettings tenant;
+  tenant.hosts = {"old.example"};
+  tenant.api_key = "tw_old";
+  for (const char* name : {"b", "d"}) running.tenants[name] = tenant;
+  tenant.api_key = "tw_new";
+  for (const char* name : {"a", "c", "d"}) fresh.tenants[name] = tenant;
+  const Settings after = apply_reload(running, fresh);
+  ASSERT_EQ(after.tenants.size(), 2u);
+  EXPECT_EQ(after.tenants.at("b").api_key, "") << "gone, and so is who could come in";
+  EXPECT_TRUE(after.tenants.at("b").hosts.empty());
+  EXPECT_EQ(after.tenants.at("d").api_key, "tw_new");
+  EXPECT_THAT(compare(running, fresh).needs_restart, UnorderedElementsAre("tenants.a", "tenants.c"));
 }
 
 }  // namespace

@@ -35,7 +35,7 @@ void Gateway::on_readable(Connection& connection) {
       return;
     }
     if (!result.ok()) return lose(connection);
-    counts_.bytes_in += result.bytes;
+    counts_of(connection).bytes_in += result.bytes;
     connection.last_life_ms = now_ms();
     on_bytes(connection, room.first(result.bytes));
     if (connection.state == Connection::State::gone) return;
@@ -209,9 +209,10 @@ Gateway::Progress Gateway::on_message(Connection& connection, const wire::Messag
       }
       break;
     case Type::too_large:
-      sessions_->on_malformed(handle, ErrorCode::too_large,
-                              fmt::format("a message may have {} bytes", options_.message_bytes),
-                              loop_.now());
+      sessions_->on_malformed(
+          handle, ErrorCode::too_large,
+          fmt::format("a message may have {} bytes", reader_limits_[connection.tenant].message_bytes),
+          loop_.now());
       break;
     case Type::ping:
       send_frame(connection, wire::Opcode::pong, event.payload_text());
@@ -279,7 +280,7 @@ void Gateway::take_echo(Connection& connection, std::span<char>& chunk) {
     if (!connection.outbox) {
       result = connection.stream.write(std::span<const iovec>(pieces, count));
       if (result.status == net::IoStatus::failed) return lose(connection);
-      counts_.bytes_out += result.bytes;
+      counts_of(connection).bytes_out += result.bytes;
     }
     std::size_t skip = result.bytes;
     for (std::size_t i = 0; i < count && result.bytes < size; ++i) {

@@ -162,7 +162,7 @@ void Gateway::flush(Connection& connection) {
 
 void Gateway::after_flush(Connection& connection, net::IoStatus status, std::size_t written) {
   if (status == net::IoStatus::failed) return lose(connection);
-  counts_.bytes_out += written;
+  counts_of(connection).bytes_out += written;
   const bool stalled = connection.stalled();
   if (stalled && written > 0) connection.last_life_ms = now_ms();
   if (!stalled)

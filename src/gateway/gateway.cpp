@@ -41,6 +41,8 @@ Gateway::Gateway(GatewayOptions options, net::Loop& loop, hub::Tenants& tenants,
       tenants_(tenants),
       shared_(shared),
       random_(seed),
+      tenant_counts_(tenants.size()),
+      reader_limits_(tenants.size()),
       // Nobody waits for a word on a discarded one, so a message that is too large ends the connection.
       echo_limits_{.message_bytes = std::size_t{64} << 20, .fragments = 1'000'000, .discards = false},
       buffer_(std::make_unique<char[]>(kBufferBytes)) {
@@ -67,7 +69,9 @@ void Gateway::connect(hub::Sessions& sessions, OnRequest on_request, OnHead on_h
 
 void Gateway::set_options(GatewayOptions options) {
   options_ = std::move(options);
-  reader_limits_ = {.message_bytes = options_.message_bytes, .fragments = options_.fragments};
+  for (const hub::Tenant& tenant : tenants_)
+    reader_limits_[tenant.id] = {.message_bytes = tenant.limits.message_bytes,
+                                 .fragments = options_.fragments};
 }
 
 void Gateway::accept(net::Stream stream, const IpAddress& peer) {
@@ -137,7 +141,7 @@ void Gateway::send(Handle handle, std::string_view json) {
   if (connection != nullptr && connection->state == Connection::State::sse)
     return send_event(*connection, json);
   if (connection == nullptr || connection->state != Connection::State::websocket) return;
-  ++counts_.messages_out;
+  ++counts_of(*connection).messages_out;
   if (connection->accepts_brotli && wants_brotli(json)) {
     if (const std::string compressed = wire::brotli_compress(json); !compressed.empty())
       return send_frame(*connection, wire::Opcode::binary, compressed);
@@ -161,11 +165,11 @@ bool Gateway::push(Handle handle, protocol::DeliveryBatch& batch, std::size_t fi
   if (connection->outbox &&
       (connection->outbox->queued() >= options_.outbound_bytes || !takes_deliveries(*connection)))
     return false;
-  counts_.messages_out += last - first;
+  counts_of(*connection).messages_out += last - first;
 
   if (connection->dedicated) {
     for (std::size_t i = first; i < last; ++i) {
-      --counts_.messages_out;
+      --counts_of(*connection).messages_out;
       send(handle, batch.json(i));
     }
     return true;
@@ -183,7 +187,7 @@ bool Gateway::push(Handle handle, protocol::DeliveryBatch& batch, std::size_t fi
       lose(*connection);
       return true;
     }
-    counts_.bytes_out += result.bytes;
+    counts_of(*connection).bytes_out += result.bytes;
     if (result.bytes < frames.bytes.size()) {
       outbox_of(*connection)
           .begin_with(batch.keep(frames), frames.offset + result.bytes, frames.bytes.size() - result.bytes);

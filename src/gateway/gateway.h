@@ -28,7 +28,6 @@ struct GatewayOptions {
   bool auth_required = false;
   wire::DeflateMode compression = wire::DeflateMode::shared;
   std::size_t compression_min_bytes = 256;
-  std::size_t message_bytes = 1 << 20;
   std::uint32_t fragments = 1024;
   std::size_t outbound_bytes = 1 << 20;
   std::int64_t message_timeout_ms = 30'000;
@@ -85,7 +84,9 @@ class Gateway final : public hub::Outbound {
   // For reload: holds for what comes from now on.
   void set_options(GatewayOptions options);
 
+  // What belongs to no tenant, such as HTTP calls; and what belongs to each.
   const GatewayCounts& counts() const { return counts_; }
+  const std::vector<GatewayCounts>& tenant_counts() const { return tenant_counts_; }
 
   // Why a stream is refused.
   struct StreamRefusal {
@@ -195,7 +196,12 @@ class Gateway final : public hub::Outbound {
   AskUser ask_user_;
   Random random_;
   Slab<Connection> connections_;
-  wire::ReaderLimits reader_limits_;
+  GatewayCounts counts_;
+  std::vector<GatewayCounts> tenant_counts_;
+  GatewayCounts& counts_of(const Connection& connection) {
+    return connection.admitted ? tenant_counts_[connection.tenant] : counts_;
+  }
+  std::vector<wire::ReaderLimits> reader_limits_;  // by tenant; readers point at them
   wire::ReaderLimits echo_limits_;
   wire::HttpLimits http_limits_;
   wire::Inflater shared_inflater_;
@@ -224,7 +230,6 @@ class Gateway final : public hub::Outbound {
   std::vector<std::unique_ptr<Outbox>> spare_outboxes_;
   bool write_through_ = false;  // deliveries go straight to the socket: nothing else is to come this turn
   std::int64_t drain_by_ms_ = 0;
-  GatewayCounts counts_;
 };
 
 }  // namespace tidewire::gateway

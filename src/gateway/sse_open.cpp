@@ -164,14 +164,10 @@ std::expected<std::optional<hub::Opening>, Gateway::StreamRefusal> Gateway::judg
 std::optional<Gateway::StreamRefusal> Gateway::count_stream(Connection& connection,
                                                             const hub::Opening& opening) {
   const hub::Tenant& tenant = tenants_[opening.tenant];
-  const guard::Limits& limits = tenant.limits.guard;
-  guard::SharedKeys keys{.user = {}, .address = shared_.keys.address(opening.address, tenant.name)};
-  if (opening.identity) keys.user = shared_.keys.user(tenant.name, opening.identity->user_id);
-  const std::int64_t wait_ms = shared_.limits.spend_alone(keys, limits, now_ms());
-  if (wait_ms > 0 && limits.dry_run)
-    shared_.limits.dry_run().note(tenant.name, opening.identity ? opening.identity->user_id : "");
-  else if (wait_ms > 0)
-    return refusal(ErrorCode::rate_limited, meaning_of(ErrorCode::rate_limited), seconds_of(wait_ms));
+  if (const auto over = sessions_->pass_rate(
+          {.tenant = opening.tenant, .identity = opening.identity.get(), .address = opening.address},
+          loop_.now()))
+    return refusal(over->code, meaning_of(over->code), seconds_of(over->retry_after_ms));
   if (const auto full = admit(connection, opening.address, tenant))
     return StreamRefusal{.problem = *full, .retry_after_s = kRetryAfterS};
   return std::nullopt;

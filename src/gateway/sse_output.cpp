@@ -24,7 +24,7 @@ void Gateway::follow_more(Connection& connection) {
 
 void Gateway::send_event(Connection& connection, std::string_view json) {
   SseStream& stream = *connection.sse;
-  ++counts_.messages_out;
+  ++counts_of(connection).messages_out;
   std::optional<std::uint64_t> start;
   const protocol::DeliveryHead head = protocol::read_delivery_head(json);
   if (head.type == "subscribed") {
@@ -56,7 +56,7 @@ bool Gateway::push_events(Connection& connection, protocol::DeliveryBatch& batch
                           std::size_t last, Lane lane) {
   if (connection.queued() >= options_.outbound_bytes || !takes_deliveries(connection)) return false;
   SseStream& stream = *connection.sse;
-  counts_.messages_out += last - first;
+  counts_of(connection).messages_out += last - first;
   Outbox& outbox = outbox_of(connection);
   if (stream.is_open() && stream.queued() == 0 && !outbox.stalled()) {
     rendered_.clear();

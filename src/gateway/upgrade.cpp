@@ -199,7 +199,7 @@ void Gateway::release(Connection& connection) {
 void Gateway::become_websocket(Connection& connection, std::string_view response) {
   outbox_of(connection).add_reply(response, {});
   connection.state = Connection::State::websocket;
-  connection.reader = wire::MessageReader(&reader_limits_);
+  connection.reader = wire::MessageReader(&reader_limits_[connection.tenant]);
   retired_http_.push_back(std::move(connection.http));  // the request being read is still in it
   connection.begun_ms = 0;
   connection.ping_due_ms = now_ms() + options_.heartbeat_ms;

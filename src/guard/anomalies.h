@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "guard/anomaly_habits.h"
+#include "guard/call_watch.h"
 #include "guard/limit_key.h"
 
 namespace tidewire::guard {
@@ -80,6 +81,9 @@ class Anomalies {
     return counts_[static_cast<std::size_t>(kind)].load(std::memory_order_relaxed);
   }
 
+  // What has no connection to be measured.
+  CallWatch& calls() { return calls_; }
+
   std::size_t users();
   // As SharedLimits::sweep().
   void sweep(std::int64_t now_ms);
@@ -87,6 +91,7 @@ class Anomalies {
  private:
   class Stripes;
   std::unique_ptr<Stripes> stripes_;
+  CallWatch calls_;
   std::array<std::atomic<std::uint64_t>, kAnomalyKinds> counts_{};
   mutable std::mutex mutex_;
   std::deque<AnomalyReport> reports_;  // newest last

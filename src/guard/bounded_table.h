@@ -49,6 +49,13 @@ class BoundedTable {
     if (slots_.size() > kSmallest && size_ * 8 < slots_.size()) resize(smallest_for(size_));
   }
 
+  // f(const LimitKey&, Entry&) for every entry.
+  template <class F>
+  void for_each(F&& f) {
+    for (Slot& slot : slots_)
+      if (slot.key) f(std::as_const(slot.key), slot.entry);
+  }
+
   std::size_t size() const { return size_; }
   std::size_t slots() const { return slots_.size(); }
 

@@ -38,14 +38,19 @@ std::int64_t SharedLimits::spend(Spend spend, const SharedKeys& keys, const Limi
                              judge);
 }
 
-std::int64_t SharedLimits::spend_alone(const SharedKeys& keys, const Limits& limits, std::int64_t now_ms) {
-  const LimitFactor factor = limits.adaptive ? records_.factor(keys.user, now_ms) : LimitFactor();
+std::int64_t SharedLimits::spend_alone(const Alone& who, const Limits& limits, std::int64_t now_ms) {
+  const SharedKeys& keys = who.keys;
+  LimitFactor factor = limits.adaptive ? records_.factor(keys.user, now_ms) : LimitFactor();
+  if (who.slowed) factor = LimitFactor::of(0.5);
   const std::int64_t wait_ms = spend(Spend::take, keys, limits, factor, now_ms);
-  if (wait_ms > 0)
-    records_.bad(keys.user, Offence::refused, now_ms);
-  else if (limits.adaptive)
-    records_.good(keys.user, now_ms);
-  return wait_ms;
+  if (wait_ms == 0) {
+    if (limits.adaptive) records_.good(keys.user, now_ms);
+    return 0;
+  }
+  records_.bad(keys.user, Offence::refused, now_ms);
+  if (!limits.dry_run) return wait_ms;
+  dry_run_.note(who.tenant, who.user);
+  return 0;
 }
 
 Admission SharedLimits::admit_connection(const LimitKey& address, const LimitKey& tenant,

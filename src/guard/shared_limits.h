@@ -11,6 +11,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <string_view>
 
 #include "guard/dry_run.h"
 #include "guard/limit_key.h"
@@ -48,13 +49,19 @@ class SharedLimits {
 
   // Counts one request against the user and the address (protocol §6). 0: a token was taken from both
   // (with Spend::look: would have been). Else nothing was taken, and this is the longer wait in ms.
-  // A connection's requests come here through RequestLimiter::check(); an HTTP call with a user's
-  // token has no connection and comes directly.
+  // A connection's requests come here through RequestLimiter::check().
   std::int64_t spend(Spend spend, const SharedKeys& keys, const Limits& limits, LimitFactor factor,
                      std::int64_t now_ms);
 
-  // The same for a request without a connection of its own: by the user's record, which learns from it.
-  std::int64_t spend_alone(const SharedKeys& keys, const Limits& limits, std::int64_t now_ms);
+  // Who makes a request that has no connection of its own: an HTTP call with a user's token, a stream.
+  struct Alone {
+    SharedKeys keys;
+    std::string_view tenant, user;  // names; no user: anonymous
+    bool slowed = false;            // by what follows an anomaly: half of the rate
+  };
+  // The same for such a request: by the user's record, which learns from it. With `limits.dry_run` it is
+  // judged and noted, and the answer is 0.
+  std::int64_t spend_alone(const Alone& who, const Limits& limits, std::int64_t now_ms);
 
   // A connection from this address to this tenant: anything but `user_full`. Where it was admitted, and
   // only there, release_connection() follows once.

@@ -177,6 +177,24 @@ TEST(SharedLimits, StaysWithinItsMemory) {
   EXPECT_LE(shared.entries(), 6'400u + 64u);
 }
 
+TEST(SharedLimits, ARequestWithoutAConnectionPassesInADryRunAndIsNoted) {
+  const LimitKeys keys(7);
+  SharedLimits shared;
+  const SharedLimits::Alone ann{
+      .keys = {.user = keys.user("acme", "ann"), .address = {}}, .tenant = "acme", .user = "ann"};
+  Limits limits{.messages_per_minute = 6, .burst = 1, .adaptive = false};
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(shared.spend_alone(ann, limits, 0), 0);
+  EXPECT_GT(shared.spend_alone(ann, limits, 0), 0);
+  EXPECT_EQ(shared.dry_run().total(), 0u);
+  limits.dry_run = true;
+  EXPECT_EQ(shared.spend_alone(ann, limits, 0), 0);
+  const DryRun::Report report = shared.dry_run().take();
+  EXPECT_EQ(report.requests, 1u);
+  EXPECT_EQ(report.tenant + "/" + report.user, "acme/ann");
+  // It was judged all the same.
+  EXPECT_LT(shared.records().factor(ann.keys.user, 0).permille(), 1000);
+}
+
 TEST(DryRun, TellsHowManyAndWhoseWasTheFirst) {
   DryRun dry;
   EXPECT_EQ(dry.take().requests, 0u);

@@ -61,6 +61,13 @@ class AdaptiveLimit {
     refresh_ms_ = now_ms + kRefresh_ms;
   }
 
+  // The record was changed elsewhere: the next request asks for it, and what was clean until now does not
+  // count.
+  void look_again() {
+    refresh_ms_ = 0;
+    clean_ = false;
+  }
+
  private:
   std::int64_t refresh_ms_ = 0;
   LimitFactor factor_;

@@ -27,7 +27,16 @@ struct ShardCounts {
   std::uint64_t pages_asked = 0, pages_shared = 0;  // for subscriptions that are behind
   std::uint64_t send_circuits_open = 0, send_circuits_opened = 0;
   std::uint64_t loop_lag_us = 0;
+
+  // Adds up what shards or tenants count; of loop lags the longest.
+  ShardCounts& operator+=(const ShardCounts& part);
+  // What came since `then`; what is a state and no count stays as it is.
+  ShardCounts since(const ShardCounts& then) const;
 };
+
+ShardCounts sum_of(const std::vector<ShardCounts>& parts);
+// Place by place.
+void add(std::vector<ShardCounts>& sum, const std::vector<ShardCounts>& part);
 
 // Who sends much: a user, or the address of those who are anonymous.
 struct Talker {
@@ -38,8 +47,9 @@ struct Talker {
 using Talkers = guard::SpaceSaving<Talker>;
 
 struct Analytics {
-  std::int64_t window_us = 0;  // what is covered
-  ShardCounts traffic = {};    // counters: what came in the window; not merged (Calls adds them up)
+  std::int64_t window_us = 0;             // what is covered
+  ShardCounts traffic = {};               // counters: what came in the window
+  std::vector<ShardCounts> tenants = {};  // the same of each tenant
   Histogram requests = {};
   Histogram round_trips = {};
   Talkers talkers = {};

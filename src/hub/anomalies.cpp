@@ -1,4 +1,5 @@
-// Watching what connections do (requirement P3): what is counted, and what follows when it is unusual.
+// Watching what connections and callers do (requirement P3): what is counted, and what follows when it is
+// unusual.
 
 #include <xxhash.h>
 
@@ -13,48 +14,83 @@ void Sessions::watch(Session& session, std::size_t bytes, const Time& now) {
   session.activity.request(bytes, now.mono_ms());
 }
 
-void Sessions::watch_failure(Session& session, const Error& error, std::string_view channel) {
+// What the server lacks is nobody's fault, and that somebody else was faster no fault at all.
+bool Sessions::is_fault(std::optional<ErrorCode> outcome) {
   using enum ErrorCode;
-  // What the server lacks is nobody's fault, and that somebody else was faster no fault at all.
-  if (error.code == unavailable || error.code == internal || error.code == conflict) return;
+  return outcome && *outcome != unavailable && *outcome != internal && *outcome != conflict;
+}
+
+bool Sessions::is_of_channel(std::optional<ErrorCode> outcome) {
+  using enum ErrorCode;
+  return outcome == forbidden || outcome == not_found || outcome == invalid_channel ||
+         outcome == user_not_found;
+}
+
+guard::ActivityMeter::Writer Sessions::writer_in(const Namespace& ns) {
+  using enum guard::ActivityMeter::Writer;
+  return ns.kind == Kind::stream || ns.kind == Kind::session ? person : program;
+}
+
+std::uint64_t Sessions::channel_hash(std::string_view channel) const {
+  return XXH3_64bits_withSeed(channel.data(), channel.size(), options_.hash_seed);
+}
+
+Error Sessions::held_error(std::int64_t left_ms) {
+  Error error = fail(ErrorCode::rate_limited, "unusual behaviour: requests are refused for a while").error();
+  error.retry_after_ms = left_ms;
+  return error;
+}
+
+void Sessions::watch_failure(Session& session, const Error& error, std::string_view channel) {
+  if (!is_fault(error.code)) return;
   session.activity.error();
-  if (!channel.empty() &&
-      (error.code == forbidden || error.code == not_found || error.code == invalid_channel))
-    session.activity.refused_channel(
-        XXH3_64bits_withSeed(channel.data(), channel.size(), options_.hash_seed));
+  if (!channel.empty() && is_of_channel(error.code)) session.activity.refused_channel(channel_hash(channel));
 }
 
 void Sessions::judge_activity(Session& session, const Time& now) {
-  const guard::AnomalyPolicy& policy = options_.anomaly;
   const guard::Activity activity = session.activity.take();
-  if (policy.action == guard::AnomalyAction::off) return;
+  Watched who{.tenant = session.tenant,
+              .key = watched_key(session),
+              .user = session.identity ? std::string_view(session.identity->user_id) : std::string_view(),
+              .address = session.address};
+  const auto verdict = judge(who, activity, now);
+  session.held_until_ms = verdict.held_until_ms;
+}
+
+guard::Anomalies::Verdict Sessions::judge(const Watched& who, const guard::Activity& activity,
+                                          const Time& now) {
+  const guard::AnomalyPolicy& policy = options_.anomaly;
+  if (policy.action == guard::AnomalyAction::off) return {};
   guard::Anomalies& anomalies = shared_.limits.anomalies();
-  if (session.tenant >= everybody_.size()) everybody_.resize(session.tenant + std::size_t{1});
-  Everybody& everybody = everybody_[session.tenant];
+  if (who.tenant >= everybody_.size()) everybody_.resize(who.tenant + std::size_t{1});
+  Everybody& everybody = everybody_[who.tenant];
   const auto report = [&](const guard::AnomalyFinding& finding, bool population) {
     guard::AnomalyReport told{.unix_ms = now.unix_ms,
-                              .tenant = session.tenant,
+                              .tenant = who.tenant,
                               .kind = finding.kind,
                               .population = population,
                               .score = finding.score,
                               .evidence = finding.evidence(),
                               .action = population ? guard::AnomalyAction::report : policy.action};
     if (!population) {
-      told.address = session.address.text();
-      if (session.identity) told.user = session.identity->user_id;
+      told.address = who.address.text();
+      told.user = who.user;
     }
     anomalies.report(std::move(told));
   };
   if (const auto surge = everybody.watch.add(activity, now.mono_ms())) report(*surge, true);
-  const auto verdict =
-      anomalies.judge(watched_key(session), activity, policy, everybody.usual, now.mono_ms());
-  session.held_until_ms = verdict.held_until_ms;
-  if (!verdict.finding) return;
+  auto verdict = anomalies.judge(who.key, activity, policy, everybody.usual, now.mono_ms());
+  if (!verdict.finding) return verdict;
   report(*verdict.finding, false);
-  // The user's other connections here at once; those on other shards with their own next window.
-  if (verdict.held_until_ms == 0 || !session.identity) return;
-  each_of_user(session.tenant, session.identity->user_id,
-               [&](Handle, Session& each) { each.held_until_ms = verdict.held_until_ms; });
+  // `report` only reports. The user's other connections here know at once; those on other shards with their
+  // own next window, or the next look at the record.
+  if (!policy.holds() || who.user.empty()) return verdict;
+  shared_.limits.records().bad(who.key, guard::Offence::anomaly, now.mono_ms());
+  each_of_user(who.tenant, who.user, [&](Handle, Session& each) {
+    each.held_until_ms = verdict.held_until_ms;
+    each.adaptive.look_again();
+  });
+  return verdict;
 }
 
 }  // namespace tidewire::hub

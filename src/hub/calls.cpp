@@ -1,7 +1,10 @@
 #include "hub/calls.h"
 
 #include <algorithm>
+#include <iterator>
+#include <utility>
 
+#include "hub/judge.h"
 #include "hub/publish.h"
 
 namespace tidewire::hub {
@@ -20,16 +23,55 @@ void Calls::send_home(const ChannelKey& channel, Message&& command) {
   post_(home_of(channel, hash_seed_, shards_), std::move(command));
 }
 
-void Calls::publish(const CallOrigin& origin, protocol::PublishRequest&& request,
+void Calls::publish(const CallOrigin& origin, protocol::PublishRequest&& request, const Time& now,
                     std::function<void(Result<Published>)> done) {
   const auto admission = admit(namespaces_, origin.caller, auth::Action::publish, request.channel);
   if (!admission) return done(std::unexpected(admission.error()));
+  const std::string user(inbox_user(*admission->ns, request.channel));
+  guard::LimitKey key;
+  auto state = std::optional(guard::UserState::exists);
+  if (directory_ && !user.empty()) {
+    key = directory_->keys.user(directory_->tenants[origin.tenant].name, user);
+    state = directory_->users.find(key, now.mono_ms());
+  }
+  if (state)
+    if (const auto refusal = inbox_refusal(*state)) return done(std::unexpected(*refusal));
   if (overload_ != nullptr && !passes_overload(*overload_, gate_, admission->ns->priority))
     return done(std::unexpected(overload_error()));
   PublishCommand command = prepare_publish(origin.tenant, *admission, origin.author, std::move(request));
+  if (state) return send_publish(std::move(command), std::move(done));
+  wait_for_user({.user = key, .command = std::move(command), .done = std::move(done)}, user);
+}
+
+void Calls::send_publish(PublishCommand&& command, std::function<void(Result<Published>)>&& done) {
   command.reply = expect(unwrap<PublishResult>(std::move(done)));
   const ChannelKey channel = command.channel;
   send_home(channel, std::move(command));
+}
+
+void Calls::wait_for_user(WaitingPublish&& waiting, const std::string& user) {
+  const std::size_t bytes = waiting.command.tail.size();
+  if (!directory_->ask || waiting_.size() >= kWaitingMax || waiting_bytes_ + bytes > kWaitingBytesMax)
+    return waiting.done(std::unexpected(directory_unavailable()));
+  const TenantId tenant = waiting.command.channel.tenant;
+  const bool asked = std::ranges::find(waiting_, waiting.user, &WaitingPublish::user) != waiting_.end();
+  waiting_bytes_ += bytes;
+  waiting_.push_back(std::move(waiting));
+  if (!asked) directory_->ask(tenant, user);
+}
+
+void Calls::user_answered(const guard::LimitKey& user, guard::UserState state) {
+  // Taken out first: what is answered may publish again.
+  std::vector<WaitingPublish> due;
+  for (WaitingPublish& waiting : std::exchange(waiting_, {}))
+    (waiting.user == user ? due : waiting_).push_back(std::move(waiting));
+  for (WaitingPublish& waiting : due) {
+    waiting_bytes_ -= waiting.command.tail.size();
+    if (const auto refusal = inbox_refusal(state))
+      waiting.done(std::unexpected(*refusal));
+    else
+      send_publish(std::move(waiting.command), std::move(waiting.done));
+  }
 }
 
 void Calls::history(const CallOrigin& origin, protocol::HistoryRequest&& request,
@@ -92,44 +134,18 @@ void Calls::ask_all(Question question, std::function<void(AnswerPart)> done) {
 
 namespace {
 
-void add(ShardCounts& sum, const ShardCounts& part) {
-  sum.connections += part.connections;
-  sum.channels += part.channels;
-  sum.subscriptions += part.subscriptions;
-  sum.connections_opened += part.connections_opened;
-  sum.messages_in += part.messages_in;
-  sum.messages_out += part.messages_out;
-  sum.bytes_in += part.bytes_in;
-  sum.bytes_out += part.bytes_out;
-  sum.malformed += part.malformed;
-  sum.rate_limited += part.rate_limited;
-  sum.penalties += part.penalties;
-  sum.auth_failures += part.auth_failures;
-  sum.went_behind += part.went_behind;
-  sum.send_circuits_open += part.send_circuits_open;
-  sum.send_circuits_opened += part.send_circuits_opened;
-  sum.pages_asked += part.pages_asked;
-  sum.pages_shared += part.pages_shared;
-  sum.gaps += part.gaps;
-  for (std::size_t i = 0; i < sum.requests.size(); ++i) sum.requests[i] += part.requests[i];
-  for (std::size_t i = 0; i < sum.health.size(); ++i) sum.health[i] += part.health[i];
-  sum.ended_unhealthy += part.ended_unhealthy;
-  sum.loop_lag_us = std::max(sum.loop_lag_us, part.loop_lag_us);
-}
-
 void add(AnswerPart& sum, AnswerPart&& part) {
   sum.count += part.count;
   std::ranges::move(part.connections, std::back_inserter(sum.connections));
   std::ranges::move(part.channels, std::back_inserter(sum.channels));
   std::ranges::move(part.users, std::back_inserter(sum.users));
   if (!part.user_json.empty()) sum.user_json = std::move(part.user_json);
-  add(sum.counts, part.counts);
-  if (part.analytics && !sum.analytics) {
+  sum.counts += part.counts;
+  add(sum.tenants, part.tenants);
+  if (part.analytics && !sum.analytics)
     sum.analytics = std::move(part.analytics);
-  } else if (part.analytics) {
-    add(sum.analytics->traffic, part.analytics->traffic);
+  else if (part.analytics)
     sum.analytics->merge(*part.analytics);
-  }
 }
 
 }  // namespace
@@ -144,7 +160,10 @@ void Calls::handle(const ReplyTo& to, Message&& answer) {
     std::ranges::sort(sum.channels, {}, &ChannelInfo::name);
     if (sum.channels.size() > pending->limit) sum.channels.resize(pending->limit);
     std::ranges::sort(sum.users);
-    sum.counts.users = static_cast<std::uint64_t>(std::ranges::unique(sum.users).begin() - sum.users.begin());
+    sum.users.erase(std::ranges::unique(sum.users).begin(), sum.users.end());
+    sum.counts.users = sum.users.size();
+    for (const auto& [tenant, user] : sum.users)
+      if (tenant < sum.tenants.size()) ++sum.tenants[tenant].users;
     part->part = std::move(sum);
   }
   const Done done = std::move(pending->done);

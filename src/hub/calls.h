@@ -7,12 +7,19 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
 
 #include "base/time.h"
+#include "guard/known_users.h"
+#include "guard/limit_key.h"
 #include "guard/shared_overload.h"
 #include "hub/access.h"
 #include "hub/messages.h"
 #include "hub/namespaces.h"
+#include "hub/tenant.h"
 
 namespace tidewire::hub {
 
@@ -29,7 +36,7 @@ class Calls {
   Calls(ShardId shards, std::uint64_t hash_seed, const Namespaces& namespaces, Post post)
       : shards_(shards), hash_seed_(hash_seed), namespaces_(namespaces), post_(std::move(post)) {}
 
-  void publish(const CallOrigin& origin, protocol::PublishRequest&& request,
+  void publish(const CallOrigin& origin, protocol::PublishRequest&& request, const Time& now,
                std::function<void(Result<Published>)> done);
   void history(const CallOrigin& origin, protocol::HistoryRequest&& request,
                std::function<void(Result<HistoryPage>)> done);
@@ -45,6 +52,23 @@ class Calls {
 
   // From now on publishes are refused where the server is overloaded.
   void heed(guard::SharedOverload& overload) { overload_ = &overload; }
+
+  // The user directory, where there is one: nobody publishes to the inbox of a user who does not exist.
+  struct Directory {
+    guard::KnownUsers& users;
+    guard::LimitKeys keys;
+    const Tenants& tenants;
+    // user_answered() must follow; without it nothing is known of a user who is not in `users`.
+    std::function<void(TenantId, const std::string& user_id)> ask;
+  };
+  void heed(Directory directory) { directory_.emplace(std::move(directory)); }
+  // The directory has said this of the user: publishes that waited for it go on, or are refused.
+  void user_answered(const guard::LimitKey& user, guard::UserState state);
+
+  std::size_t waiting() const { return waiting_.size(); }
+  // Publishes that wait for the directory; past either bound they are `unavailable`.
+  static constexpr std::size_t kWaitingMax = 4096;
+  static constexpr std::size_t kWaitingBytesMax = std::size_t{32} << 20;
 
   // Asks every shard and adds the answers up. Channels come sorted by name, at most the limit asked for.
   void ask_all(Question question, std::function<void(AnswerPart)> done);
@@ -63,6 +87,14 @@ class Calls {
     std::size_t limit = 0;
   };
 
+  struct WaitingPublish {
+    guard::LimitKey user;
+    PublishCommand command;
+    std::function<void(Result<Published>)> done;
+  };
+
+  void send_publish(PublishCommand&& command, std::function<void(Result<Published>)>&& done);
+  void wait_for_user(WaitingPublish&& waiting, const std::string& user);
   ReplyTo expect(Done done, int parts = 1);
   template <class Result, class Callback>
   Done unwrap(Callback done);
@@ -74,6 +106,9 @@ class Calls {
   Post post_;
   guard::SharedOverload* overload_ = nullptr;
   guard::ShareGate gate_;
+  std::optional<Directory> directory_;
+  std::vector<WaitingPublish> waiting_;
+  std::size_t waiting_bytes_ = 0;
   Slab<Pending> pending_;
 };
 

@@ -87,7 +87,7 @@ void Sessions::serve_page(Handle connection, Subscription& subscription) {
     });
     if (kept != kept_pages_.end()) {
       if (hand_over(connection, replica, subscription, *kept)) {
-        ++counts_.pages_shared;
+        ++counts_of(replica.key.tenant).pages_shared;
         subscription.next_seq = kept->next_seq;
       }
       return outbound_.notify_when_drained(connection);
@@ -96,7 +96,7 @@ void Sessions::serve_page(Handle connection, Subscription& subscription) {
   subscription.fetching = true;
   if (!is_stored(replica)) load = 0;
   load_under_way_ += load;
-  ++counts_.pages_asked;
+  ++counts_of(replica.key.tenant).pages_asked;
   post_(replica.home_shard,
         CatchUpCommand{.home = replica.home,
                        .follower = subscription.replica,
@@ -105,7 +105,15 @@ void Sessions::serve_page(Handle connection, Subscription& subscription) {
                        .next_seq = subscription.next_seq,
                        .backlog = subscription.backlog ? std::optional(*subscription.backlog) : std::nullopt,
                        .bytes_max = options_.page_bytes,
-                       .load = load});
+                       .load = load,
+                       .merged = is_conflated(*find(connection), replica)});
+}
+
+// Who gets deliveries in bursts gets fewer of them (requirements P6, P7).
+bool Sessions::is_conflated(const Session& session, const Replica& replica) const {
+  return session.health.status() != guard::HealthStatus::healthy ||
+         (replica.priority == Priority::low &&
+          shared_.limits.overload().step() >= guard::Shedding::defer_low_priority);
 }
 
 bool Sessions::hand_over(Handle connection, const Replica& replica, const Subscription& subscription,
@@ -113,7 +121,7 @@ bool Sessions::hand_over(Handle connection, const Replica& replica, const Subscr
   if (!page.batch.empty() &&
       !outbound_.push(connection, page.batch, 0, page.batch.size(), {replica.priority, subscription.replica}))
     return false;
-  counts_.gaps += page.gaps;
+  counts_of(replica.key.tenant).gaps += page.gaps;
   return true;
 }
 

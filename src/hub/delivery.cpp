@@ -127,7 +127,7 @@ void Sessions::go_behind(Session& session, Subscriber& subscriber, Subscription&
   subscription.next_seq = next_seq;
   ++session.behind;
   ++replicas_.get(subscription.replica)->behind;
-  ++counts_.went_behind;
+  ++counts_of(session.tenant).went_behind;
   outbound_.notify_when_drained(subscriber.connection);
 }
 
@@ -189,7 +189,7 @@ void Sessions::end_subscription(Handle connection, Session& session, Subscriptio
   if (subscription.state != Subscription::State::joining) remove_subscriber(replica, subscription.place);
   if (subscription.state == Subscription::State::behind) no_longer_behind(session, subscription);
   outbound_.drop(connection, {replica.priority, handle});
-  --counts_.subscriptions;
+  --counts_of(session.tenant).subscriptions;
   // One that the home does not count yet is taken back when its answer comes.
   if (subscription.counted)
     post_(replica.home_shard,

@@ -20,20 +20,24 @@ constexpr bool needs_no_identity(const protocol::RequestBody& body) {
 }
 }  // namespace
 
+void Sessions::note_message(Session& session, std::size_t bytes, const Time& now) {
+  ++counts_of(session.tenant).messages_in;
+  watch(session, bytes, now);
+  session.health.note_request();
+  const guard::SharedKeys& keys = session.shared_keys;
+  recent_.note_talker(keys.user ? keys.user : keys.address, bytes, [&] {
+    const bool anonymous = session.identity == nullptr;
+    return Talker{.tenant = session.tenant,
+                  .anonymous = anonymous,
+                  .name = anonymous ? session.address.text() : session.identity->user_id};
+  });
+}
+
 Sessions::Taken Sessions::on_text(Handle connection, std::string_view text, const Time& now,
                                   const Awaited& awaited) {
   Session* session = find(connection);
   if (session == nullptr || session->closing) return Taken::yes;
-  ++counts_.messages_in;
-  watch(*session, text.size(), now);
-  session->health.note_request();
-  const guard::SharedKeys& keys = session->shared_keys;
-  recent_.note_talker(keys.user ? keys.user : keys.address, text.size(), [&] {
-    const bool anonymous = session->identity == nullptr;
-    return Talker{.tenant = session->tenant,
-                  .anonymous = anonymous,
-                  .name = anonymous ? session->address.text() : session->identity->user_id};
-  });
+  if (!awaited.anything()) note_message(*session, text.size(), now);
   auto request = protocol::decode(text, tenant_of(*session).limits.json_depth);
   if (!request) {
     malformed(connection, *session, request.error(), now);
@@ -56,7 +60,7 @@ void Sessions::on_malformed(Handle connection, ErrorCode code, std::string messa
 // Answered like any error; the 20th in a minute then ends the connection (protocol §6).
 void Sessions::malformed(Handle connection, Session& session, const protocol::DecodeFailure& failure,
                          const Time& now) {
-  ++counts_.malformed;
+  ++counts_of(session.tenant).malformed;
   session.health.note_error();
   note_offence(session, guard::Offence::malformed, now.mono_ms());
   session.activity.error();
@@ -74,11 +78,8 @@ bool Sessions::pass_rate(Context& context, const protocol::Request& request) {
   const guard::Limits& limits = tenant_of(session).limits.guard;
   const std::int64_t now_ms = context.now.mono_ms();
   if (is_held(session, guard::AnomalyAction::refuse, now_ms) && !limits.dry_run) {
-    ++counts_.rate_limited;
-    Error error =
-        fail(ErrorCode::rate_limited, "unusual behaviour: requests are refused for a while").error();
-    error.retry_after_ms = session.held_until_ms - now_ms;
-    refuse(context, error, protocol::channel_of(request));
+    ++counts_of(session.tenant).rate_limited;
+    refuse(context, held_error(session.held_until_ms - now_ms), protocol::channel_of(request));
     return false;
   }
   const guard::LimitFactor learned =
@@ -94,7 +95,7 @@ bool Sessions::pass_rate(Context& context, const protocol::Request& request) {
   // Tries during a penalty have no further consequence.
   if (!was_in_penalty) {
     const bool is_in_penalty = session.limiter.in_penalty(now_ms);
-    if (is_in_penalty) ++counts_.penalties;
+    if (is_in_penalty) ++counts_of(session.tenant).penalties;
     note_offence(session, is_in_penalty ? guard::Offence::penalty : guard::Offence::refused, now_ms);
   }
   if (verdict.would_refuse) {
@@ -102,7 +103,7 @@ bool Sessions::pass_rate(Context& context, const protocol::Request& request) {
                                   session.identity ? session.identity->user_id : std::string_view());
     return true;
   }
-  ++counts_.rate_limited;
+  ++counts_of(session.tenant).rate_limited;
   Error error = fail(ErrorCode::rate_limited).error();
   error.retry_after_ms = verdict.retry_after_ms;
   refuse(context, error, protocol::channel_of(request));
@@ -112,17 +113,23 @@ bool Sessions::pass_rate(Context& context, const protocol::Request& request) {
 }
 
 Sessions::Taken Sessions::dispatch(Context& context, protocol::Request&& request, const Awaited& awaited) {
-  if (!awaited.anything()) ++counts_.requests[request.body.index()];
-  if (!pass_rate(context, request)) return Taken::yes;
+  if (!awaited.anything()) {
+    ++counts_of(context.session.tenant).requests[request.body.index()];
+    if (!pass_rate(context, request)) return Taken::yes;
+  }
   if (context.session.restricted && !needs_no_identity(request.body)) {
     refuse(context, fail(ErrorCode::unauthorized).error(), protocol::channel_of(request));
     return Taken::yes;
   }
   if (const auto* auth_request = std::get_if<protocol::AuthRequest>(&request.body))
     return authenticate(context, *auth_request, awaited);
+  if (auto* publish = std::get_if<protocol::PublishRequest>(&request.body))
+    return carry_out(context, std::move(*publish), awaited);
   std::visit(
       [&](auto&& body) {
-        if constexpr (!std::is_same_v<std::decay_t<decltype(body)>, protocol::AuthRequest>)
+        using Body = std::decay_t<decltype(body)>;
+        if constexpr (!std::is_same_v<Body, protocol::AuthRequest> &&
+                      !std::is_same_v<Body, protocol::PublishRequest>)
           carry_out(context, std::move(body));
       },
       std::move(request.body));

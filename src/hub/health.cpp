@@ -35,14 +35,14 @@ void Sessions::pass_health(const Time& now) {
     const std::int64_t waiting_us = outbound_.ping_waiting_us(connection);
     if (waiting_us > options_.health.max_latency_ms * 1000) session->health.note_waiting(waiting_us);
     if (session->health.pass(options_.health)) {
-      --counts_.health[static_cast<std::size_t>(before)];
-      ++counts_.health[static_cast<std::size_t>(session->health.status())];
+      --counts_of(session->tenant).health[static_cast<std::size_t>(before)];
+      ++counts_of(session->tenant).health[static_cast<std::size_t>(session->health.status())];
       outbound_.set_pace(connection, session->health.status());
     }
     // Ending is the last resort, of a server that can no longer serve those who are well.
     if (overloaded && ended < kEndedPerSlice && session->health.status() == guard::HealthStatus::unhealthy) {
       ++ended;
-      ++counts_.ended_unhealthy;
+      ++counts_of(session->tenant).ended_unhealthy;
       end(connection, *session, 1013, "overloaded");
     }
   }

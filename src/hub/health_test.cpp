@@ -64,6 +64,53 @@ TEST(HealthPass, CountsErrorsOfTheConnectionAndForgetsWithIt) {
   EXPECT_EQ(health_of(shards), (std::array<std::uint64_t, 3>{1, 0, 0}));
 }
 
+// Documents that are not conflated for anybody are for whoever is behind and not well.
+TEST(HealthPass, WhoIsNotWellGetsADocumentsEventsMergedAndTheOthersAsTheyCame) {
+  TestShards shards(1, options());
+  const auto ill = shards.open(TestShards::user("ill")), well = shards.open(TestShards::user("well"));
+  const auto writer = shards.open(TestShards::user("writer"));
+  shards.sessions().pass_health(shards.now);
+  shards.sessions().on_round_trip(ill.handle, 10'000'000);
+  pass(shards, 11);
+  for (const auto& reader : {ill, well}) shards.ask(reader, R"({"type":"subscribe","channel":"doc:a"})");
+  const auto publish_while_away = [&](std::initializer_list<const char*> forms) {
+    shards.at(ill).full = shards.at(well).full = true;
+    for (const char* form : forms)
+      shards.ask(writer, R"({"type":"publish","channel":"doc:a",)" + std::string(form) + "}");
+    shards.drained(ill);
+    shards.drained(well);
+  };
+  publish_while_away({R"("merge":{"a":1})", R"("merge":{"b":2})", R"("merge":{"a":3})"});
+  const auto merged = shards.take(ill);
+  ASSERT_EQ(merged.size(), 1u);
+  EXPECT_THAT(merged[0], testing::HasSubstr(R"("seq":3)"));
+  EXPECT_THAT(merged[0], testing::HasSubstr(R"("first_seq":1)"));
+  EXPECT_THAT(merged[0], testing::HasSubstr(R"("merge":{"a":3,"b":2})"));
+  EXPECT_EQ(shards.take(well).size(), 3u);
+  // What no one merge can say comes as the whole document.
+  publish_while_away({R"("merge":{"c":1})", R"("patch":[{"op":"add","path":"/d","value":[1]}])"});
+  const auto whole = shards.take(ill);
+  ASSERT_EQ(whole.size(), 1u);
+  EXPECT_THAT(whole[0], testing::HasSubstr(R"("first_seq":4)"));
+  EXPECT_THAT(whole[0], testing::HasSubstr(R"("data":{"a":3,"b":2,"c":1,"d":[1]})"));
+  EXPECT_EQ(shards.take(well).size(), 2u);
+}
+
+TEST(HealthPass, WhoIsBehindGetsThePresenceListOnceInPlaceOfItsEvents) {
+  TestShards shards(1, options());
+  const auto ill = shards.open(TestShards::user("ill"));
+  shards.ask(ill, R"({"type":"subscribe","channel":"room:a","presence":true})");
+  shards.at(ill).full = true;
+  for (int i = 0; i < 20; ++i)
+    shards.ask(shards.open(TestShards::user("u" + std::to_string(i))),
+               R"({"type":"presence","channel":"room:a","action":"enter"})");
+  shards.drained(ill);
+  const auto list = shards.take(ill);
+  ASSERT_EQ(list.size(), 1u);
+  EXPECT_THAT(list[0], testing::HasSubstr(R"("type":"presence")"));
+  EXPECT_THAT(list[0], testing::HasSubstr("u19"));
+}
+
 TEST(HealthPass, EndsTheUnhealthyOnlyWhenTheServerIsOverloaded) {
   TestShards shards(1, options());
   const auto ill = shards.open(), well = shards.open();

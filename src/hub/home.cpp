@@ -45,6 +45,8 @@ Channel& Home::open(const ChannelKey& key, const Time& now, Handle* handle) {
     const Namespace* ns = namespaces_.find(protocol::namespace_of(key.name));
     if (ns == nullptr) ns = namespaces_.find_retired(protocol::namespace_of(key.name));
     TIDEWIRE_CHECK(ns != nullptr);  // the session's checks come first, and namespaces never vanish
+    if (key.tenant >= sizes_.size()) sizes_.resize(key.tenant + std::size_t{1});
+    ++sizes_[key.tenant];
     found = channels_.emplace(key, *ns, random_.name(), now.mono_ms());
     begin(found, *channels_.get(found));
   }
@@ -323,6 +325,7 @@ void Home::sweep(Handle handle, Channel& channel, const Time& now) {
     submit_(log::Close{.channel = handle});
   }
   if (channel.parked) --parked_;
+  --sizes_[channels_.get(handle)->key.tenant];
   channels_.erase(handle);
 }
 

@@ -70,6 +70,8 @@ class Home {
   // This shard's channels of a tenant with the prefix, after `after` in byte order, at most `limit`.
   std::vector<ChannelInfo> list(const ListChannels& query);
   std::size_t size() const { return channels_.size(); }
+  // Likewise of each tenant; those behind the last one that ever had some are left out.
+  const std::vector<std::size_t>& sizes() const { return sizes_; }
   std::size_t parked() const { return parked_; }
   void reload(HomeOptions options);
 
@@ -170,6 +172,7 @@ class Home {
   Post post_;
   Submit submit_;
   NamedSlab<Channel> channels_;
+  std::vector<std::size_t> sizes_;  // of channels_, by tenant
   Queue<Grace> graces_;
   Queue<Due> windows_;  // mono
   Queue<Due> runs_;     // unix

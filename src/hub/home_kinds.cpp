@@ -226,7 +226,8 @@ void Home::answer_with_snapshot(ShardId to, const CatchUpCommand& command, Chann
 bool Home::merge(ShardId to, const CatchUpCommand& command, Channel& channel, std::vector<CatchUpItem>& items,
                  const Time& now) {
   const auto is_message = [](const CatchUpItem& item) { return item.kind == CatchUpItem::Kind::message; };
-  if (!channel.merges() || items.size() < 2 || !std::ranges::all_of(items, is_message)) return true;
+  const bool merges = channel.merges() || (command.merged && channel.kind == Kind::document);
+  if (!merges || items.size() < 2 || !std::ranges::all_of(items, is_message)) return true;
   Folded& folded = *channel.folded;
   std::vector<kinds::Run> runs;
   for (CatchUpItem& item : items)

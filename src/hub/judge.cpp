@@ -12,6 +12,22 @@ Error directory_unavailable() {
   return error;
 }
 
+std::string_view inbox_user(const Namespace& ns, std::string_view channel) {
+  return ns.kind == Kind::inbox ? channel.substr(channel.find(':') + 1) : std::string_view();
+}
+
+std::optional<Error> inbox_refusal(guard::UserState state) {
+  switch (state) {
+    case guard::UserState::exists:
+      return std::nullopt;
+    case guard::UserState::absent:
+      return fail(ErrorCode::user_not_found).error();
+    case guard::UserState::unavailable:
+      break;
+  }
+  return directory_unavailable();
+}
+
 std::optional<guard::UserState> state_of_user(guard::KnownUsers* users, const guard::LimitKey& key,
                                               const Time& now, const Awaited& awaited) {
   if (users == nullptr) return guard::UserState::exists;

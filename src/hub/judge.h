@@ -47,4 +47,10 @@ std::optional<guard::UserState> state_of_user(guard::KnownUsers* users, const gu
 
 Error directory_unavailable();
 
+// Whose inbox a channel is; empty where it is none.
+std::string_view inbox_user(const Namespace& ns, std::string_view channel);
+
+// A publish to the inbox of a user whom the directory says this of is refused; nothing where it may go on.
+std::optional<Error> inbox_refusal(guard::UserState state);
+
 }  // namespace tidewire::hub

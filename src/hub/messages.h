@@ -105,6 +105,7 @@ struct CatchUpCommand {
   std::optional<Backlog> backlog = {};
   std::size_t bytes_max = 0;  // of a page; at least one message comes
   std::uint32_t load = 0;     // of the asking shard's bound on what is under way; echoed
+  bool merged = false;        // what can be merged for it is, also where the channel is not conflated
 };
 
 struct ChannelInfoCommand {
@@ -325,8 +326,9 @@ struct AnswerPart {
   std::vector<ConnectionInfo> connections;
   std::string user_json;  // the user's id as it stands in a token, when known here
   std::vector<ChannelInfo> channels;
-  std::vector<std::uint64_t> users;  // hashes, to count each once
+  std::vector<std::pair<TenantId, std::uint64_t>> users;  // hashes, to count each once
   ShardCounts counts;
+  std::vector<ShardCounts> tenants;           // the part of each
   std::shared_ptr<Analytics> analytics = {};  // where they were asked for
 };
 

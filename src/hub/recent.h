@@ -25,17 +25,21 @@ class Recent {
     now_.talkers.note(key, 1, bytes, std::forward<MakeTalker>(talker));
   }
 
-  // Begins a new slot when the time has come; a few times a second.
-  void tick(const ShardCounts& counts, const Time& now);
+  // Begins a new slot when the time has come; a few times a second. `counts` are the shard's own at this
+  // moment, `tenants` the parts of them that are tenants'.
+  void tick(const std::vector<ShardCounts>& tenants, const ShardCounts& counts, const Time& now);
+  bool due(const Time& now) const { return now_.began_us < 0 || now.mono_us - now_.began_us >= kSlot_us; }
 
-  // The last `window_us`, rounded up to whole slots; `counts` are the shard's own at this moment. With
-  // 0: since the start, histograms only.
-  Analytics over(std::int64_t window_us, const ShardCounts& counts, const Time& now) const;
+  // The last `window_us`, rounded up to whole slots; counts as for tick(). With 0: since the start,
+  // histograms only.
+  Analytics over(std::int64_t window_us, const std::vector<ShardCounts>& tenants, const ShardCounts& counts,
+                 const Time& now) const;
 
  private:
   struct Slot {
     std::int64_t began_us = -1;  // mono; -1: not yet
     ShardCounts at_start;
+    std::vector<ShardCounts> tenants_at_start;
     Histogram requests;
     Histogram round_trips;
     Talkers talkers;

@@ -10,13 +10,14 @@ constexpr std::int64_t kMinute_us = Recent::kSlot_us;
 struct Rig {
   Recent recent;
   ShardCounts counts;
+  std::vector<ShardCounts> tenants = std::vector<ShardCounts>(2);
   Time now{.mono_us = 1'000'000, .unix_ms = 0};
 
   void pass(std::int64_t us) {
     now.mono_us += us;
-    recent.tick(counts, now);
+    recent.tick(tenants, counts, now);
   }
-  Analytics over(std::int64_t minutes) { return recent.over(minutes * kMinute_us, counts, now); }
+  Analytics over(std::int64_t minutes) { return recent.over(minutes * kMinute_us, tenants, counts, now); }
 };
 
 guard::LimitKey key(std::uint64_t n) { return {.high = n, .low = n}; }
@@ -34,6 +35,7 @@ TEST(Recent, TellsWhatCameInTheWindowAndNoMore) {
     rig.counts.messages_in += 100;
     rig.counts.requests[2] += 10;
     rig.counts.connections = 7;
+    rig.tenants[1].messages_in += 30;
     rig.recent.note_request(1'000 * (minute + 1));
     rig.pass(kMinute_us);
   }
@@ -43,6 +45,9 @@ TEST(Recent, TellsWhatCameInTheWindowAndNoMore) {
   EXPECT_EQ(five.traffic.messages_in, 500u);
   EXPECT_EQ(five.traffic.requests[2], 50u);
   EXPECT_EQ(five.traffic.connections, 7u);
+  EXPECT_EQ(five.tenants[0].messages_in, 0u);
+  EXPECT_EQ(five.tenants[1].messages_in, 150u);
+  EXPECT_EQ(all.tenants[1].messages_in, 300u);
   EXPECT_EQ(five.requests.count(), 5u);
   EXPECT_GE(five.requests.percentile_us(1), 6'000u);
   EXPECT_EQ(all.traffic.messages_in, 1'000u);

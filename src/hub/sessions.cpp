@@ -19,7 +19,8 @@ Sessions::Sessions(SessionOptions options, const Namespaces& namespaces, Tenants
       outbound_(outbound),
       post_(std::move(post)),
       replicas_(ChannelKeyHash{options_.hash_seed}),
-      authors_(kAuthors) {}
+      authors_(kAuthors),
+      counts_(tenants.size()) {}
 
 Session* Sessions::find(Handle connection) {
   if (connection.index >= sessions_.size()) return nullptr;
@@ -94,9 +95,9 @@ void Sessions::open(Handle connection, Opening&& opening, const Time& now) {
   session.shared_keys.address = shared_.keys.address(opening.address, tenant.name);
   if (options_.anomaly.holds())
     session.held_until_ms = shared_.limits.anomalies().held_until_ms(session.shared_keys.address);
-  ++counts_.connections_opened;
-  ++counts_.connections;
-  ++counts_.health[static_cast<std::size_t>(session.health.status())];
+  ++counts_of(session.tenant).connections_opened;
+  ++counts_of(session.tenant).connections;
+  ++counts_of(session.tenant).health[static_cast<std::size_t>(session.health.status())];
 
   if (opening.identity != nullptr) {
     // A connection over its user's limit gets no `connected` (protocol §9 limits.connections_per_user).
@@ -194,8 +195,8 @@ void Sessions::close(Handle connection, const Time& now) {
     session->replies->clear();
     retire_replies(*session);
   }
-  --counts_.connections;
-  --counts_.health[static_cast<std::size_t>(session->health.status())];
+  --counts_of(session->tenant).connections;
+  --counts_of(session->tenant).health[static_cast<std::size_t>(session->health.status())];
   sessions_[connection.index].reset();
 }
 
@@ -304,9 +305,11 @@ AnswerPart Sessions::answer(const Question& question, const Time& now) {
       if (outbound_.push(connection, batch, 0, 1, {})) ++part.count;
     }
   } else if (std::holds_alternative<CountThings>(question)) {
-    part.counts = counts_;
-    users_.for_each(
-        [&](std::uint32_t index) { part.users.push_back(sessions_[index]->shared_keys.user.low); });
+    part.tenants = counts_;
+    part.counts = counts();
+    users_.for_each([&](std::uint32_t index) {
+      part.users.emplace_back(sessions_[index]->tenant, sessions_[index]->shared_keys.user.low);
+    });
   } else if (const auto* list = std::get_if<ListConnections>(&question)) {
     for (const auto& session : sessions_) {
       if (part.connections.size() >= list->limit) break;

@@ -57,6 +57,24 @@ struct Opening {
   bool manual_inbox = false;  // the client follows its inbox itself
 };
 
+// Who makes a request without a session. No identity: anonymous.
+struct LoneCaller {
+  TenantId tenant = 0;
+  const auth::Identity* identity = nullptr;
+  IpAddress address = {};
+};
+
+// A user's call over HTTP, once it is answered.
+struct UserCall {
+  TenantId tenant = 0;
+  std::string user;
+  IpAddress address = {};
+  std::size_t bytes = 0;
+  std::string channel = {};               // that it is about; empty: none
+  bool publishes = false;                 // a message that is kept
+  std::optional<ErrorCode> outcome = {};  // why it was refused
+};
+
 class Sessions {
  public:
   using Post = std::function<void(ShardId, Message&&)>;
@@ -81,7 +99,7 @@ class Sessions {
   enum class Taken : std::uint8_t {
     yes,
     wait_for_keys,  // an `auth` needs a key that is being fetched: hand the same message in again
-    wait_for_user   // likewise, for what the directory says of its user
+    wait_for_user   // likewise, for what the directory says of a user
   };
   // One text message, valid UTF-8.
   Taken on_text(Handle connection, std::string_view text, const Time& now, const Awaited& awaited = {});
@@ -95,6 +113,12 @@ class Sessions {
   bool has_rest(Handle connection) const;
   // Carries out a piece of it; only while can_take().
   void take_rest(Handle connection, const Time& now);
+
+  // callers.cpp: counts a request that has no session. Why it is refused; nothing where it may go on.
+  std::optional<Error> pass_rate(const LoneCaller& caller, const Time& now);
+  void watch_call(const UserCall& call, const Time& now);
+  // Judges calls of users who have fallen silent, on any shard; a few times a second on one of them.
+  void judge_calls(const Time& now);
 
   // requests/follow.cpp, for event streams: subscribes without a request; answered as `subscribe` is.
   void follow(Handle connection, protocol::SubscribeItem&& item, const Time& now);
@@ -156,7 +180,9 @@ class Sessions {
 
   const Session* session(Handle connection) const;
   Tenant& tenant(TenantId id) { return tenants_[id]; }
-  const ShardCounts& counts() const { return counts_; }
+  // Of all tenants together, and of each.
+  ShardCounts counts() const { return sum_of(counts_); }
+  const std::vector<ShardCounts>& tenant_counts() const { return counts_; }
   // Channels that are followed here, and users that are connected here.
   std::size_t replicas() const { return replicas_.size(); }
   std::size_t users() const { return users_.size(); }
@@ -187,6 +213,7 @@ class Sessions {
   }
 
   // dispatch.cpp
+  void note_message(Session& session, std::size_t bytes, const Time& now);
   Taken dispatch(Context& context, protocol::Request&& request, const Awaited& awaited);
   bool pass_rate(Context& context, const protocol::Request& request);
   void note_offence(Session& session, guard::Offence offence, std::int64_t now_ms) {
@@ -199,6 +226,19 @@ class Sessions {
   void watch(Session& session, std::size_t bytes, const Time& now);
   void watch_failure(Session& session, const Error& error, std::string_view channel);
   void judge_activity(Session& session, const Time& now);
+  void judge_calls(const guard::CallWatch::Window& window, const Time& now);
+  struct Watched {
+    TenantId tenant;
+    const guard::LimitKey& key;
+    std::string_view user;  // empty: anonymous, and the key is the address's
+    const IpAddress& address;
+  };
+  guard::Anomalies::Verdict judge(const Watched& who, const guard::Activity& activity, const Time& now);
+  static bool is_fault(std::optional<ErrorCode> outcome);
+  static bool is_of_channel(std::optional<ErrorCode> outcome);
+  static guard::ActivityMeter::Writer writer_in(const Namespace& ns);
+  std::uint64_t channel_hash(std::string_view channel) const;
+  static Error held_error(std::int64_t left_ms);
   static const guard::LimitKey& watched_key(const Session& session) {
     return session.shared_keys.user ? session.shared_keys.user : session.shared_keys.address;
   }
@@ -211,7 +251,7 @@ class Sessions {
   Taken authenticate(Context& context, const protocol::AuthRequest& request, const Awaited& awaited);
   void carry_out(Context& context, protocol::SubscribeRequest&& request);
   void carry_out(Context& context, protocol::UnsubscribeRequest&& request);
-  void carry_out(Context& context, protocol::PublishRequest&& request);
+  Taken carry_out(Context& context, protocol::PublishRequest&& request, const Awaited& awaited);
   void carry_out(Context& context, protocol::HistoryRequest&& request);
   void carry_out(Context& context, protocol::PresenceRequest&& request);
   void carry_out(Context& context, protocol::AckRequest&& request);
@@ -269,6 +309,7 @@ class Sessions {
   void want_page(Handle connection, Session& session);
   void serve_pages();
   void serve_page(Handle connection, Subscription& subscription);
+  bool is_conflated(const Session& session, const Replica& replica) const;
   static Page render(const CatchUpResult& result, const Replica& replica, const Subscription& subscription);
   bool hand_over(Handle connection, const Replica& replica, const Subscription& subscription, Page& page);
   void keep(Page&& page);
@@ -277,6 +318,7 @@ class Sessions {
   void no_longer_behind(Session& session, const Subscription& subscription);
 
   // sessions.cpp
+  ShardCounts& counts_of(TenantId tenant) { return counts_[tenant]; }
   std::string capabilities_of(const Session& session) const;
   bool adopt(Handle connection, Session& session, std::shared_ptr<const auth::Identity> identity,
              const Time& now);
@@ -330,9 +372,9 @@ class Sessions {
   std::array<std::deque<Handle>, 2> line_;
   std::size_t load_under_way_ = 0;  // of the latter
   std::size_t load_of_turn_ = 0;
-  std::deque<Page> kept_pages_;  // the oldest first
-  std::int64_t now_ms_ = 0;      // unix, of the latest turn that had to do with pages
-  ShardCounts counts_;
+  std::deque<Page> kept_pages_;      // the oldest first
+  std::int64_t now_ms_ = 0;          // unix, of the latest turn that had to do with pages
+  std::vector<ShardCounts> counts_;  // by tenant
 };
 
 template <class F>

@@ -78,7 +78,7 @@ Shard::Shard(const Plan& plan, hub::Sessions::Shared shared, Server server)
       calls_(plan.shards, plan.seeds.hash, namespaces_,
              [this](hub::ShardId to, hub::Message&& message) { post(to, std::move(message)); }),
       router_(
-          api_options(plan.settings, plan.tenants), calls_, tenants_, shared,
+          api_options(plan.settings, plan.tenants), calls_, sessions_, tenants_, shared,
           {.health = [this] { return health(); },
            .find_tenant = [this](std::string_view host,
                                  std::string_view token) { return tenant_for(host, token); },
@@ -185,21 +185,33 @@ void Shard::answer(hub::ShardId from, hub::Ask&& ask) {
   hub::AnswerPart part = sessions_.answer(ask.question, loop_.now());
   if (const auto* list = std::get_if<hub::ListChannels>(&ask.question)) part.channels = home_.list(*list);
   if (std::holds_alternative<hub::CountThings>(ask.question)) {
-    part.counts = counts();
+    part.tenants = tenant_counts();
+    part.counts = counts(part.tenants);
     if (const auto window = std::get<hub::CountThings>(ask.question).window_us)
-      part.analytics =
-          std::make_shared<hub::Analytics>(sessions_.recent().over(*window, part.counts, loop_.now()));
+      part.analytics = std::make_shared<hub::Analytics>(
+          sessions_.recent().over(*window, part.tenants, part.counts, loop_.now()));
   }
   post(from, hub::Answer{.reply = ask.reply, .part = std::move(part)});
 }
 
-hub::ShardCounts Shard::counts() {
-  hub::ShardCounts counts = sessions_.counts();
+std::vector<hub::ShardCounts> Shard::tenant_counts() const {
+  std::vector<hub::ShardCounts> tenants = sessions_.tenant_counts();
+  for (std::size_t i = 0; i < tenants.size(); ++i) {
+    const gateway::GatewayCounts& moved = gateway_.tenant_counts()[i];
+    tenants[i].messages_out = moved.messages_out;
+    tenants[i].bytes_in = moved.bytes_in;
+    tenants[i].bytes_out = moved.bytes_out;
+    if (i < home_.sizes().size()) tenants[i].channels = home_.sizes()[i];
+  }
+  return tenants;
+}
+
+hub::ShardCounts Shard::counts(const std::vector<hub::ShardCounts>& tenants) const {
+  hub::ShardCounts counts = hub::sum_of(tenants);
   const gateway::GatewayCounts& moved = gateway_.counts();
-  counts.channels = home_.size();
-  counts.messages_out = moved.messages_out;
-  counts.bytes_in = moved.bytes_in;
-  counts.bytes_out = moved.bytes_out;
+  counts.messages_out += moved.messages_out;
+  counts.bytes_in += moved.bytes_in;
+  counts.bytes_out += moved.bytes_out;
   counts.send_circuits_open = moved.send_circuits_open;
   counts.send_circuits_opened = moved.send_circuits_opened;
   counts.loop_lag_us = static_cast<std::uint64_t>(std::max(loop_lag_us_, loop_lag_now_us_));
@@ -275,9 +287,13 @@ void Shard::tick() {
   ++ticks_;
   watch_load();
   sessions_.pass_health(loop_.now());
-  sessions_.recent().tick(counts(), loop_.now());
+  if (sessions_.recent().due(loop_.now())) {
+    const std::vector<hub::ShardCounts> tenants = tenant_counts();
+    sessions_.recent().tick(tenants, counts(tenants), loop_.now());
+  }
   router_.tick(loop_.now());
   if (shared_.users != nullptr) recheck_users();
+  if (self_ == 0) sessions_.judge_calls(loop_.now());
   if (self_ == 0 && ticks_ % (1000 / kTickMs) == 0) {
     server_.every_second(loop_.now().unix_ms);
     shared_.limits.sweep(loop_.now().mono_ms());

@@ -81,7 +81,8 @@ class Shard {
   void tick();
   void recheck_users();
   void watch_load();
-  hub::ShardCounts counts();
+  std::vector<hub::ShardCounts> tenant_counts() const;
+  hub::ShardCounts counts(const std::vector<hub::ShardCounts>& tenants) const;
   void log_anomalies();
   api::Health health() const;
   hub::TenantId tenant_for(std::string_view host, std::string_view token) const;

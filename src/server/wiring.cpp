@@ -160,7 +160,6 @@ gateway::GatewayOptions gateway_options(const config::Settings& settings, bool e
       .auth_required = settings.auth.required,
       .compression = static_cast<wire::DeflateMode>(0),
       .compression_min_bytes = static_cast<std::size_t>(settings.compression.min_bytes),
-      .message_bytes = static_cast<std::size_t>(settings.limits.message_bytes),
       .fragments = static_cast<std::uint32_t>(settings.limits.fragments),
       .outbound_bytes = static_cast<std::size_t>(settings.limits.outbound_bytes),
       .message_timeout_ms = settings.limits.message_timeout_ms,

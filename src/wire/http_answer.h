@@ -1,9 +1,12 @@
 // The answer to an HTTP request as a value, before it is written.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
+
+#include "base/error.h"
 
 namespace tidewire::wire {
 
@@ -12,6 +15,7 @@ struct HttpAnswer {
   std::string body;
   std::string content_type = "application/json";
   std::vector<std::pair<std::string, std::string>> fields;  // further header fields
+  std::optional<ErrorCode> refusal = {};                    // the protocol's code of what it says went wrong
 };
 
 }  // namespace tidewire::wire

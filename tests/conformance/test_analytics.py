@@ -81,6 +81,66 @@ async def test_a_tenant_does_not_see_another_tenants_talkers(server, http):
     assert theirs in acme and mine not in acme
 
 
+@clause("8.stats", "O6", "O2")
+async def test_a_tenants_key_sees_its_own_tenant_and_nothing_of_others(start, http):
+    """O6: "isolation of names, keys, limits and statistics" """
+    settings = SERVER["settings"] | {"metrics": {"public": False}}
+    rival = {"hs256_secret": ACME_SECRET + "-2", "api_key": "tw_rival_everything"}
+    server = start(settings | {"tenants": settings["tenants"] | {"rival": rival}})
+    name, room = unique("same"), channel()
+
+    async def at(tenant: str, secret: str) -> Client:
+        return await Client.connect(server, mint(name, key=secret, tidewire={"tenant": tenant}), inbox=True)
+
+    acme, other = await at("acme", ACME_SECRET), await at("rival", rival["hs256_secret"])
+    for client, count in ((acme, 3), (other, 40)):
+        await client.subscribe(room)
+        await client.request({"type": "presence", "channel": room, "action": "enter", "data": client.hello["tenant"]})
+        for i in range(count):
+            await client.publish(room, f"of {client.hello['tenant']}")
+    await Client.connect(server, mint(unique("default")))
+
+    def get(path: str, key: str = ACME_KEY):
+        return http(server, "GET", path, key=key)
+
+    stats = get("/api/ws/stats").json()
+    assert (stats["connections"], stats["users"], stats["channels"]) == (1, 1, 2)
+    assert stats["messages_in"] == 5 and 5 <= stats["messages_out"] < 20
+    rivals = get("/api/ws/stats", "tw_rival_everything").json()
+    assert rivals["messages_in"] == 42
+    assert 0 < stats["rates"]["messages_in"] < rivals["rates"]["messages_in"]
+    listed = get("/api/v1/channels").json()["channels"]
+    assert [(c["channel"], c["subscribers"]) for c in listed] == [(room, 1), (f"user:{name}", 1)]
+    assert get(f"/api/v1/channels/{room}").json()["seq"] == 3
+    (entry,) = get(f"/api/v1/users/{name}").json()["connections"]
+    assert entry["connection_id"] == acme.hello["connection_id"]
+    (shown,) = get("/api/admin/connections").json()["connections"]
+    assert shown["connection_id"] == acme.hello["connection_id"]
+    (one,) = get(f"/api/v1/websocket/connection-health?user={name}").json()["connections"]
+    assert one["connection_id"] == acme.hello["connection_id"]
+    page = get(PATH).json()
+    assert page["connections"] == {"open": 1, "opened": 1, "users": 1}
+    assert page["traffic"]["by_type"]["publish"] == 3 and sum(page["health"].values()) == 1
+    assert http(server, "POST", "/api/v1/broadcast", key=ACME_KEY, json={"data": 1}).json() == {"connections": 1}
+    paths = [
+        "/api/ws/stats",
+        "/api/v1/channels",
+        f"/api/v1/channels/{room}/history",
+        f"/api/v1/channels/{room}/presence",
+        f"/api/v1/users/{name}",
+        "/api/admin/connections",
+        "/api/health/detailed",
+        PATH,
+    ]
+    for path in paths:
+        text = get(path).text
+        assert "rival" not in text and other.hello["connection_id"] not in text, path
+    assert get("/metrics").status_code == 403
+    assert http(server, "GET", "/metrics").status_code == 200
+    assert http(server, "POST", f"/api/v1/users/{name}/disconnect", key=ACME_KEY).json() == {"disconnected": 1}
+    assert (await other.request({"type": "ping"}))["type"] == "pong"
+
+
 @clause("8.analytics", "O2")
 @pytest.mark.parametrize("window", ["10s", "5m", "1h", "15m"])
 def test_windows_are_taken_up_to_what_is_remembered(server, http, window):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 
 import pytest
@@ -104,3 +105,54 @@ async def test_off_looks_for_nothing(start, http):
     await flood(client)
     await client.close()
     assert counted(http, server, "burst") == 0
+
+
+@clause("P3", "P2")
+@pytest.mark.slow_clock(60)
+async def test_calls_over_http_are_watched_like_messages(start, http):
+    """A user who scans by HTTP calls is found too, and refused on every way."""
+    server = start(settings(action="refuse", hold="1h"))
+    name = unique("u")
+    token = mint(name)
+
+    def call(room: str):
+        return http(server, "POST", "/api/v1/publish", key=token, json={"channel": room, "data": 1})
+
+    def scan_by_calls():
+        for i in range(200):
+            assert call(f"nowhere{i}:x").status_code == 404
+
+    await asyncio.to_thread(scan_by_calls)
+    # Nothing follows: the silence ends the window.
+    await eventually(lambda: counted(http, server, "channel_scan") == 1, "the count", 30)
+    refused = call(channel())
+    assert (refused.status_code, refused.json()["code"]) == (429, "rate_limited")
+    assert int(refused.headers["Retry-After"]) > 3000
+    stream = http(server, "GET", f"/sse?channels={channel()}", key=token)
+    assert (stream.status_code, stream.json()["code"]) == (429, "rate_limited")
+    client = await Client.connect(server, token)
+    await client.expect_error({"type": "publish", "channel": channel(), "data": 1}, "rate_limited")
+    other = http(server, "POST", "/api/v1/publish", key=mint(unique("v")), json={"channel": channel(), "data": 1})
+    assert other.status_code == 200
+
+
+@clause("P3", "P2")
+@pytest.mark.parametrize(("action", "learns"), [("report", False), ("slow", True)])
+async def test_the_users_record_learns_of_it_where_it_is_acted_on(start, action, learns):
+    """`report` only reports; with `slow` the limit stays lower when the hold is over"""
+    limits = {"limits": {"adaptive": True, "burst": 1000, "messages_per_minute": 1000, "penalty": "0s"}}
+    server = start(settings(action=action, hold="1s") | limits)
+    name = unique("u")
+    client = await Client.connect(server, mint(name))
+    await flood(client)
+    await client.close()
+    await eventually(lambda: "kind=burst" in server.log(), "the line")
+    await asyncio.sleep(1.2)  # the hold is over
+
+    again = await Client.connect(server, mint(name))
+    room = channel()
+    for i in range(1000):
+        await again.send({"type": "publish", "channel": room, "data": i, "id": i})
+    replies = [await again.expect(id=i) for i in range(1000)]
+    passed = sum(r["type"] == "published" for r in replies)
+    assert (passed < 900) is learns, passed

@@ -390,7 +390,7 @@ async def test_what_cannot_be_reloaded_is_named_in_the_log(start):
         return (await Client.connect(server)).hello["limits"]["burst"] == 55
 
     await eventually(reloaded, "the new burst")
-    assert "server.shards" in server.log()
+    await eventually(lambda: "server.shards" in server.log(), "the log's line")
 
 
 @clause("9.reload", "O1")

@@ -92,6 +92,62 @@ async def test_in_postgresql_a_user_exists_or_not_for_all_alike(start, http, pos
 
 
 @clause("9.directory", "A4")
+async def test_an_inbox_is_that_of_a_user_who_exists_whatever_way_leads_to_it(start, http, back_end):
+    """`user_not_found` by name of the channel and by the inbox API, over WebSocket and HTTP"""
+    server = start(settings(back_end.url))
+    back_end.users.add("bob")
+    grants = [{"channels": "user:*", "do": ["publish"]}]
+    token = mint("ada", tidewire={"grants": grants})
+    client = await Client.connect(server, token)
+    for user, exists in (("bob", True), (unique("ghost"), False)):
+        inbox = f"user:{user}"
+        body = {"channel": inbox, "data": "hello"}
+        # Asked about for the first time by the WebSocket: the request waits, and those behind it.
+        await client.send({"type": "publish", "id": 1} | body)
+        await client.send({"type": "ping", "id": 2})
+        first, second = await client.next(), await client.next()
+        assert (first["id"], second["id"]) == (1, 2)
+        answers = {
+            "key": await asyncio.to_thread(http, server, "POST", "/api/v1/publish", json=body),
+            "token": await asyncio.to_thread(http, server, "POST", "/api/v1/publish", key=token, json=body),
+            "notify": await asyncio.to_thread(
+                http, server, "POST", f"/api/v1/users/{user}/notify", json={"data": 1}
+            ),
+        }
+        batch = await asyncio.to_thread(
+            http, server, "POST", "/api/v1/batch", json={"publish": [body, {"channel": channel(), "data": 1}]}
+        )
+        one, two = batch.json()["results"]
+        assert two["seq"] == 1
+        if exists:
+            assert first["type"] == "published" and one["seq"] > 1
+            assert {answer.status_code for answer in answers.values()} == {200}
+            continue
+        assert (first["type"], first["code"]) == ("error", "user_not_found"), first
+        assert one["code"] == "user_not_found"
+        assert {answer.status_code for answer in answers.values()} == {404}
+        assert {answer.json()["code"] for answer in answers.values()} == {"user_not_found"}
+    fresh = [{"channel": f"user:{unique('ghost')}", "data": 1} for _ in range(20)]
+    fresh.append({"channel": "user:bob", "data": 1})
+    batch = await asyncio.to_thread(http, server, "POST", "/api/v1/batch", json={"publish": fresh})
+    codes = [one.get("code") for one in batch.json()["results"]]
+    assert codes == ["user_not_found"] * 20 + [None]
+
+
+@clause("9.directory", "A4")
+async def test_to_an_inbox_nobody_can_be_asked_about_nothing_is_published(start, http, back_end):
+    server = start(settings(back_end.url))
+    client = await Client.connect(server, mint("ada", tidewire={"grants": [{"channels": "*", "do": ["publish"]}]}))
+    back_end.status = 500
+    request = {"type": "publish", "channel": f"user:{unique('u')}", "data": 1}
+    reply = await client.expect_error(request, "unavailable")
+    assert reply["retry_after_ms"] > 0
+    answer = http(server, "POST", "/api/v1/publish", json={"channel": f"user:{unique('u')}", "data": 1})
+    assert answer.status_code == 503 and answer.json()["code"] == "unavailable"
+    assert (await client.request({"type": "publish", "channel": channel(), "data": 1}))["type"] == "published"
+
+
+@clause("9.directory", "A4")
 async def test_a_reconnect_storm_asks_once_per_user(start, back_end):
     server = start(settings(back_end.url))
     back_end.gate.clear()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import re
 
 import pytest
 from client import Client, eventually, unique
+from sse import Stream
 from tokens import mint
 
 clause = pytest.mark.clause
@@ -119,6 +122,86 @@ async def test_a_tenant_has_its_own_rate_and_its_own_count_of_connections(start)
         assert (await client.request({"type": "ping"}))["type"] == "pong"
 
 
+@clause("9.tenants", "O6", "P1")
+async def test_a_tenants_limits_are_its_own_all_of_them(start, http):
+    secret = "acme-secret-of-more-than-thirty-two-bytes"
+    limits = {
+        "messages_per_minute": 30,
+        "burst": 3,
+        "penalty": "40s",
+        "adaptive": False,
+        "malformed_per_minute": 5,
+        "message_bytes": 500,
+        "json_depth": 5,
+    }
+    tenants = {
+        "acme": {"hs256_secret": secret, "api_key": "tw_acme", "limits": limits},
+        "trial": {"hs256_secret": secret + "2", "limits": limits | {"dry_run": True}},
+    }
+    server = start({"tenants": tenants})
+
+    async def at(tenant: str, key: str) -> Client:
+        return await Client.connect(server, mint(unique("a"), key=key, tidewire={"tenant": tenant}))
+
+    acme, trial, other = await at("acme", secret), await at("trial", secret + "2"), await Client.connect(server)
+    assert acme.hello["limits"] == trial.hello["limits"]
+    assert (acme.hello["limits"]["burst"], acme.hello["limits"]["message_bytes"]) == (3, 500)
+    for _ in range(10):
+        assert (await trial.request(history()))["type"] == "history", "a dry run refused"
+    replies = [await acme.request(history()) for _ in range(6)]
+    assert [r["type"] for r in replies] == ["history"] * 3 + ["error"] * 3
+    assert 30_000 < (await acme.request(history()))["retry_after_ms"] <= 40_000
+    long = {"type": "ping", "data": "x" * 600}
+    deep = '{"type":"ping","data":' + "[" * 6 + "]" * 6 + "}"
+    for _ in range(2):
+        await acme.expect_error(long, "too_large")
+        await acme.expect_error(deep, "invalid_json")
+        assert (await other.request(long))["type"] == "pong"
+        assert (await other.request(json.loads(deep)))["type"] == "pong"
+    await acme.send("{")
+    assert await acme.closed() == (1008, "invalid_message")
+    answer = http(server, "POST", "/api/v1/publish", key="tw_acme", json={"channel": "room:x", "data": "x" * 600})
+    assert answer.status_code == 413
+    assert http(server, "POST", "/api/v1/publish", json={"channel": "room:x", "data": "x" * 600}).status_code == 200
+
+
+@clause("9.reload", "O6")
+async def test_a_reload_never_gives_a_tenants_place_to_another(start, http):
+    """§1: "Nothing crosses between tenants", also when tenants come and go with a SIGHUP"""
+
+    def tenant(name: str) -> dict:
+        return {"hs256_secret": f"secret-of-{name}-of-more-than-thirty-two-bytes", "api_key": f"tw_{name}"}
+
+    server = start({"tenants": {name: tenant(name) for name in ("bravo", "delta")}})
+
+    async def at(name: str, **options) -> Client:
+        token = mint("u", key=tenant(name)["hs256_secret"], tidewire={"tenant": name})
+        return await Client.connect(server, token, **options)
+
+    def first_channel(name: str):
+        answer = http(server, "GET", "/api/v1/channels", key=f"tw_{name}")
+        return answer.json()["channels"][0]["channel"] if answer.status_code == 200 else answer.status_code
+
+    for name in ("bravo", "delta"):
+        await (await at(name)).publish(f"room:{name}", 1)
+    tenants = {name: tenant(name) for name in ("alpha", "charlie", "delta")}
+    server.settings["tenants"] = {}
+    server.reload({"tenants": tenants, "limits": {"burst": 71}})
+
+    async def reloaded():
+        return (await Client.connect(server)).hello["limits"]["burst"] == 71
+
+    await eventually(reloaded, "the new burst")
+    await asyncio.sleep(0.2)  # for the other shards
+    assert first_channel("delta") == "room:delta"
+    assert (await at("delta")).hello["tenant"] == "delta"
+    # What came needs a restart, which the log says; what went is gone.
+    assert [first_channel(name) for name in ("alpha", "bravo", "charlie")] == [403, 403, 403]
+    await eventually(lambda: "needs a restart key=tenants.alpha" in server.log(), "the log's line")
+    for name in ("alpha", "bravo"):
+        assert (await (await at(name, hello=False)).next())["code"] == "token_invalid"
+
+
 @clause("9.limits-development", "P1")
 async def test_the_development_profile(start):
     """§9: `--dev`: limits 1000/50/5 s, anonymous connections allowed"""
@@ -135,3 +218,13 @@ async def test_the_development_profile(start):
     assert 4000 < last["retry_after_ms"] <= 5000
 
 
+
+
+@clause("6.dry-run", "P1")
+async def test_a_dry_run_opens_event_streams_too(start, http):
+    server = start({"limits": SLOW | {"dry_run": True, "burst": 1}})
+    token = mint(unique("dry"))
+    for _ in range(10):
+        stream = await Stream.open(server, "room:x", token=token)
+        assert stream.response.status == 200
+    assert metric(http, server, "tidewire_rate_limit_dry_run_total") >= 1

@@ -116,6 +116,60 @@ async def test_a_slow_connection_is_treated_gently_and_loses_nothing(server, htt
 
 
 @clause("8.connection-health", "P6")
+async def test_a_slow_connection_gets_documents_merged_and_presence_as_a_list(server, http):
+    """P6: conflation, also in a namespace that conflates for nobody; §5: `first_seq`..`seq` covers it all"""
+    name, room = unique("slow"), unique("room:p-")
+    raw = await RawWebSocket.open(server, f"/ws?inbox=manual&token={mint(name)}")
+    seen: list[dict] = []
+    reader = asyncio.create_task(slow_reader(raw, 0.35, seen))
+
+    async def degraded():
+        return health(http, server, name)[0]["status"] in ("DEGRADED", "UNHEALTHY")
+
+    await eventually(degraded, "a degraded connection")
+    doc = unique("doc:d-")
+    writer, well = await Client.connect(server, mint(name)), await Client.connect(server, mint(unique("well")))
+    await raw.text(json.dumps({"type": "subscribe", "channel": doc}))
+    await raw.text(json.dumps({"type": "subscribe", "channel": room, "presence": True}))
+    await well.subscribe(doc)
+    await eventually(lambda: sum(m["type"] == "subscribed" for m in seen) == 2, "both subscriptions")
+    for i in range(80):
+        await writer.request({"type": "publish", "channel": doc, "merge": {f"k{i % 7}": i}})
+        await writer.request({"type": "presence", "channel": room, "action": "enter", "data": i})
+        if i:
+            await writer.request({"type": "presence", "channel": room, "action": "update", "data": i})
+        await asyncio.sleep(0.01)
+
+    def deliveries():
+        return [m for m in seen if m["type"] == "message" and m["channel"] == doc]
+
+    await eventually(lambda: bool(deliveries()) and deliveries()[-1]["seq"] == 80, "the last event")
+    state: dict = {}
+    next_seq = 1
+    for m in deliveries():
+        assert m.get("first_seq", m["seq"]) == next_seq, "a hole, or a repeat"
+        next_seq = m["seq"] + 1
+        state.update(m["merge"])
+    assert state == {f"k{i % 7}": max(j for j in range(80) if j % 7 == i % 7) for i in range(7)}
+    assert len(deliveries()) < 60, "deliveries were not merged"
+    assert [m["seq"] for m in await well.deliveries(doc, 80)] == list(range(1, 81))
+
+    def members():
+        lists = [m for m in seen if m["type"] == "presence"]
+        events = [m for m in seen if m["type"] == "presence_event"]
+        return lists, events
+
+    def last_is_known():
+        lists, events = members()
+        return any(m["members"][0]["data"] == 79 for m in lists) or any(m["member"]["data"] == 79 for m in events)
+
+    await eventually(last_is_known, "the last presence")
+    lists, events = members()
+    assert lists and len(events) < 60, "presence was not merged"
+    reader.cancel()
+
+
+@clause("8.connection-health", "P6")
 def test_the_distribution_is_in_the_metrics(server, http):
     text = http(server, "GET", "/metrics").text
     for status in ("HEALTHY", "DEGRADED", "UNHEALTHY"):

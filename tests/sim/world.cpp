@@ -226,7 +226,7 @@ void World::server_publishes(Shard& shard, const std::string& channel, const nlo
   if (event.contains("priority"))
     request.priority = protocol::priority_named(event.at("priority").get<std::string>());
   ++calls_asked_;
-  shard.calls().publish(server, std::move(request), [this](auto&&) { ++calls_answered_; });
+  shard.calls().publish(server, std::move(request), schedule.now(), [this](auto&&) { ++calls_answered_; });
 }
 
 void World::run() {

@@ -15,7 +15,7 @@ Sessions::Taken Sessions::authenticate(Context& context, const protocol::AuthReq
   const std::int64_t now_ms = context.now.mono_ms();
   if (!awaited.anything()) {
     if (const std::int64_t wait_ms = session.more().auth_rate.check(now_ms); wait_ms > 0) {
-      ++counts_.rate_limited;
+      ++counts_of(session.tenant).rate_limited;
       Error error = fail(ErrorCode::rate_limited, "too many `auth` messages").error();
       error.retry_after_ms = wait_ms;
       refuse(context, error, {});
@@ -24,7 +24,7 @@ Sessions::Taken Sessions::authenticate(Context& context, const protocol::AuthReq
   }
 
   const auto refuse_token = [&](const Error& error) {
-    ++counts_.auth_failures;
+    ++counts_of(session.tenant).auth_failures;
     session.health.note_error();
     reply(context, protocol::auth_error_message(error, context.id));
     // Neither a full house nor a part that is down is the client's failed attempt.

@@ -5,25 +5,38 @@
 
 namespace tidewire::hub {
 
-void Sessions::carry_out(Context& context, protocol::PublishRequest&& request) {
+Sessions::Taken Sessions::carry_out(Context& context, protocol::PublishRequest&& request,
+                                    const Awaited& awaited) {
+  Session& session = context.session;
   const std::string channel = request.channel;
-  const auto admission = admit(namespaces_, caller_of(context.session), auth::Action::publish, channel);
-  if (!admission) return refuse(context, admission.error(), channel);
+  const auto refused = [&](const Error& error) {
+    refuse(context, error, channel);
+    return Taken::yes;
+  };
+  const auto admission = admit(namespaces_, caller_of(session), auth::Action::publish, channel);
+  if (!admission) return refused(admission.error());
+  const std::string user(inbox_user(*admission->ns, channel));
+  if (shared_.users != nullptr && !user.empty()) {
+    const guard::LimitKey key = shared_.keys.user(tenant_of(session).name, user);
+    const auto state = state_of_user(shared_.users, key, context.now, awaited);
+    if (!state) {
+      outbound_.ask_user(context.connection, session.tenant, user);
+      return Taken::wait_for_user;
+    }
+    if (const auto refusal = inbox_refusal(*state)) return refused(*refusal);
+  }
   if (!passes_overload(shared_.limits.overload(), publish_gate_, admission->ns->priority))
-    return refuse(context, overload_error(), channel);
-  const bool by_person = admission->ns->kind == Kind::stream || admission->ns->kind == Kind::session;
-  if (!request.ephemeral)
-    context.session.activity.message(
-        by_person ? guard::ActivityMeter::Writer::person : guard::ActivityMeter::Writer::program,
-        context.now.mono_ms());
+    return refused(overload_error());
+  if (!request.ephemeral) session.activity.message(writer_in(*admission->ns), context.now.mono_ms());
   const bool echo = request.echo;
-  PublishCommand command = prepare_publish(
-      context.session.tenant, *admission, author_of(context.connection, context.session), std::move(request));
+  PublishCommand command =
+      prepare_publish(session.tenant, *admission, author_of(context.connection, session), std::move(request));
   if (!echo) command.skip = context.connection;
   command.reply = reserve(context);
-  context.session.replies->back().unechoed = !echo;
+  session.replies->back().unechoed = !echo;
   const ShardId home = home_of(command.channel);
   post_(home, std::move(command));
+  return Taken::yes;
 }
 
 void Sessions::handle(PublishResult&& result, const Time&) {

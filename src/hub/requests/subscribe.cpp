@@ -78,7 +78,7 @@ void Sessions::subscribe_one(Context& context, protocol::SubscribeItem&& item, c
   if (existing == nullptr) {
     session.subscriptions.push_back({.replica = handle, .number = session.next_subscription++});
     ++replica.subscriptions;
-    ++counts_.subscriptions;
+    ++counts_of(session.tenant).subscriptions;
   }
   Subscription& subscription = existing != nullptr ? *existing : session.subscriptions.back();
   if (item.presence && !subscription.presence) {
