@@ -1,5 +1,7 @@
 // What can go wrong, with one type for all of it: an error that the server answered, or one of this client's own.
 
+import type { ContentRule } from "./protocol.js";
+
 /** The codes of the protocol, section 6. */
 export type ServerErrorCode =
   | "invalid_json"
@@ -67,7 +69,7 @@ export interface ErrorDetails {
   /** Of `conflict`: the channel's present seq. */
   seq?: number;
   /** Of `content_rejected`: the rule. */
-  rule?: string;
+  rule?: ContentRule;
   /** The message is in the outbox and will still be sent. */
   queued?: boolean;
   cause?: unknown;
@@ -79,7 +81,7 @@ export class TidewireError extends Error {
   declare readonly request?: string;
   declare readonly retryAfterMs?: number;
   declare readonly seq?: number;
-  declare readonly rule?: string;
+  declare readonly rule?: ContentRule;
   declare readonly queued?: boolean;
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
