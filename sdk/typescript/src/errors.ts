@@ -98,10 +98,15 @@ export function misuse(message: string): TidewireError {
   return new TidewireError("invalid_argument", message);
 }
 
+/** A wait that a server asks for, as far as it is believed: neither a storm nor beyond what a timer holds. @internal */
+export function waitOf(ms: number): number {
+  return Math.min(Math.max(ms, 50), 1e8);
+}
+
 /** The error that an `error` or `auth_error` message stands for, whatever the server put into it. @internal */
 export function errorOf(wire: { [field: string]: unknown }): TidewireError {
   const { code, message, channel, request, seq, rule, retry_after_ms: afterMs } = wire;
-  const details = { channel, request, seq, rule, retryAfterMs: typeof afterMs === "number" ? afterMs : undefined };
+  const details = { channel, request, seq, rule, retryAfterMs: typeof afterMs === "number" ? waitOf(afterMs) : undefined };
   return new TidewireError(String(code ?? "protocol_error"), String(message ?? code), details as ErrorDetails);
 }
 
