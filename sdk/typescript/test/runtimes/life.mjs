@@ -1,24 +1,34 @@
 // A client's life as an application would lead it, under whatever runs this. What it asks of the test (`cut`, `stall`) and
-// what came of it are lines on standard output. Arguments: the server's address, a token, and addresses of servers that misbehave.
+// what came of it are lines on standard output. Arguments: the server's address, a token, a name of its own, and
+// addresses of servers that misbehave, if the network is to be as bad as that.
 
 import { Tidewire, TidewireError } from "@tidewire/client";
 import { openDocument } from "@tidewire/client/kinds";
 
-const [url, token, ...hostile] = process.argv.slice(2);
-const kTimes = { timeoutMs: 1500, connectTimeoutMs: 500, heartbeatMs: 1000, pingTimeoutMs: 500 };
-
+const [url, token, name, ...hostile] = process.argv.slice(2);
 /** How it ended; "hanging" when it did not. */
-function ending(promise) {
-  const late = new Promise((resolve) => setTimeout(() => resolve("hanging"), 10_000));
+async function ending(promise) {
+  let timer;
+  const late = new Promise((resolve) => (timer = setTimeout(() => resolve("hanging"), 10_000)));
   const settled = promise.then(
     () => "done",
     (error) => (error instanceof TidewireError ? "refused" : String(error)),
   );
-  return Promise.race([settled, late]);
+  return Promise.race([settled, late]).finally(() => clearTimeout(timer));
+}
+
+/** Whether all is settled that an application waits for from such a server. */
+async function against(address) {
+  const poor = new Tidewire(address, { timeoutMs: 1500, connectTimeoutMs: 500, heartbeatMs: 1000, pingTimeoutMs: 500 });
+  const other = poor.channel("room:1");
+  const work = [poor.connect(), other.subscribe(), other.publish("x"), other.history(), poor.call("ping")].map(ending);
+  const isHanging = (await Promise.all(work)).includes("hanging");
+  poor.close();
+  return isHanging ? `hanging at ${address}` : "settled";
 }
 
 const client = new Tidewire(url, { token: async () => token, heartbeatMs: 1000, pingTimeoutMs: 300 });
-const room = client.channel("room:life", { presence: true });
+const room = client.channel(`room:${name}`, { presence: true });
 const heard = [];
 const verdicts = [];
 let news = () => {};
@@ -41,28 +51,20 @@ const { value } = await iterator.next();
 await iterator.return();
 heard.pop();
 
-const plan = openDocument(client, "doc:life");
+const plan = openDocument(client, `doc:${name}`);
 await plan.subscribe();
 await plan.set({ steps: ["pack"] });
 await plan.patch([{ op: "add", path: "/steps/-", value: "go" }]);
 
 const refusal = await client.channel("nowhere:1").subscribe().catch((error) => error);
 
-for (const what of ["cut", "stall"]) {
+for (const what of hostile.length ? ["cut", "stall"] : ["cut"]) {
   const back = arrived(heard.length + 1);
   console.log(JSON.stringify({ please: what }));
   await back;
 }
 
-const endings = [];
-for (const address of hostile) {
-  const poor = new Tidewire(address, kTimes);
-  const other = poor.channel("room:1");
-  const work = [poor.connect(), other.subscribe(), other.publish("x"), other.history(), poor.call("ping")].map(ending);
-  endings.push((await Promise.all(work)).includes("hanging") ? `hanging at ${address}` : "settled");
-  poor.close();
-}
-
+const endings = await Promise.all(hostile.map(against));
 console.log(
   JSON.stringify({
     user: client.session.user.id,
