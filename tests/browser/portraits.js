@@ -65,6 +65,6 @@ await admin.locator(`tr[data-channel="session:${kRoom}"] button`).click();
 await admin.locator('tr[data-user="Grace"] button').click();
 await admin.locator("#channel .tail").filter({ hasText: "tunnel" }).waitFor();
 await until(async () => ((await admin.locator(".chart .stroke").first().getAttribute("d")) ?? "").split("L").length > 12, "some figures");
-await admin.screenshot({ path: `${kImages}admin.png` });
+await admin.screenshot({ path: `${kImages}admin.png`, fullPage: true });
 await browser.close();
 await server.dispose();
