@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include "api/test_world.h"
 
 namespace tidewire::api {
@@ -54,7 +56,7 @@ TEST(Connections, AreListedForAdministratorsOfTheirTenant) {
 
 TEST(Connections, AreListedPageByPageOverAllShardsWithNoneTwice) {
   World world;
-  for (int i = 0; i < 25; ++i) world.connect(static_cast<std::uint32_t>(i % 2), i);
+  for (int i = 0; i < 25; ++i) world.connect(static_cast<hub::ShardId>(i % 2), i);
   std::string names, cursor;
   int pages = 0;
   do {

@@ -142,13 +142,10 @@ function Latency({ name, of }: { name: string; of: Percentiles }): ReactNode {
 }
 
 function Health({ counts }: { counts: Record<string, number> }): ReactNode {
-  const all = Object.values(counts).reduce((sum, count) => sum + count, 0);
   return (
     <>
       <div className="shares" aria-hidden="true">
-        {Object.entries(counts).map(([grade, count]) => (
-          <span key={grade} className={kGrades[grade] ?? "quiet"} style={{ "--share": all ? count / all : 0 } as object} />
-        ))}
+        {Object.entries(counts).map(([grade, count]) => count > 0 && <span key={grade} className={kGrades[grade] ?? "quiet"} style={{ "--share": count } as object} />)}
       </div>
       <p className="grades">
         {Object.entries(counts).map(([grade, count]) => (
