@@ -1,22 +1,26 @@
 // Users: who is connected, how well, and ending it (protocol §8).
 
 #include <algorithm>
+#include <charconv>
 
 #include "api/answers.h"
 #include "api/query.h"
 #include "api/router.h"
+#include "base/base64url.h"
 #include "wire/url.h"
 
 namespace tidewire::api {
 
 namespace {
 
+constexpr auto kOldestFirst = [](const hub::ConnectionInfo& connection) {
+  return std::tie(connection.connected_at_ms, connection.connection_id);
+};
+
 // A JSON array of what `render` makes of each connection, the oldest first.
 template <class Render>
 std::string connections_json(std::vector<hub::ConnectionInfo> connections, Render&& render) {
-  std::ranges::sort(connections, [](const hub::ConnectionInfo& a, const hub::ConnectionInfo& b) {
-    return std::tie(a.connected_at_ms, a.connection_id) < std::tie(b.connected_at_ms, b.connection_id);
-  });
+  std::ranges::sort(connections, {}, kOldestFirst);
   std::string list = "[";
   for (const hub::ConnectionInfo& connection : connections) {
     if (list.size() > 1) list += ',';
@@ -24,6 +28,26 @@ std::string connections_json(std::vector<hub::ConnectionInfo> connections, Rende
   }
   list += ']';
   return list;
+}
+
+std::string cursor_of(const hub::ConnectionInfo& connection) {
+  return base64url_encode(std::to_string(connection.connected_at_ms) + ' ' + connection.connection_id);
+}
+
+// What cursor_of() wrote: when that one was connected, and the number in its name.
+std::optional<std::pair<std::int64_t, std::uint64_t>> place_of(std::string_view cursor) {
+  const auto text = base64url_decode(cursor);
+  if (!text) return std::nullopt;
+  const std::size_t space = text->find(" c-");
+  if (space == std::string::npos) return std::nullopt;
+  const char* const begin = text->data();
+  const char* const end = begin + text->size();
+  std::pair<std::int64_t, std::uint64_t> place;
+  const auto at = std::from_chars(begin, begin + space, place.first);
+  const auto number = std::from_chars(begin + space + 3, end, place.second, 16);
+  if (at.ec != std::errc() || at.ptr != begin + space || number.ec != std::errc() || number.ptr != end)
+    return std::nullopt;
+  return place;
 }
 
 std::string health_json(const hub::ConnectionInfo& connection, const guard::HealthLimits& limits) {
@@ -124,10 +148,20 @@ void Router::list_connections(Call& call) {
   const auto wanted = query_integer(call.request.query, "limit", 1, std::int64_t{1} << 53);
   if (!wanted) return call.respond(problem_answer(wanted.error()));
   const auto limit = static_cast<std::size_t>(std::min<std::int64_t>(wanted->value_or(100), 1000));
-  calls_.ask_all(hub::ListConnections{.tenant = call.caller.tenant, .limit = limit},
+  std::pair<std::int64_t, std::uint64_t> after;
+  if (const auto cursor = wire::query_parameter(call.request.query, "cursor"); cursor && !cursor->empty()) {
+    const auto place = place_of(*cursor);
+    if (!place)
+      return call.respond(problem_answer(ErrorCode::invalid_message, "`cursor` is not one of ours"));
+    after = *place;
+  }
+  calls_.ask_all(hub::ListConnections{.tenant = call.caller.tenant, .after = after, .limit = limit + 1},
                  [limit, respond = std::move(call.respond)](const hub::AnswerPart& answer) {
                    std::vector<hub::ConnectionInfo> listed = answer.connections;
-                   if (listed.size() > limit) listed.resize(limit);
+                   std::ranges::sort(listed, {}, kOldestFirst);
+                   const bool has_more = listed.size() > limit;
+                   if (has_more) listed.resize(limit);
+                   const std::string next = has_more ? json_string(cursor_of(listed.back())) : "null";
                    const auto render = [](const hub::ConnectionInfo& connection) {
                      return protocol::MessageWriter()
                          .text("connection_id", connection.connection_id)
@@ -137,6 +171,7 @@ void Router::list_connections(Call& call) {
                    };
                    respond(json_answer(protocol::MessageWriter()
                                            .json("connections", connections_json(std::move(listed), render))
+                                           .json("next", next)
                                            .finish()));
                  });
 }

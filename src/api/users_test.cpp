@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include "api/test_world.h"
 
 namespace tidewire::api {
@@ -37,11 +39,12 @@ TEST(Connections, AreListedForAdministratorsOfTheirTenant) {
   World world;
   world.connect(0, 7);
   world.connect(1, "bob");
-  EXPECT_EQ(world.get("/api/admin/connections").body,
-            R"({"connections":[)"
-            R"({"connection_id":"c-0000000000000001","user":7,"connected_at":1762907034678},)"
-            R"({"connection_id":"c-0000000000000002","user":"bob","connected_at":1762907034678}]})");
-  EXPECT_EQ(world.get("/api/admin/connections", "tw_acme").body, R"({"connections":[]})");
+  EXPECT_EQ(
+      world.get("/api/admin/connections").body,
+      R"({"connections":[)"
+      R"({"connection_id":"c-0000000000000001","user":7,"connected_at":1762907034678},)"
+      R"({"connection_id":"c-0000000000000002","user":"bob","connected_at":1762907034678}],"next":null})");
+  EXPECT_EQ(world.get("/api/admin/connections", "tw_acme").body, R"({"connections":[],"next":null})");
   world.connect(0, std::nullopt);
   EXPECT_THAT(world.get("/api/admin/connections").body, HasSubstr(R"("user":null)"));
   EXPECT_EQ(world.get("/api/admin/connections", "tw_read").status, 403);
@@ -49,6 +52,27 @@ TEST(Connections, AreListedForAdministratorsOfTheirTenant) {
   EXPECT_THAT(one, HasSubstr("c-"));
   EXPECT_THAT(one, Not(HasSubstr("},{")));
   EXPECT_EQ(world.get("/api/admin/connections?limit=0").status, 400);
+}
+
+TEST(Connections, AreListedPageByPageOverAllShardsWithNoneTwice) {
+  World world;
+  for (int i = 0; i < 25; ++i) world.connect(static_cast<hub::ShardId>(i % 2), i);
+  std::string names, cursor;
+  int pages = 0;
+  do {
+    const std::string body = world.get("/api/admin/connections?limit=10&cursor=" + cursor).body;
+    for (std::size_t at = 0; (at = body.find("\"c-", at)) != std::string::npos; at += 20)
+      names += body.substr(at + 1, 18) + ' ';
+    const std::size_t next = body.find(R"("next":")");
+    cursor = next == std::string::npos ? "" : body.substr(next + 8, body.size() - next - 10);
+    ++pages;
+  } while (!cursor.empty() && pages < 10);
+  std::string expected;
+  for (int i = 1; i <= 25; ++i) expected += fmt::format("c-{:016x} ", i);
+  EXPECT_EQ(names, expected);
+  EXPECT_EQ(pages, 3);
+  for (const std::string wrong : {"%21", "AAAA", "MSBjLQ", "eCBjLTE", "MSBjLXo"})
+    EXPECT_EQ(world.get("/api/admin/connections?cursor=" + wrong).status, 400) << wrong;
 }
 
 TEST(Disconnect, EndsAllConnectionsOfTheUser) {

@@ -307,7 +307,9 @@ struct CountThings {
 };
 struct ListConnections {
   TenantId tenant = 0;
-  std::size_t limit = 100;  // of each shard, in no order
+  // When the last one listed before was connected, and its number.
+  std::pair<std::int64_t, std::uint64_t> after = {};
+  std::size_t limit = 100;  // of each shard, those that have been there longest
 };
 
 using Question = std::variant<UserQuery, DisconnectUser, RevokeUser, BroadcastAll, ListChannels, CountThings,

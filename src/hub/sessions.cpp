@@ -311,9 +311,18 @@ AnswerPart Sessions::answer(const Question& question, const Time& now) {
       part.users.emplace_back(sessions_[index]->tenant, sessions_[index]->shared_keys.user.low);
     });
   } else if (const auto* list = std::get_if<ListConnections>(&question)) {
+    const auto place = [](const Session* session) {
+      return std::pair(session->connected_at_ms, session->connection_id);
+    };
+    std::vector<const Session*> listed;
     for (const auto& session : sessions_) {
-      if (part.connections.size() >= list->limit) break;
       if (session == nullptr || session->tenant != list->tenant || session->closing) continue;
+      if (place(session.get()) > list->after) listed.push_back(session.get());
+    }
+    const std::size_t count = std::min(listed.size(), list->limit);
+    std::ranges::partial_sort(listed, listed.begin() + static_cast<std::ptrdiff_t>(count), {}, place);
+    listed.resize(count);
+    for (const Session* session : listed) {
       ConnectionInfo& info = part.connections.emplace_back();
       info.connection_id = connection_name(session->connection_id);
       info.connected_at_ms = session->connected_at_ms;

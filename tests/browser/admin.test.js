@@ -118,6 +118,64 @@ test("shows a channel: its readers, members, state and messages as they come, an
   await ada.page.close();
 });
 
+test("shows what was asked of the server, how fast it was, how its connections do and who talks most", async () => {
+  const ada = await browser.join(server.url, "Mary", "figures");
+  for (const text of ["one", "two", "three"]) await ada.say(text);
+  await ada.sees("three");
+  const page = await signIn();
+  await page.getByLabel("Time looked at").selectOption("1m");
+  const bar = (section, name) => page.locator(`#${section} .bars > div`).filter({ has: page.locator("dt", { hasText: name }) }).locator("dd");
+  await bar("types", "publish").filter({ hasText: /^[1-9]/ }).first().waitFor();
+  await bar("latency", "p99.9").filter({ hasText: "ms" }).first().waitFor();
+  await page.locator("#health .grades").filter({ hasText: /[1-9]\d* healthy/ }).waitFor();
+  await bar("talkers", "Mary").filter({ hasText: /\d/ }).waitFor();
+  await page.locator("#anomalies").filter({ hasText: "None." }).waitFor();
+  await page.locator("#circuits li").filter({ hasText: "log" }).filter({ hasText: "closed" }).waitFor();
+  await page.close();
+  await ada.page.close();
+});
+
+test("shows what went wrong: anomalies with their evidence, circuits with their history", async () => {
+  const page = await browser.open(`${server.url}/admin/`);
+  const at = Date.now() - 60_000;
+  await page.route("**/api/admin/websocket-analytics*", async (route) => {
+    const answer = await (await route.fetch()).json();
+    const found = { at, kind: "repetition", user: "mallory", score: 4.25, evidence: "120 equal messages in 10 s", action: "slow" };
+    const circuits = [...answer.circuits, { name: "directory", state: "half_open", history: [{ at, from: "closed", to: "open" }, { at, from: "open", to: "half_open" }] }];
+    await route.fulfill({ json: { ...answer, anomalies: [found], circuits, overload: { ...answer.overload, step: "publishes" } } });
+  });
+  await page.getByLabel("API key").fill("tw_dev");
+  await page.getByRole("button", { name: "Come in" }).click();
+  await page.locator("#anomalies li").filter({ hasText: "mallory" }).filter({ hasText: "120 equal messages in 10 s (score 4.3, slow)" }).waitFor();
+  await page.locator("#circuits li").filter({ hasText: "directory" }).filter({ hasText: /half open.*open, .*half open/ }).waitFor();
+  await page.locator("#health").filter({ hasText: "publishes" }).waitFor();
+  for (const colorScheme of ["light", "dark"]) {
+    await page.emulateMedia({ colorScheme });
+    assert.deepEqual(await barriers(page), [], colorScheme);
+  }
+  await page.setViewportSize({ width: 390, height: 844 });
+  assert.equal(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), true, "nothing sticks out on a phone");
+  await page.close();
+});
+
+test("turns the pages of a long list of connections", async () => {
+  const page = await signIn();
+  await page.evaluate(async () => {
+    globalThis.sockets = Array.from({ length: 205 }, () => new WebSocket(`${location.origin.replace("http", "ws")}/ws`));
+    await Promise.all(globalThis.sockets.map((socket) => new Promise((resolve) => (socket.onmessage = resolve))));
+  });
+  const card = page.locator("#connections");
+  await card.locator("header").filter({ hasText: "200 connections on this page" }).waitFor();
+  await card.getByRole("button", { name: "More" }).click();
+  await card.getByText("page 2").waitFor();
+  await card.locator("header").filter({ hasText: /Connections[5-9] connections on this page/ }).waitFor();
+  await card.getByRole("button", { name: "Back" }).click();
+  await card.locator("header").filter({ hasText: "200 connections on this page" }).waitFor();
+  await page.evaluate(() => globalThis.sockets.forEach((socket) => socket.close()));
+  await card.getByRole("button", { name: "More" }).waitFor({ state: "detached" });
+  await page.close();
+});
+
 test("a document's merge, a refusal, and a server that goes away and comes back", async () => {
   const page = await signIn();
   const publish = async (data) =>

@@ -58,13 +58,14 @@ await ada.page.emulateMedia({ colorScheme: "dark" });
 await ada.page.screenshot({ path: `${kImages}demo-phone-dark.png` });
 
 const admin = await browser.open(`${server.url}/admin/`);
-await admin.setViewportSize({ width: 1440, height: 880 });
+await admin.setViewportSize({ width: 1440, height: 1240 });
 await admin.getByLabel("API key").fill("tw_dev");
 await admin.getByRole("button", { name: "Come in" }).click();
 await admin.locator(`tr[data-channel="session:${kRoom}"] button`).click();
 await admin.locator('tr[data-user="Grace"] button').click();
 await admin.locator("#channel .tail").filter({ hasText: "tunnel" }).waitFor();
 await until(async () => ((await admin.locator(".chart .stroke").first().getAttribute("d")) ?? "").split("L").length > 12, "some figures");
+await admin.evaluate(() => scrollTo(0, 0));
 await admin.screenshot({ path: `${kImages}admin.png` });
 await browser.close();
 await server.dispose();

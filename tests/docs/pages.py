@@ -88,6 +88,8 @@ class Page:
         tools = self.folder / ".bin"
         tools.mkdir()
         (tools / "tidewire").symlink_to(binary())
+        (self.folder / "build" / "release").mkdir(parents=True)
+        (self.folder / "build" / "release" / "tidewire").symlink_to(binary())
         for name in ("python", "uvicorn"):
             tool = tools / name
             tool.write_text(f'#!/bin/sh\nexec {pathlib.Path(sys.executable).parent / name} "$@"\n')
@@ -126,6 +128,7 @@ class Page:
             self.server.kill()
         self.server = Server(settings, bare=True, dev=settings is None).start()
         self.ports["127.0.0.1:8080"] = f"127.0.0.1:{self.server.port}"
+        self.environment["PAGE_ADDRESS"] = f"http://127.0.0.1:{self.server.port}/demo/"
         self.export("TOKEN", mint("ada", key="development-secret-not-for-production"))
 
     def export(self, name: str, value: str) -> None:

@@ -30,6 +30,27 @@ export interface Connection {
   connected_at: number;
 }
 
+export interface Percentiles {
+  count: number;
+  p50_ms: number | null;
+  p90_ms: number | null;
+  p99_ms: number | null;
+  p999_ms: number | null;
+  max_ms: number | null;
+}
+
+/** `/api/admin/websocket-analytics`, as far as it is shown. */
+export interface Analytics {
+  traffic: { by_type: Record<string, number> };
+  refusals: { malformed: number; rate_limited: number; auth_failures: number };
+  latency: { request: Percentiles; round_trip: Percentiles };
+  health: Record<string, number>;
+  top_talkers: { user: string | null; address?: string; messages: number; messages_error: number; bytes: number }[];
+  anomalies: { at: number; kind: string; user?: string; address?: string; score: number; evidence: string; action: string }[];
+  circuits: { name: string; state: string; history: { at: number; to: string }[] }[];
+  overload: { step: string };
+}
+
 export interface ChannelRow {
   channel: string;
   kind: string;
@@ -85,7 +106,10 @@ export class Api {
 
   health = (): Promise<{ status: string; version: string; components: Record<string, Component> }> => this.get("/api/health/detailed");
 
-  connections = async (): Promise<Connection[]> => (await this.get<{ connections: Connection[] }>("/api/admin/connections?limit=200")).connections;
+  analytics = (span: string): Promise<Analytics> => this.get(`/api/admin/websocket-analytics?window=${span}`);
+
+  connections = (cursor: string, limit = 200): Promise<{ connections: Connection[]; next: string | null }> =>
+    this.get(`/api/admin/connections?${new URLSearchParams({ limit: String(limit), ...(cursor ? { cursor } : {}) })}`);
 
   /** Those of one user, with their health. */
   user = (id: string): Promise<{ user: string | number; online: number; connections: (Connection & { health: string })[] }> => this.get(`/api/v1/users/${encodeURIComponent(id)}`);

@@ -4,6 +4,7 @@ import { useEffect, useState, type FormEvent, type ReactNode } from "react";
 import { createRoot } from "react-dom/client";
 import { Card } from "../shared/pieces.js";
 import { Api, ApiError } from "./api.js";
+import { Analytics } from "./parts/analytics.js";
 import { ChannelCard, Channels } from "./parts/channels.js";
 import { Connections } from "./parts/connections.js";
 import { Overview } from "./parts/overview.js";
@@ -30,7 +31,7 @@ function Gate({ enter }: { enter: (api: Api) => void }): ReactNode {
     event.preventDefault();
     const api = new Api(String(new FormData(event.currentTarget).get("key")).trim());
     try {
-      await api.connections();
+      await api.connections("", 1);
       enter(api);
     } catch (error) {
       setTrouble(error instanceof ApiError && error.status === 403 ? "This is no API key of scope admin." : messageOf(error));
@@ -72,6 +73,7 @@ function Desk({ api, leave }: { api: Api; leave: () => void }): ReactNode {
       <main className="admin">
         <h1 className="visually-hidden">Tidewire admin</h1>
         <Overview />
+        <Analytics />
         <Connections />
         <Channels chosen={channel} choose={setChannel} />
         {channel ? (

@@ -57,7 +57,8 @@ def server() -> Iterator[Server]:
     """One server for all who do not need one of their own, with limits that are no subject."""
     limits = {"LIMITS_MESSAGES_PER_MINUTE": "1000000", "LIMITS_BURST": "10000", "LIMITS_FRAMES_PER_SECOND": "0"}
     attempts = {"AUTH_ATTEMPTS_PER_MINUTE": "1000000"}
-    running = Server({f"TIDEWIRE_{name}": value for name, value in {**limits, **attempts}.items()})
+    policy = {"NAMESPACES_LOG_CONTENT_POLICY": "reject"}
+    running = Server({f"TIDEWIRE_{name}": value for name, value in {**limits, **attempts, **policy}.items()})
     yield running
     running.dispose()
 

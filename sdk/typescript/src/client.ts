@@ -3,7 +3,7 @@
 import { Channel, type ChannelOptions } from "./channel.js";
 import { closedError, Connection, kTokenRule, sessionOf, type ConnectionState, type TokenSource } from "./connection.js";
 import { Emitter } from "./emitter.js";
-import { errorOf, kPassing, misuse, TidewireError, unexpected, Waiters } from "./errors.js";
+import { errorOf, kPassing, misuse, TidewireError, unexpected, Waiters, within } from "./errors.js";
 import type { Link } from "./link.js";
 import { checkChannel, encode, randomName } from "./names.js";
 import type { Outbox, OutboxResult } from "./outbox_port.js";
@@ -133,8 +133,8 @@ export class Tidewire extends Emitter<ClientEvents> {
   /** Asks the token function and gives the connection the new token, after a sign-in for example. */
   async renew(): Promise<Session> {
     if (!this.#session) return this.connect();
-    const token = await this.#connection.token();
-    if (!token) throw new TidewireError("token_failed", "there is no token to renew with");
+    const token = await within(this.timeoutMs, this.#connection.token(), () => new TidewireError("token_failed", "the token function failed: no answer"));
+    if (!token) throw new TidewireError("token_failed", kTokenRule);
     const answer = await this.#requests.call("auth", () => encode({ type: "auth", token }), { timeoutMs: this.timeoutMs });
     if (answer.type !== "auth_success" || !this.#session) throw unexpected(answer, "auth");
     this.#adopt(sessionOf(answer, this.#session));

@@ -380,6 +380,15 @@ describe("renewal", () => {
     expect(await renewed).toMatchObject({ authenticated: true, user: { id: "u" } });
   });
 
+  it("does not wait for ever for the token", async () => {
+    let asked = 0;
+    const client = await server.connected({ timeoutMs: 3000, token: () => ((asked += 1) === 1 ? "a.b.c" : new Promise<string>(() => {})) });
+    const renewed = client.renew();
+    renewed.catch(() => {});
+    await after(3000);
+    await expect(renewed).rejects.toMatchObject({ code: "token_failed" });
+  });
+
   it("does not wait for ever for the answer, nor take another one for it", async () => {
     const client = await server.connected({ timeoutMs: 3000 });
     const renewed = client.renew();

@@ -5,7 +5,7 @@
 
 import { afterClose, backoffMs } from "./backoff.js";
 import { watchEnvironment } from "./environment.js";
-import { errorOf, TidewireError } from "./errors.js";
+import { errorOf, TidewireError, waitOf } from "./errors.js";
 import { isObject, wireOf, type Session, type Wire } from "./protocol.js";
 import type { Socket, Transport } from "./transport.js";
 
@@ -180,7 +180,7 @@ export class Connection {
       return;
     }
     if (wire.type === "pong" && wire.id === undefined) return;
-    if (wire.type === "reconnect" && typeof wire.after_ms === "number") this.#notBeforeMs = Date.now() + wire.after_ms;
+    if (wire.type === "reconnect" && typeof wire.after_ms === "number") this.#notBeforeMs = Date.now() + waitOf(wire.after_ms);
     else if (wire.type === "auth_error" && wire.id === undefined) this.#refusal = errorOf(wire);
     else this.#events.message(wire);
   }

@@ -1,5 +1,7 @@
 // What can go wrong, with one type for all of it: an error that the server answered, or one of this client's own.
 
+import type { ContentRule } from "./protocol.js";
+
 /** The codes of the protocol, section 6. */
 export type ServerErrorCode =
   | "invalid_json"
@@ -67,7 +69,7 @@ export interface ErrorDetails {
   /** Of `conflict`: the channel's present seq. */
   seq?: number;
   /** Of `content_rejected`: the rule. */
-  rule?: string;
+  rule?: ContentRule;
   /** The message is in the outbox and will still be sent. */
   queued?: boolean;
   cause?: unknown;
@@ -79,7 +81,7 @@ export class TidewireError extends Error {
   declare readonly request?: string;
   declare readonly retryAfterMs?: number;
   declare readonly seq?: number;
-  declare readonly rule?: string;
+  declare readonly rule?: ContentRule;
   declare readonly queued?: boolean;
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
@@ -96,10 +98,15 @@ export function misuse(message: string): TidewireError {
   return new TidewireError("invalid_argument", message);
 }
 
+/** A wait that a server asks for, as far as it is believed: neither a storm nor beyond what a timer holds. @internal */
+export function waitOf(ms: number): number {
+  return Math.min(Math.max(ms, 50), 1e8);
+}
+
 /** The error that an `error` or `auth_error` message stands for, whatever the server put into it. @internal */
 export function errorOf(wire: { [field: string]: unknown }): TidewireError {
   const { code, message, channel, request, seq, rule, retry_after_ms: afterMs } = wire;
-  const details = { channel, request, seq, rule, retryAfterMs: typeof afterMs === "number" ? afterMs : undefined };
+  const details = { channel, request, seq, rule, retryAfterMs: typeof afterMs === "number" ? waitOf(afterMs) : undefined };
   return new TidewireError(String(code ?? "protocol_error"), String(message ?? code), details as ErrorDetails);
 }
 

@@ -16,7 +16,7 @@ export class Pacer {
   /** A new connection: the bucket is full. Without limits nothing waits. */
   refill(limits: RateLimits, nowMs: number): void {
     const { messages_per_minute: perMinute, burst } = limits;
-    const known = Number(perMinute) > 0 && Number(burst) >= 1;
+    const known = Number(perMinute) >= 1 && Number(burst) >= 1;
     this.#perMs = known ? Number(perMinute) / 60_000 : Infinity;
     this.#tokens = this.#burst = known ? Number(burst) : Infinity;
     this.#atMs = nowMs;

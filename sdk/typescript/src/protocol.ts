@@ -4,6 +4,9 @@ export type ChannelKind = "stream" | "document" | "session" | "inbox" | "upload"
 
 export type Priority = "critical" | "high" | "medium" | "low";
 
+/** What the content policy looks for (protocol, section 7); servers of later versions may name others. */
+export type ContentRule = "script_tag" | "javascript_uri" | "iframe" | "event_handler" | "sql_injection" | "nosql_operator" | (string & {});
+
 export type UserId = string | number;
 
 export interface User {
@@ -37,8 +40,8 @@ export interface Message<T = unknown> {
   patch?: unknown;
   /** Of an inbox: it was sent to this user before. */
   redelivered?: boolean;
-  /** What the content policy noticed. */
-  flags?: string[];
+  /** What the content policy noticed in the content, which it let pass. */
+  flags?: ContentRule[];
 }
 
 export interface Member<D = unknown> {

@@ -1,9 +1,7 @@
 // The built package as applications load it: as ES modules and CommonJS, under Node.js and in a bundle for browsers.
 
-import { execFileSync, spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { execFileSync } from "node:child_process";
+import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -83,25 +81,6 @@ describe.skipIf(!hasBinary)("the package against the real server", () => {
 
   it("talks, as CommonJS", () => {
     expect(run("commonjs", `const { Tidewire } = require("@tidewire/client"); ${talk(server.url, server.token("ann"))}`)).toEqual({ hello: "world" });
-  });
-
-  // The other runtimes are not among the development tools: named here, or in the path.
-  it.each([
-    ["Deno", "TIDEWIRE_DENO", "deno", ["run", "--allow-net", "--allow-read", "--allow-env", "--node-modules-dir=manual"]],
-    ["Bun", "TIDEWIRE_BUN", "bun", []],
-  ])("talks under %s", (_name, variable, command, options) => {
-    const program = process.env[variable] ?? command;
-    if (spawnSync(program, ["--version"]).error) return console.error(`no test under ${command}: it is not in the path, nor named in ${variable}`);
-    const folder = mkdtempSync(join(tmpdir(), "tidewire-sdk-runtime-"));
-    try {
-      mkdirSync(`${folder}/node_modules/@tidewire`, { recursive: true });
-      symlinkSync(kRoot, `${folder}/node_modules/@tidewire/client`);
-      writeFileSync(`${folder}/package.json`, '{ "type": "module", "dependencies": { "@tidewire/client": "*" } }');
-      writeFileSync(`${folder}/talk.js`, `import { Tidewire } from "@tidewire/client"; ${talk(server.url, server.token("ann"))}`);
-      expect(JSON.parse(execFileSync(program, [...options, "talk.js"], { cwd: folder, encoding: "utf8" }))).toEqual({ hello: "world" });
-    } finally {
-      rmSync(folder, { recursive: true });
-    }
   });
 
   it("talks over the platform's own WebSocket, compressed", () => {

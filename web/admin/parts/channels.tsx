@@ -4,7 +4,7 @@ import { useEffect, useRef, useState, type FormEvent, type ReactNode } from "rea
 import { Card, clockText, Pill, plural } from "../../shared/pieces.js";
 import { ApiError, type Api, type Entry } from "../api.js";
 import { messageOf, usePoll } from "../poll.js";
-import { Trouble, useApi } from "./pieces.js";
+import { Pages, Trouble, useApi } from "./pieces.js";
 
 const kTail = 200;
 
@@ -55,16 +55,7 @@ export function Channels({ chosen, choose }: { chosen: string; choose: (channel:
         </table>
         {value?.channels.length === 0 && <p className="hint roomy">None.</p>}
       </div>
-      {(pages.length > 0 || value?.next) && (
-        <div className="actions">
-          <button type="button" disabled={pages.length === 0} onClick={() => setPages(pages.slice(0, -1))}>
-            Back
-          </button>
-          <button type="button" disabled={!value?.next} onClick={() => setPages([...pages, value!.next!])}>
-            More
-          </button>
-        </div>
-      )}
+      <Pages pages={pages} next={value?.next} turn={setPages} />
     </Card>
   );
 }

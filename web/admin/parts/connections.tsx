@@ -4,7 +4,7 @@ import { useState, type ReactNode } from "react";
 import { Card, Pill, plural, useClock } from "../../shared/pieces.js";
 import type { Connection } from "../api.js";
 import { messageOf, usePoll } from "../poll.js";
-import { ageText, SureButton, Trouble, useApi } from "./pieces.js";
+import { ageText, Pages, SureButton, Trouble, useApi } from "./pieces.js";
 
 interface Group {
   /** null: nobody in particular. */
@@ -14,13 +14,21 @@ interface Group {
 
 export function Connections(): ReactNode {
   const api = useApi();
-  const { value, error, again } = usePoll(api.connections, 2_000, "connections");
+  const [pages, setPages] = useState<string[]>([]);
+  const cursor = pages.at(-1) ?? "";
+  const { value: page, error, again } = usePoll(() => api.connections(cursor), 2_000, `connections ${cursor}`);
+  const value = page?.connections;
   const [filter, setFilter] = useState("");
   const [chosen, setChosen] = useState<string | null>(null);
   const groups = groupsOf(value ?? []).filter(({ user }) => (user ?? "anonymous").toLowerCase().includes(filter.toLowerCase()));
   const now = useClock(1_000);
   return (
-    <Card id="connections" title="Connections" icon="network" aside={<span className="hint">{value && plural(value.length, "connection")}{value?.length === 200 && " (the first 200)"}</span>}>
+    <Card id="connections" title="Connections" icon="network" aside={
+        <span className="hint">
+          {value && plural(value.length, "connection")}
+          {(cursor || page?.next) && " on this page"}
+        </span>
+      }>
       <Trouble text={error} />
       <div className="controls">
         <label className="visually-hidden" htmlFor="user-filter">
@@ -62,6 +70,7 @@ export function Connections(): ReactNode {
         </table>
         {value && groups.length === 0 && <p className="hint roomy">Nobody.</p>}
       </div>
+      <Pages pages={pages} next={page?.next} turn={setPages} />
       {chosen !== null && <User key={chosen} id={chosen} changed={again} close={() => setChosen(null)} />}
     </Card>
   );

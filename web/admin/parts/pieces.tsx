@@ -31,6 +31,22 @@ export function SureButton({ children, sure, act }: { children: ReactNode; sure:
   );
 }
 
+/** `pages` are the cursors that led here, the last one this page's. */
+export function Pages({ pages, next, turn }: { pages: string[]; next: string | null | undefined; turn: (pages: string[]) => void }): ReactNode {
+  if (pages.length === 0 && !next) return null;
+  return (
+    <div className="actions">
+      <button type="button" disabled={pages.length === 0} onClick={() => turn(pages.slice(0, -1))}>
+        Back
+      </button>
+      <button type="button" disabled={!next} onClick={() => next && turn([...pages, next])}>
+        More
+      </button>
+      <span className="hint">page {pages.length + 1}</span>
+    </div>
+  );
+}
+
 export function Trouble({ text }: { text: string }): ReactNode {
   return text ? (
     <p className="banner bad" role="alert">

@@ -181,16 +181,36 @@ def refusal_of(status: int, headers: Mapping[str, str], content: bytes) -> Tidew
     return make_error(code, f"the server answered with {status}", **details)
 
 
-# Each of these is one endpoint.
+# Each of these is one call, with the signature and the words that it has in both publishers.
 
 
-def publish(item: Publication) -> Request[Published]:
-    body = encode(_fields(item))
-    # What is ephemeral has no key that would keep it from being done twice.
-    return Request("POST", "/api/v1/publish", lambda answer: published_of(answer, item.channel), body, not item.ephemeral)
+def publish(
+    channel: str,
+    data: Any = None,
+    *,
+    event: str | None = None,
+    key: str | None = None,
+    priority: Priority | None = None,
+    ttl_ms: int | None = None,
+    ephemeral: bool = False,
+    if_seq: int | None = None,
+) -> Request[Published]:
+    """Returns once the message is as safe as its namespace promises. `key`: idempotency key, random where not given."""
+    return _publish(Publication(channel, data, event, key, priority, ttl_ms, ephemeral, if_seq))
+
+
+def merge(channel: str, patch: Any, *, key: str | None = None, if_seq: int | None = None) -> Request[Published]:
+    """Merges into a document (RFC 7396)."""
+    return _publish(Publication(channel, patch, key=key, if_seq=if_seq, change="merge"))
+
+
+def patch(channel: str, operations: list[Any], *, key: str | None = None, if_seq: int | None = None) -> Request[Published]:
+    """Changes places in a document (RFC 6902)."""
+    return _publish(Publication(channel, operations, key=key, if_seq=if_seq, change="patch"))
 
 
 def batch(items: Sequence[Publication]) -> Request[list[Published | TidewireError]]:
+    """Up to 1000 messages in one call; a result or an error each, in order."""
     if not 1 <= len(items) <= BATCH_MAX:
         raise misuse(f"a batch has 1 to {BATCH_MAX} messages, not {len(items)}")
 
@@ -204,7 +224,8 @@ def batch(items: Sequence[Publication]) -> Request[list[Published | TidewireErro
     return Request("POST", "/api/v1/batch", parse, body, not any(item.ephemeral for item in items))
 
 
-def broadcast(event: str | None, data: Any) -> Request[int]:
+def broadcast(event: str | None, data: Any = None) -> Request[int]:
+    """To every connection of the tenant, at most once. Returns how many there were."""
     check_text("event", event, 64)
     body = encode({"data": data} if event is None else {"event": event, "data": data})
     # It has no key.
@@ -212,14 +233,24 @@ def broadcast(event: str | None, data: Any) -> Request[int]:
 
 
 def notify(
-    user: UserId, data: Any, *, event: str | None, key: str | None, priority: Priority | None, ttl_ms: int | None
+    user: UserId,
+    data: Any,
+    *,
+    event: str | None = None,
+    key: str | None = None,
+    priority: Priority | None = None,
+    ttl_ms: int | None = None,
 ) -> Request[Published]:
+    """Into the user's inbox; `online` of the answer tells how many of the user's connections there are."""
     name = f"user:{check_user(user)}"
     body = publish_body({"data": data}, event=event, key=key or random_key(), priority=priority, ttl_ms=ttl_ms)
     return Request("POST", f"/api/v1/users/{_segment(user)}/notify", lambda answer: published_of(answer, name), encode(body))
 
 
-def history(channel: str, after: int | None, before: int | None, limit: int | None) -> Request[HistoryPage]:
+def history(
+    channel: str, *, after: int | None = None, before: int | None = None, limit: int | None = None
+) -> Request[HistoryPage]:
+    """A page of the channel's log, ascending; `after` and `before` are exclusive."""
     query = {"after": after, "before": before, "limit": limit}
     for name, value in query.items():
         if value is not None and not is_count(value):
@@ -230,10 +261,13 @@ def history(channel: str, after: int | None, before: int | None, limit: int | No
 
 
 def presence(channel: str) -> Request[tuple[Member, ...]]:
+    """Who is there."""
     return Request("GET", f"/api/v1/channels/{_channel(channel)}/presence", lambda answer: members_of(answer.get("members")))
 
 
 def snapshot(channel: str) -> Request[ChannelSnapshot]:
+    """Of a channel whose kind has one; `not_found` for a stream."""
+
     def parse(answer: Wire) -> ChannelSnapshot | None:
         epoch, seq = answer.get("epoch"), _count(answer, "seq")
         known = isinstance(epoch, str) and seq is not None and "data" in answer
@@ -242,11 +276,13 @@ def snapshot(channel: str) -> Request[ChannelSnapshot]:
     return Request("GET", f"/api/v1/channels/{_channel(channel)}/snapshot", parse)
 
 
-def channel_info(channel: str) -> Request[ChannelInfo]:
+def channel(channel: str) -> Request[ChannelInfo]:
+    """One channel in short; `not_found` until it is first used."""
     return Request("GET", f"/api/v1/channels/{_channel(channel)}", _info_of)
 
 
-def channels(prefix: str | None, limit: int | None, cursor: str | None) -> Request[ChannelPage]:
+def channels(*, prefix: str | None = None, limit: int | None = None, cursor: str | None = None) -> Request[ChannelPage]:
+    """Channels that are in use, by name and page by page."""
     query = {name: value for name, value in {"prefix": prefix, "limit": limit, "cursor": cursor}.items() if value is not None}
 
     def parse(answer: Wire) -> ChannelPage | None:
@@ -259,7 +295,9 @@ def channels(prefix: str | None, limit: int | None, cursor: str | None) -> Reque
     return Request("GET", "/api/v1/channels" + (f"?{urlencode(query)}" if query else ""), parse)
 
 
-def user_info(user: UserId) -> Request[UserInfo]:
+def user(user: UserId) -> Request[UserInfo]:
+    """Where the user is connected."""
+
     def parse(answer: Wire) -> UserInfo | None:
         online, listed = _count(answer, "online"), answer.get("connections")
         if online is None or not isinstance(listed, list):
@@ -272,15 +310,24 @@ def user_info(user: UserId) -> Request[UserInfo]:
 
 
 def disconnect(user: UserId) -> Request[int]:
+    """Ends the user's connections. Returns how many."""
     return Request("POST", f"/api/v1/users/{_segment(user)}/disconnect", lambda answer: _count(answer, "disconnected"))
 
 
 def revoke(user: UserId) -> Request[Revoked]:
+    """Ends the user's connections and makes all tokens issued until now void."""
+
     def parse(answer: Wire) -> Revoked | None:
         before, disconnected = _count(answer, "revoked_before"), _count(answer, "disconnected")
         return None if before is None or disconnected is None else Revoked(before, disconnected)
 
     return Request("POST", f"/api/v1/users/{_segment(user)}/revoke", parse)
+
+
+def _publish(item: Publication) -> Request[Published]:
+    body = encode(_fields(item))
+    # What is ephemeral has no key that would keep it from being done twice.
+    return Request("POST", "/api/v1/publish", lambda answer: published_of(answer, item.channel), body, not item.ephemeral)
 
 
 def _fields(item: Publication) -> dict[str, Any]:

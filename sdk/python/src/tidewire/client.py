@@ -181,7 +181,11 @@ class Tidewire(Emitter):
         """Asks the token function and gives the connection the new token, after a sign-in for example."""
         if self._session is None:
             return await self.connect()
-        token = await self._connection.token()
+        try:
+            async with asyncio.timeout(self._timeout):
+                token = await self._connection.token()
+        except TimeoutError:
+            raise make_error("token_failed", f"the token function gave no answer within {self._timeout} s") from None
         if not token:
             raise make_error("token_failed", "there is no token to renew with")
         text = encode({"type": "auth", "token": token})

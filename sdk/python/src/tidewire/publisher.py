@@ -4,21 +4,23 @@ may be tried again, with the same idempotency key, until the answer is there or 
 from __future__ import annotations
 
 import asyncio
+import inspect
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import httpx
 
 from . import api
-from .api import Attempts, ChannelInfo, ChannelPage, ChannelSnapshot, Publication, Request, Revoked, UserInfo
+from .api import Attempts, Request
 from .errors import TidewireError, make_error, misuse
-from .protocol import HistoryPage, Member, Priority, Published, UserId
 from .url import api_url
 
+P = ParamSpec("P")
 R = TypeVar("R")
+M = TypeVar("M", bound=Callable[..., Any])
 
 
 class _Settings:
@@ -42,6 +44,34 @@ class _Settings:
         raise api.refusal_of(status, headers, content)
 
 
+def _blocking(make: Callable[P, Request[R]]) -> Callable[Concatenate[Publisher, P], R]:
+    """The call that `make` describes, as a method of `Publisher`."""
+
+    def method(self: Publisher, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        return self._call(make(*args, **kwargs))
+
+    return _named(method, make)
+
+
+def _awaited(make: Callable[P, Request[R]]) -> Callable[Concatenate[AsyncPublisher, P], Coroutine[Any, Any, R]]:
+    """The same, as a method of `AsyncPublisher`."""
+
+    async def method(self: AsyncPublisher, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        return await self._call(make(*args, **kwargs))
+
+    return _named(method, make)
+
+
+def _named(method: M, make: Callable[..., Any]) -> M:
+    """What `help()` and an editor without types show."""
+    own = inspect.signature(make)
+    me = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
+    signature = inspect.Signature([me, *own.parameters.values()])
+    vars(method).update(__signature__=signature)
+    method.__name__, method.__doc__ = make.__name__, make.__doc__
+    return method
+
+
 class Publisher(_Settings):
     """Blocking. May be used by several threads. Close it, or use it as a context manager."""
 
@@ -49,79 +79,20 @@ class Publisher(_Settings):
         super().__init__(url, key, timeout=timeout, **options)
         self._http = httpx.Client(**self._options)
 
-    def publish(
-        self,
-        channel: str,
-        data: Any = None,
-        *,
-        event: str | None = None,
-        key: str | None = None,
-        priority: Priority | None = None,
-        ttl_ms: int | None = None,
-        ephemeral: bool = False,
-        if_seq: int | None = None,
-    ) -> Published:
-        """Returns once the message is as safe as its namespace promises. `key`: idempotency key, random where not given."""
-        return self._call(api.publish(Publication(channel, data, event, key, priority, ttl_ms, ephemeral, if_seq)))
-
-    def merge(self, channel: str, patch: Any, *, key: str | None = None, if_seq: int | None = None) -> Published:
-        """Merges into a document (RFC 7396)."""
-        return self._call(api.publish(Publication(channel, patch, key=key, if_seq=if_seq, change="merge")))
-
-    def patch(self, channel: str, operations: list[Any], *, key: str | None = None, if_seq: int | None = None) -> Published:
-        """Changes places in a document (RFC 6902)."""
-        return self._call(api.publish(Publication(channel, operations, key=key, if_seq=if_seq, change="patch")))
-
-    def batch(self, items: Sequence[Publication]) -> list[Published | TidewireError]:
-        """Up to 1000 messages in one call; a result or an error each, in order."""
-        return self._call(api.batch(items))
-
-    def broadcast(self, event: str | None, data: Any = None) -> int:
-        """To every connection of the tenant, at most once. Returns how many there were."""
-        return self._call(api.broadcast(event, data))
-
-    def notify(
-        self,
-        user: UserId,
-        data: Any,
-        *,
-        event: str | None = None,
-        key: str | None = None,
-        priority: Priority | None = None,
-        ttl_ms: int | None = None,
-    ) -> Published:
-        """Into the user's inbox; `online` of the answer tells how many of the user's connections there are."""
-        return self._call(api.notify(user, data, event=event, key=key, priority=priority, ttl_ms=ttl_ms))
-
-    def history(
-        self, channel: str, *, after: int | None = None, before: int | None = None, limit: int | None = None
-    ) -> HistoryPage:
-        return self._call(api.history(channel, after, before, limit))
-
-    def presence(self, channel: str) -> tuple[Member, ...]:
-        return self._call(api.presence(channel))
-
-    def snapshot(self, channel: str) -> ChannelSnapshot:
-        """Of a channel whose kind has one; `not_found` for a stream."""
-        return self._call(api.snapshot(channel))
-
-    def channel(self, channel: str) -> ChannelInfo:
-        return self._call(api.channel_info(channel))
-
-    def channels(self, *, prefix: str | None = None, limit: int | None = None, cursor: str | None = None) -> ChannelPage:
-        return self._call(api.channels(prefix, limit, cursor))
-
-    def user(self, user: UserId) -> UserInfo:
-        """Where the user is connected."""
-        return self._call(api.user_info(user))
-
-    def disconnect(self, user: UserId) -> int:
-        """Ends the user's connections. Returns how many."""
-        return self._call(api.disconnect(user))
-
-    def revoke(self, user: UserId) -> Revoked:
-        """Ends the user's connections and makes all tokens issued until now void."""
-        return self._call(api.revoke(user))
+    publish = _blocking(api.publish)
+    merge = _blocking(api.merge)
+    patch = _blocking(api.patch)
+    batch = _blocking(api.batch)
+    broadcast = _blocking(api.broadcast)
+    notify = _blocking(api.notify)
+    history = _blocking(api.history)
+    presence = _blocking(api.presence)
+    snapshot = _blocking(api.snapshot)
+    channel = _blocking(api.channel)
+    channels = _blocking(api.channels)
+    user = _blocking(api.user)
+    disconnect = _blocking(api.disconnect)
+    revoke = _blocking(api.revoke)
 
     def close(self) -> None:
         self._http.close()
@@ -173,81 +144,20 @@ class AsyncPublisher(_Settings):
         super().__init__(url, key, timeout=timeout, **options)
         self._http: httpx.AsyncClient | None = None
 
-    async def publish(
-        self,
-        channel: str,
-        data: Any = None,
-        *,
-        event: str | None = None,
-        key: str | None = None,
-        priority: Priority | None = None,
-        ttl_ms: int | None = None,
-        ephemeral: bool = False,
-        if_seq: int | None = None,
-    ) -> Published:
-        """Returns once the message is as safe as its namespace promises. `key`: idempotency key, random where not given."""
-        return await self._call(api.publish(Publication(channel, data, event, key, priority, ttl_ms, ephemeral, if_seq)))
-
-    async def merge(self, channel: str, patch: Any, *, key: str | None = None, if_seq: int | None = None) -> Published:
-        """Merges into a document (RFC 7396)."""
-        return await self._call(api.publish(Publication(channel, patch, key=key, if_seq=if_seq, change="merge")))
-
-    async def patch(
-        self, channel: str, operations: list[Any], *, key: str | None = None, if_seq: int | None = None
-    ) -> Published:
-        """Changes places in a document (RFC 6902)."""
-        return await self._call(api.publish(Publication(channel, operations, key=key, if_seq=if_seq, change="patch")))
-
-    async def batch(self, items: Sequence[Publication]) -> list[Published | TidewireError]:
-        """Up to 1000 messages in one call; a result or an error each, in order."""
-        return await self._call(api.batch(items))
-
-    async def broadcast(self, event: str | None, data: Any = None) -> int:
-        """To every connection of the tenant, at most once. Returns how many there were."""
-        return await self._call(api.broadcast(event, data))
-
-    async def notify(
-        self,
-        user: UserId,
-        data: Any,
-        *,
-        event: str | None = None,
-        key: str | None = None,
-        priority: Priority | None = None,
-        ttl_ms: int | None = None,
-    ) -> Published:
-        """Into the user's inbox; `online` of the answer tells how many of the user's connections there are."""
-        return await self._call(api.notify(user, data, event=event, key=key, priority=priority, ttl_ms=ttl_ms))
-
-    async def history(
-        self, channel: str, *, after: int | None = None, before: int | None = None, limit: int | None = None
-    ) -> HistoryPage:
-        return await self._call(api.history(channel, after, before, limit))
-
-    async def presence(self, channel: str) -> tuple[Member, ...]:
-        return await self._call(api.presence(channel))
-
-    async def snapshot(self, channel: str) -> ChannelSnapshot:
-        """Of a channel whose kind has one; `not_found` for a stream."""
-        return await self._call(api.snapshot(channel))
-
-    async def channel(self, channel: str) -> ChannelInfo:
-        return await self._call(api.channel_info(channel))
-
-    async def channels(self, *, prefix: str | None = None, limit: int | None = None, cursor: str | None = None) -> ChannelPage:
-        return await self._call(api.channels(prefix, limit, cursor))
-
-    async def user(self, user: UserId) -> UserInfo:
-        """Where the user is connected."""
-        return await self._call(api.user_info(user))
-
-    async def disconnect(self, user: UserId) -> int:
-        """Ends the user's connections. Returns how many."""
-        return await self._call(api.disconnect(user))
-
-    async def revoke(self, user: UserId) -> Revoked:
-        """Ends the user's connections and makes all tokens issued until now void."""
-        return await self._call(api.revoke(user))
+    publish = _awaited(api.publish)
+    merge = _awaited(api.merge)
+    patch = _awaited(api.patch)
+    batch = _awaited(api.batch)
+    broadcast = _awaited(api.broadcast)
+    notify = _awaited(api.notify)
+    history = _awaited(api.history)
+    presence = _awaited(api.presence)
+    snapshot = _awaited(api.snapshot)
+    channel = _awaited(api.channel)
+    channels = _awaited(api.channels)
+    user = _awaited(api.user)
+    disconnect = _awaited(api.disconnect)
+    revoke = _awaited(api.revoke)
 
     async def close(self) -> None:
         http, self._http = self._http, None

@@ -27,6 +27,7 @@ from tidewire import (
     Message,
     NotFoundError,
     PresenceChange,
+    RefusedError,
     Session,
     Subscribed,
     Tidewire,
@@ -133,6 +134,21 @@ async def test_is_refused_where_it_may_not_go_with_the_code(server: Server) -> N
         assert refused.value.request == "publish"
         with pytest.raises(AuthenticationError):
             await anonymous.channel(name()).publish(1)
+
+
+async def test_tells_what_the_content_policy_noticed_live_and_later_and_what_it_refuses(server: Server) -> None:
+    async with open_client(server, "ann") as client:
+        room = client.channel(name())
+        await room.subscribe()
+        messages = aiter(room)
+        await room.publish({"text": "<script>alert(1)</script>"})
+        await room.publish({"text": "hello"})
+        heard = [(await anext(messages)).flags for _ in range(2)]
+        assert heard == [("script_tag",), ()]
+        assert [message.flags for message in (await room.history()).messages] == heard
+        with pytest.raises(RefusedError) as refused:
+            await client.channel(name("log")).publish("<iframe src=x>")
+        assert (refused.value.code, refused.value.rule) == ("content_rejected", "iframe")
 
 
 async def test_an_address_without_a_server_is_named(server: Server) -> None:

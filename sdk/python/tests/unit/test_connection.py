@@ -360,6 +360,21 @@ async def test_tries_again_when_the_token_could_not_be_had_but_not_when_it_is_re
     await client.close()
 
 
+async def test_renewing_does_not_wait_for_ever_for_the_token() -> None:
+    tokens = iter(["a.b.c"])
+
+    async def token() -> str:
+        for one in tokens:
+            return one
+        return await asyncio.Future()
+
+    client = await FakeServer().connected(token=token, timeout=3)
+    with pytest.raises(TidewireError) as late:
+        await client.renew()
+    assert late.value.code == "token_failed"
+    await client.close()
+
+
 async def test_renewing_does_not_wait_for_ever_nor_take_another_answer() -> None:
     server = FakeServer()
     client = await server.connected(timeout=3)

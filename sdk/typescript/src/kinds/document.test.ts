@@ -221,6 +221,7 @@ describe("update()", () => {
     await turn();
     server.socket.refuse("publish", "forbidden");
     await expect(refused).rejects.toMatchObject({ code: "forbidden" });
+    for (const attempts of [0, -1, NaN]) await expect(plan.update((old) => old!, { attempts })).rejects.toMatchObject({ code: "invalid_argument" });
   });
 
   it("does not wait for ever for a state that the server only spoke of", async () => {

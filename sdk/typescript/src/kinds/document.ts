@@ -73,8 +73,10 @@ export class Document<T = unknown> extends Channel<T> {
    * the new document and leaves the old one as it is.
    */
   async update(change: (value: T | null) => T, options: { attempts?: number } = {}): Promise<Published> {
+    const { attempts = 10 } = options;
+    if (!(attempts >= 1)) throw misuse("`attempts` is a number of tries, 1 or more");
     await this.subscribe();
-    for (let left = options.attempts ?? 10; ; left -= 1) {
+    for (let left = attempts; ; left -= 1) {
       try {
         return await this.set(change(this.#confirmed ?? null), { ifSeq: this.#seq, outbox: false });
       } catch (error) {

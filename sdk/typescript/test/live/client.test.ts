@@ -6,7 +6,7 @@ import { Proxy } from "./proxy.js";
 import { hasBinary, Server } from "./server.js";
 
 // Not the limits, but what comes of a bad network is looked at here.
-const kSettings = { TIDEWIRE_LIMITS_MESSAGES_PER_MINUTE: "1000000", TIDEWIRE_LIMITS_BURST: "10000", TIDEWIRE_LIMITS_FRAMES_PER_SECOND: "0" };
+const kSettings = { TIDEWIRE_LIMITS_MESSAGES_PER_MINUTE: "1000000", TIDEWIRE_LIMITS_BURST: "10000", TIDEWIRE_LIMITS_FRAMES_PER_SECOND: "0", TIDEWIRE_NAMESPACES_LOG_CONTENT_POLICY: "reject" };
 
 async function until(done: () => boolean): Promise<void> {
   while (!done()) await new Promise((resolve) => setTimeout(resolve, 5));
@@ -88,6 +88,19 @@ describe.skipIf(!hasBinary)("against the real server", () => {
     await expect(client.channel("nowhere:1").subscribe()).rejects.toMatchObject({ code: "not_found", channel: "nowhere:1" });
     await expect(client.channel("public:1").publish(1)).rejects.toMatchObject({ code: "forbidden", request: "publish" });
     await expect(open(null).channel(name()).publish(1)).rejects.toMatchObject({ code: "unauthorized" });
+  });
+
+  it("tells what the content policy noticed, live and later, and what it refuses", async () => {
+    const room = open("ann").channel<{ text: string }>(name());
+    const heard: (string[] | undefined)[] = [];
+    await room.subscribe(({ flags }) => heard.push(flags));
+    await room.publish({ text: "<script>alert(1)</script>" });
+    await room.publish({ text: "hello" });
+    await until(() => heard.length === 2);
+    expect(heard).toEqual([["script_tag"], undefined]);
+    const { messages } = await room.history();
+    expect(messages.map(({ flags }) => flags)).toEqual(heard);
+    await expect(open("ann").channel(name("log")).publish("<iframe src=x>")).rejects.toMatchObject({ code: "content_rejected", rule: "iframe" });
   });
 
   it("gets history, in its subscription and by pages", async () => {

@@ -1,7 +1,7 @@
 // What an application may write and what it may not, against the built package. Compiled, never run: each
 // `@ts-expect-error` is a mistake that must not compile.
 
-import { Tidewire, TidewireError, type Channel, type ConnectionState, type Message, type Transport } from "@tidewire/client";
+import { Tidewire, TidewireError, type Channel, type ConnectionState, type ContentRule, type Message, type Transport } from "@tidewire/client";
 import { openAgentRun, openDocument, openInbox, openSession, openUpload } from "@tidewire/client/kinds";
 import { outbox } from "@tidewire/client/outbox";
 import { useAgentRun, useChannel, useConnection, useDocument, useInbox, usePresence, useUpload } from "@tidewire/client/react";
@@ -30,6 +30,8 @@ export async function rightUse(): Promise<void> {
   const page = await room.history({ after: 5, limit: 10 });
   const first: Message<Chat> | undefined = page.messages[0];
   console.log(first?.from?.user?.id, room.position?.seq);
+  const flags: ContentRule[] = first?.flags ?? [];
+  console.log(flags.includes("script_tag"));
   await room.presence.enter({ name: "Ann" });
 
   const plan = openDocument<{ title: string; done?: boolean; owner: { name: string } }>(client, "doc:1");
