@@ -74,7 +74,7 @@ class PairSet {
 
 // Behind a quote, or at a text's beginning, something goes on that somebody else has begun.
 constexpr bool may_go_on(char c) {
-  return is_between(c) || std::string_view("-#=|&;/*").contains(c) || kQueryWordList.may_begin(c);
+  return is_any_of(c, kBetween) || std::string_view("-#=|&;/*").contains(c) || kQueryWordList.may_begin(c);
 }
 
 inline constexpr PairSet kContentPairs(std::to_array<PairClass>(
@@ -87,13 +87,23 @@ inline constexpr PairSet kContentPairs(std::to_array<PairClass>(
      {"$;", [](char c) { return is_blank(c) || c == 'd' || kOperatorList.may_begin(c); }},
      {"\"", [](char c) { return is_digit(c) || c == '-' || c == ')'; }}}));
 
-// Behind a quote, for the pairs that it begins and more.
-constexpr bool may_break_out(char next, char behind_it) {
-  return is_letter(next) ? kQueryWordList.may_begin(next, behind_it) : may_go_on(next);
+constexpr bool may_go_on(char c, char next) {
+  return is_letter(c) ? kQueryWordList.may_begin(c, next) : may_go_on(c);
 }
+// A quote, and of other pairs both, are followed by the last one of these.
+constexpr bool may_break_out(char next, char behind_it) {
+  return may_go_on(next, behind_it) && (!is_blank(next) || may_go_on(behind_it));
+}
+constexpr bool may_go_on_behind(char next, char behind_it) {
+  return !is_any_of(next, kBlank | kSlash) || is_any_of(behind_it, kBlank | kSlash) ||
+         lower(behind_it) == 's' || lower(behind_it) == 'i' || lower(behind_it) == 'd' ||
+         lower(behind_it) == 't';
+}
+// Behind a quote and what may follow it, where a literal could be compared with itself.
+constexpr bool may_be_tautology(char c) { return lower(c) == 'o' || lower(c) == 'a' || c == '|' || c == '/'; }
 // Before the name of an attribute.
 constexpr bool may_end_before_name(char c) {
-  return is_blank(c) || c == '/' || c == '"' || c == '\'' || c == '`';
+  return is_any_of(c, kBlank | kSlash) || c == '"' || c == '\'' || c == '`';
 }
 
 }  // namespace tidewire::guard

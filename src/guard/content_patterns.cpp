@@ -224,9 +224,6 @@ std::string continuation(const std::string& comparison) {
 
 // ---- a comparison of a literal with itself; by hand, since code is full of what looks like it ----
 
-constexpr bool is_blank(char c) { return c == ' ' || (c >= '\t' && c <= '\r') || c == '+' || c == '('; }
-constexpr bool is_word(char c) { return is_letter(c) || (c >= '0' && c <= '9') || c == '_'; }
-
 bool take(std::string_view& text, std::string_view lower_word) {
   if (text.size() < lower_word.size()) return false;
   for (std::size_t i = 0; i < lower_word.size(); ++i)
@@ -237,9 +234,9 @@ bool take(std::string_view& text, std::string_view lower_word) {
 
 void skip_gap(std::string_view& text) {
   while (!text.empty()) {
-    if (is_blank(text.front())) {
+    if (is_any_of(text.front(), kBlank | kPlus) || text.front() == '(') {
       text.remove_prefix(1);
-    } else if (const std::size_t end = text.starts_with("/*") ? text.substr(0, kLongestComment).find("*/", 2)
+    } else if (const std::size_t end = begins(text, '/', '*') ? text.substr(0, kLongestComment).find("*/", 2)
                                                               : std::string_view::npos;
                end != std::string_view::npos) {
       text.remove_prefix(end + 2);
@@ -256,7 +253,7 @@ void skip_quote(std::string_view& text) {
 std::string_view take_literal(std::string_view& text) {
   skip_quote(text);
   std::size_t size = 0;
-  while (size < text.size() && size < 20 && is_word(text[size])) ++size;
+  while (size < text.size() && size < 20 && is_any_of(text[size], kWord)) ++size;
   const std::string_view literal = text.substr(0, size);
   text.remove_prefix(size);
   return literal;
@@ -267,6 +264,7 @@ std::string_view take_literal(std::string_view& text) {
 bool is_tautology(std::string_view rest) {
   while (rest.starts_with(')')) rest.remove_prefix(1);
   skip_gap(rest);
+  if (rest.empty() || !(is_letter(rest.front()) || rest.front() == '|')) return false;
   if (!take(rest, "or") && !take(rest, "and") && !take(rest, "||")) return false;
   skip_gap(rest);
   const std::string_view left = take_literal(rest);

@@ -50,7 +50,7 @@ class TextJudge {
         const char* here = text_.data() + at;
         if (*here == '\'' || *here == '"')
           look_at_quote(at, here);
-        else if (kContentPairs.contains(here[0], here[1]) &&
+        else if (kContentPairs.contains(here[0], here[1]) && may_go_on_behind(here[1], here[2]) &&
                  ((*here | 0x20) != 'o' || may_end_before_name(here[-1])))
           look_at(at);
       }
@@ -67,10 +67,12 @@ class TextJudge {
     bool& open = open_[is_double ? 1 : 0];
     const bool partner = open;
     open = !open;
-    if (!may_break_out(here[1], here[2])) return;
-    const std::string_view rest = text_.substr(at + 1);
-    if (lacks(sql_injection) && is_tautology(rest)) found_.add(sql_injection);
-    if (!partner && breaks_out(rest)) {
+    const std::string_view rest = behind(text_, at + 1), next = skip(rest, kBetween);
+    if (next.empty() || !may_go_on(next.front(), next.data()[1])) return;
+    if (lacks(sql_injection) && may_be_tautology(next.front()) && is_tautology(rest))
+      found_.add(sql_injection);
+    if (partner) return;
+    if (breaks_out(rest)) {
       if (lacks(sql_injection) && goes_on_as_query(rest)) found_.add(sql_injection);
       if (lacks(nosql_operator) && goes_on_as_code(rest)) found_.add(nosql_operator);
     }
@@ -159,7 +161,7 @@ class JsonSearch {
   bool is_suspect(std::size_t at, const char* here) {
     if (*here == '\\') return true;
     if (!kContentPairs.contains(here[0], here[1])) return false;
-    if (*here == '\'' && !may_break_out(here[1], here[2])) return false;
+    if (*here == '\'' ? !may_break_out(here[1], here[2]) : !may_go_on_behind(here[1], here[2])) return false;
     if ((*here | 0x20) == 'o' && (at == 0 || !may_end_before_name(json_[at - 1]))) return false;
     if (*here == '"') return begins_as_query(to_end(at + 1).substr(at + 1));
     return !suspect_at(to_end(at), at).empty();

@@ -11,21 +11,6 @@ namespace {
 
 using enum ContentRule;
 
-constexpr bool is_word(char c) { return is_letter(c) || is_digit(c) || c == '_'; }
-
-template <class Is>
-std::string_view skip(std::string_view text, Is&& is) {
-  std::size_t at = 0;
-  while (at < text.size() && is(text[at])) ++at;
-  return text.substr(at);
-}
-template <class Is>
-std::string_view skip_back(std::string_view text, Is&& is) {
-  std::size_t size = text.size();
-  while (size > 0 && is(text[size - 1])) --size;
-  return text.substr(0, size);
-}
-
 // ---- queries ----
 
 bool is_query_word(std::string_view text, unsigned places) {
@@ -36,9 +21,9 @@ bool is_query_word(std::string_view text, unsigned places) {
 bool skip_between(std::string_view& rest, bool& joined, bool& comment) {
   while (true) {
     std::size_t at = 0;
-    for (; at < rest.size() && is_between(rest[at]); ++at) joined |= rest[at] == '+';
+    for (; at < rest.size() && is_any_of(rest[at], kBetween); ++at) joined |= rest[at] == '+';
     rest.remove_prefix(at);
-    if (!rest.starts_with("/*")) return true;
+    if (!begins(rest, '/', '*')) return true;
     const std::size_t end = rest.substr(0, kLongestComment).find("*/", 2);
     if (end == std::string_view::npos) return false;
     comment = true;
@@ -49,16 +34,17 @@ bool skip_between(std::string_view& rest, bool& joined, bool& comment) {
 bool is_statement(std::string_view rest) {
   bool joined = false, comment = false;
   if (!skip_between(rest, joined, comment)) return true;
-  return comment || rest.starts_with("--") || rest.starts_with('#') || rest.starts_with("%00") ||
+  return comment || begins(rest, '-', '-') || rest.starts_with('#') || rest.starts_with("%00") ||
          is_query_word(rest, kStatement);
 }
 
 // Behind `--`: no more than a word and the end.
 bool is_last_comment(std::string_view rest) {
-  rest = skip(rest, [](char c) { return is_blank(c) || c == '+' || c == '-'; });
+  while (!rest.empty() && (is_any_of(rest.front(), kBlank | kPlus) || rest.front() == '-'))
+    rest.remove_prefix(1);
   std::size_t word = 0;
-  while (word < rest.size() && word <= 8 && is_word(rest[word])) ++word;
-  return word <= 8 && skip(rest.substr(word), is_blank).empty();
+  while (word < rest.size() && word <= 8 && is_any_of(rest[word], kWord)) ++word;
+  return word <= 8 && skip(behind(rest, word), kBlank).empty();
 }
 
 // ---- markup ----
@@ -67,31 +53,30 @@ bool is_last_comment(std::string_view rest) {
 bool ends_name(std::string_view rest) {
   if (rest.empty()) return true;
   const char c = rest.front();
-  return !is_word(c) && c != '.' && c != '-';
+  return !is_any_of(c, kWord) && c != '.' && c != '-';
 }
 
 ContentFlags tag_named(std::string_view text) {
-  if (starts_with_word(text, "script") && ends_name(text.substr(6))) return script_tag;
-  if (starts_with_word(text, "iframe") && ends_name(text.substr(6))) return iframe;
+  if (starts_with_word(text, "script") && ends_name(behind(text, 6))) return script_tag;
+  if (starts_with_word(text, "iframe") && ends_name(behind(text, 6))) return iframe;
   return {};
 }
-
-constexpr bool is_blank_or_slash(char c) { return is_blank(c) || c == '/'; }
 
 // `on` at `at` begins the name of an attribute with a value.
 bool is_handler(std::string_view text, std::size_t at) {
   if (at == 0 || !starts_with_word(text.substr(at, 2), "on")) return false;
   const char boundary = text[at - 1];
-  if (!is_blank_or_slash(boundary) && boundary != '"' && boundary != '\'' && boundary != '`') return false;
-  const std::string_view behind = skip(text.substr(at), is_letter);
-  return text.size() - at - behind.size() >= 5 && skip(behind, is_blank).starts_with('=');
+  if (!is_any_of(boundary, kBlank | kSlash) && boundary != '"' && boundary != '\'' && boundary != '`')
+    return false;
+  const std::string_view rest = skip(behind(text, at), kLetter);
+  return text.size() - at - rest.size() >= 5 && skip(rest, kBlank).starts_with('=');
 }
 
 // The text's end but for blanks.
 bool take_back(std::string_view& text, std::string_view backwards) {
   std::string_view rest = text;
   for (const char wanted : backwards) {
-    rest = skip_back(rest, is_blank);
+    rest = skip_back(rest, kBlank);
     if (rest.empty() || lower(rest.back()) != wanted) return false;
     rest.remove_suffix(1);
   }
@@ -103,7 +88,7 @@ bool take_back(std::string_view& text, std::string_view backwards) {
 
 // Of the operator whose `$` is at `at`, with it; 0: it is none.
 std::size_t operator_size(std::string_view text, std::size_t at) {
-  const std::string_view name = text.substr(at + 1);
+  const std::string_view name = behind(text, at + 1);
   std::size_t size = 0;
   if (!kOperatorList.any(name, [&](std::size_t word) {
         size = kOperatorList[word].size();
@@ -121,15 +106,15 @@ bool breaks_out(std::string_view rest) {
   if (rest.empty()) return comment;
   switch (rest.front()) {
     case '-':
-      return rest.starts_with("--") && is_last_comment(rest.substr(2));
+      return begins(rest, '-', '-') && is_last_comment(behind(rest, 2));
     case '#':
-      return skip(rest.substr(1), is_blank).empty();
+      return skip(behind(rest, 1), kBlank).empty();
     case '|':
-      return rest.starts_with("||");
+      return begins(rest, '|', '|');
     case '&':
-      return rest.starts_with("&&");
+      return begins(rest, '&', '&');
     case ';':
-      return is_statement(rest.substr(1));
+      return is_statement(behind(rest, 1));
     default:
       return is_query_word(rest, joined ? kBehind | kJoined : kBehind);
   }
@@ -138,21 +123,21 @@ bool breaks_out(std::string_view rest) {
 bool begins_as_query(std::string_view text) {
   if (text.empty() || (!is_digit(text.front()) && text.front() != '-' && text.front() != ')')) return false;
   if (text.starts_with('-')) text.remove_prefix(1);
-  return breaks_out(skip(text, is_digit));
+  return breaks_out(skip(text, kDigit));
 }
 
 bool goes_on_as_expression(std::string_view rest) {
-  rest = skip(rest, is_between);
-  return rest.starts_with('=') || rest.starts_with("--");
+  rest = skip(rest, kBetween);
+  return rest.starts_with('=') || begins(rest, '-', '-');
 }
 
 bool is_named_operator(std::string_view text, std::size_t at) {
   const std::size_t size = operator_size(text, at);
   if (size == 0) return false;
-  std::string_view rest = text.substr(at + size);
+  std::string_view rest = behind(text, at + size);
   if (rest.starts_with(']')) return true;
   if (rest.starts_with('"') || rest.starts_with('\'')) rest.remove_prefix(1);
-  return skip(rest, is_blank).starts_with(':');
+  return skip(rest, kBlank).starts_with(':');
 }
 
 bool is_script_scheme_at(std::string_view text, std::size_t at) {
@@ -160,20 +145,20 @@ bool is_script_scheme_at(std::string_view text, std::size_t at) {
   if (text[at] == ':')
     return take_back(before, "tpircs") &&
            (take_back(before, "avaj") || take_back(before, "bv") || take_back(before, "evil"));
-  return starts_with_word(text.substr(at + 1), "html") && take_back(before, "txet") &&
+  return starts_with_word(behind(text, at + 1), "html") && take_back(before, "txet") &&
          take_back(before, ":") && take_back(before, "atad");
 }
 
 ContentFlags suspect_at(std::string_view text, std::size_t at) {
-  const std::string_view rest = text.substr(at + 1);
+  const std::string_view rest = behind(text, at + 1);
   switch (text[at]) {
     case '<':
-      return tag_named(skip(rest, is_blank_or_slash));
+      return tag_named(skip(rest, kBlank | kSlash));
     case ':': {
       const ContentFlags tag = tag_named(rest);
       if (tag.empty()) return {};
-      const std::string_view before = skip_back(text.substr(0, at), is_letter);
-      if (before.size() == at || !skip_back(before, is_blank_or_slash).ends_with('<')) return {};
+      const std::string_view before = skip_back(text.substr(0, at), kLetter);
+      if (before.size() == at || !skip_back(before, kBlank | kSlash).ends_with('<')) return {};
       return tag;
     }
     case '/':
@@ -192,7 +177,7 @@ ContentFlags suspect_at(std::string_view text, std::size_t at) {
       if (operator_size(text, at) != 0) return nosql_operator;
       return {};
     case ';': {
-      const std::string_view next = skip(rest, is_blank);
+      const std::string_view next = skip(rest, kBlank);
       if (starts_with_word(next, "drop") || starts_with_word(next, "truncate")) return sql_injection;
       return {};
     }

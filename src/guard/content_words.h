@@ -13,12 +13,59 @@
 namespace tidewire::guard {
 
 constexpr char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; }
-constexpr bool is_letter(char c) { return lower(c) >= 'a' && lower(c) <= 'z'; }
-constexpr bool is_digit(char c) { return c >= '0' && c <= '9'; }
-// What browsers pass over inside a tag or the name of a scheme.
-constexpr bool is_blank(char c) { return c == ' ' || (c >= '\t' && c <= '\r') || c == '\0'; }
-// What may stand between the end of a literal and what goes on.
-constexpr bool is_between(char c) { return is_blank(c) || c == ')' || c == '(' || c == '}' || c == '+'; }
+
+// What a character is, in a table, since the looks by hand ask nothing else.
+enum CharClass : std::uint8_t {
+  kLetter = 1,
+  kDigit = 2,
+  kUnderscore = 4,
+  kBlank = 8,     // what browsers pass over inside a tag or the name of a scheme
+  kBracket = 16,  // with blanks and signs what may stand between the end of a literal and what goes on
+  kPlus = 32,
+  kSlash = 64
+};
+inline constexpr auto kCharClasses = [] {
+  std::array<std::uint8_t, 256> classes{};
+  const auto put = [&](std::string_view chars, CharClass of) {
+    for (const char c : chars) classes[static_cast<std::uint8_t>(c)] = of;
+  };
+  put("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", kLetter);
+  put("0123456789", kDigit);
+  put("_", kUnderscore);
+  put({" \t\n\v\f\r\0", 7}, kBlank);
+  put("()}", kBracket);
+  put("+", kPlus);
+  put("/", kSlash);
+  return classes;
+}();
+constexpr bool is_any_of(char c, unsigned classes) {
+  return (kCharClasses[static_cast<std::uint8_t>(c)] & classes) != 0;
+}
+constexpr bool is_letter(char c) { return is_any_of(c, kLetter); }
+constexpr bool is_digit(char c) { return is_any_of(c, kDigit); }
+constexpr bool is_blank(char c) { return is_any_of(c, kBlank); }
+inline constexpr unsigned kWord = kLetter | kDigit | kUnderscore;
+inline constexpr unsigned kBetween = kBlank | kBracket | kPlus;
+
+// Without the check of substr(): `at` is within the text.
+constexpr std::string_view behind(std::string_view text, std::size_t at) {
+  text.remove_prefix(at);
+  return text;
+}
+// What follows the characters of these classes.
+constexpr std::string_view skip(std::string_view text, unsigned classes) {
+  std::size_t at = 0;
+  while (at < text.size() && is_any_of(text[at], classes)) ++at;
+  return behind(text, at);
+}
+constexpr std::string_view skip_back(std::string_view text, unsigned classes) {
+  std::size_t size = text.size();
+  while (size > 0 && is_any_of(text[size - 1], classes)) --size;
+  return {text.data(), size};
+}
+constexpr bool begins(std::string_view text, char a, char b) {
+  return text.size() >= 2 && text[0] == a && text[1] == b;
+}
 
 // Letters count in both cases.
 constexpr bool starts_with_word(std::string_view text, std::string_view lower_word) {
