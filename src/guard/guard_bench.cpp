@@ -75,9 +75,11 @@ void whole_request(benchmark::State& state) {
     Client& client = crowd.clients[at];
     if (++at == crowd.clients.size()) at = 0;
     if (++requests % 100 == 0) ++now_ms;  // 100,000 a second, so records are asked as often as in earnest
+    crowd.shared.prefetch(client.keys);
+    client.adaptive.prefetch(crowd.shared.records(), client.keys.user, now_ms);
     benchmark::DoNotOptimize(client.pacer.take(kWide, 1, now_ms));
     client.health.note_request();
-    talkers.note(client.keys.user, 1, 128, [] { return std::string("a-user-of-some-length-1234"); });
+    talkers.note(client.keys.user, 1, 128, [](std::string& label) { label = "a-user-of-some-length-1234"; });
     const LimitFactor factor = client.adaptive.factor(crowd.shared.records(), client.keys.user, true, now_ms);
     benchmark::DoNotOptimize(client.limiter.check(kWide, now_ms, factor, [&](Spend spend) {
       return crowd.shared.spend(spend, client.keys, kWide, factor, now_ms);

@@ -53,7 +53,10 @@ class SharedLimits {
   std::int64_t spend(Spend spend, const SharedKeys& keys, const Limits& limits, LimitFactor factor,
                      std::int64_t now_ms);
 
-  // The same for a request without a connection of its own: by the user's record, which learns from it.
+  // Soon spend() is called with these keys: brings what it needs from memory, while other work is done.
+  void prefetch(const SharedKeys& keys) const;
+
+  // As spend(), for a request without a connection of its own: by the user's record, which learns from it.
   std::int64_t spend_alone(const SharedKeys& keys, const Limits& limits, std::int64_t now_ms);
 
   // A connection from this address to this tenant: anything but `user_full`. Where it was admitted, and

@@ -28,11 +28,16 @@ Sessions::Taken Sessions::on_text(Handle connection, std::string_view text, cons
   watch(*session, text.size(), now);
   session->health.note_request();
   const guard::SharedKeys& keys = session->shared_keys;
-  recent_.note_talker(keys.user ? keys.user : keys.address, text.size(), [&] {
-    const bool anonymous = session->identity == nullptr;
-    return Talker{.tenant = session->tenant,
-                  .anonymous = anonymous,
-                  .name = anonymous ? session->address.text() : session->identity->user_id};
+  // Asked once the message has been read: with many users they come from far away.
+  shared_.limits.prefetch(keys);
+  session->adaptive.prefetch(shared_.limits.records(), keys.user, now.mono_ms());
+  recent_.note_talker(keys.user ? keys.user : keys.address, text.size(), [&](Talker& talker) {
+    talker.tenant = session->tenant;
+    talker.anonymous = session->identity == nullptr;
+    if (talker.anonymous)
+      talker.name = session->address.text();
+    else
+      talker.name = session->identity->user_id;
   });
   auto request = protocol::decode(text, tenant_of(*session).limits.json_depth);
   if (!request) {
