@@ -35,15 +35,15 @@ class BoundedTable {
   // harm.
   void prefetch(const LimitKey& key) const {
     const std::uintptr_t begin = begin_.load(std::memory_order_relaxed);
-    const std::uintptr_t at = begin + (key.low & mask_.load(std::memory_order_relaxed)) * sizeof(Slot);
-    __builtin_prefetch(reinterpret_cast<const void*>(at), 1);
-    __builtin_prefetch(reinterpret_cast<const void*>(at + sizeof(Slot) - 1), 1);
+    fetch(begin + (key.low & mask_.load(std::memory_order_relaxed)) * sizeof(Slot), sizeof(Slot));
   }
 
   // The entry of this key, made if it is not there. The key must not be empty.
   Entry& insert(const LimitKey& key, std::int64_t now_ms) {
     if (Entry* known = find(key)) return *known;
     sweep_some(kLooksPerInsert, now_ms);
+    // Where the next insertion will look.
+    fetch(reinterpret_cast<std::uintptr_t>(slots_.data() + (hand_ & mask())), kLooksPerInsert * sizeof(Slot));
     if (size_ >= most_) drop_nearest_to_idle();
     if ((size_ + 1) * 4 > slots_.size() * 3) make_room(now_ms);
     Slot& slot = slots_[place_of(key)];
@@ -63,6 +63,7 @@ class BoundedTable {
   std::size_t slots() const { return slots_.size(); }
 
  private:
+  static constexpr std::size_t kCacheLine = 64;
   static constexpr std::size_t kSmallest = 16;
   static constexpr std::size_t kLooksPerInsert = 4;
   static constexpr std::size_t kLooksPerDrop = 16;
@@ -71,6 +72,13 @@ class BoundedTable {
     LimitKey key;
     Entry entry;
   };
+
+  // Starts to bring these bytes from memory, which need not be there.
+  static void fetch(std::uintptr_t at, std::size_t size) {
+    for (std::size_t i = 0; i < size; i += kCacheLine)
+      __builtin_prefetch(reinterpret_cast<const void*>(at + i), 1);
+    __builtin_prefetch(reinterpret_cast<const void*>(at + size - 1), 1);
+  }
 
   std::size_t mask() const { return slots_.size() - 1; }
   std::size_t home_of(const LimitKey& key) const { return key.low & mask(); }

@@ -75,12 +75,12 @@ char* write_utf8(char* out, std::uint32_t point) {
   return out;
 }
 
-// The character of the escape at `at`, which moves behind it. Writes no more than it reads.
+// The character of the escape at `at`, which moves behind it: of one by its code, or one that the text's end
+// cuts off. Writes no more than it reads.
 char* write_escape(std::string_view text, std::size_t& at, char* out) {
-  const char kind = at + 1 < text.size() ? text[at + 1] : '\\';
   at += 2;
-  if (kind != 'u') {
-    *out = kEscapes[static_cast<std::uint8_t>(kind)];
+  if (at > text.size()) {
+    *out = '\\';
     return out + 1;
   }
   const std::int32_t unit = code_unit(text, at);
@@ -111,50 +111,60 @@ char* JsonStrings::room(std::size_t size) {
 }
 
 std::string_view JsonStrings::decode(std::size_t begin) {
-  char* const start = room(json_.size() - begin);
+  const std::string_view json = json_;
+  char* const start = room(json.size() - begin);
   start[0] = '\0';
   char* out = start + 1;
   std::size_t from = begin;  // what was not written yet
   // Whole vectors are written, whether all of them counts or not.
   const auto copy_to = [&](std::size_t at) {
     const std::size_t size = at - from;
-    if (from + kBlock <= json_.size() && size <= kBlock) {
-      for (std::size_t i = 0; i < size; i += kVector) std::memcpy(out + i, json_.data() + from + i, kVector);
+    if (from + kBlock <= json.size() && size <= kBlock) {
+      for (std::size_t i = 0; i < size; i += kVector) std::memcpy(out + i, json.data() + from + i, kVector);
     } else {
-      std::memcpy(out, json_.data() + from, size);
+      std::memcpy(out, json.data() + from, size);
     }
     out += size;
     from = at;
   };
   end_ = 0;
   for (std::size_t block = begin; end_ == 0; block += kBlock) {
-    if (block >= json_.size()) {
-      if (from < json_.size()) copy_to(json_.size());
-      end_ = json_.size();
+    if (block >= json.size()) {
+      if (from < json.size()) copy_to(json.size());
+      end_ = json.size();
       break;
     }
     std::uint64_t found;
-    if (block + kBlock <= json_.size()) {
-      found = ends_and_escapes(json_.data() + block);
+    if (block + kBlock <= json.size()) {
+      found = ends_and_escapes(json.data() + block);
     } else {
       char last[kBlock] = {};
-      std::memcpy(last, json_.data() + block, json_.size() - block);
+      std::memcpy(last, json.data() + block, json.size() - block);
       found = ends_and_escapes(last);
     }
-    // Those that belong to an escape from the block before do not count.
-    if (from > block) found = from < block + kBlock ? found & ~std::uint64_t{0} << (from - block) : 0;
+    // Those that belong to an escape do not count.
+    const auto drop_to = [&](std::size_t at) {
+      found = at < block + kBlock ? found & ~std::uint64_t{0} << (at - block) : 0;
+    };
+    if (from > block) drop_to(from);
     while (found != 0) {
-      const std::size_t at = block + static_cast<unsigned>(std::countr_zero(found));
+      const auto i = static_cast<unsigned>(std::countr_zero(found));
+      const std::size_t at = block + i;
       copy_to(at);
-      if (json_[at] == '"') {
+      if (json[at] == '"') {
         end_ = at + 1;
         break;
       }
-      do out = write_escape(json_, from, out);
-      while (from < json_.size() && json_[from] == '\\');
-      found = from < block + kBlock ? found & ~std::uint64_t{0} << (from - block) : 0;
+      if (at + 1 < json.size() && json[at + 1] != 'u') {
+        *out++ = kEscapes[static_cast<std::uint8_t>(json[at + 1])];
+        from = at + 2;
+        found &= ~(std::uint64_t{3} << i);
+      } else {
+        out = write_escape(json, from, out);
+        drop_to(from);
+      }
     }
-    const std::size_t limit = std::min(block + kBlock, json_.size());
+    const std::size_t limit = std::min(block + kBlock, json.size());
     if (end_ == 0 && from < limit) copy_to(limit);
   }
   std::memset(out, 0, kZeros);
