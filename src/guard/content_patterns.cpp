@@ -14,6 +14,7 @@
 
 #include "base/check.h"
 #include "guard/content_suspicion.h"
+#include "guard/content_words.h"
 
 namespace tidewire::guard {
 
@@ -33,17 +34,27 @@ bool matches(const RE2& pattern, std::string_view text) {
   return RE2::PartialMatch(re2::StringPiece(text.data(), text.size()), pattern);
 }
 
+bool begins_with(const RE2& pattern, std::string_view text) {
+  TIDEWIRE_CHECK(pattern.ok());
+  const re2::StringPiece piece(text.data(), text.size());
+  return pattern.Match(piece, 0, piece.size(), RE2::ANCHOR_START, nullptr, 0);
+}
+
+}  // namespace
+
 // ---- markup ----
 
-bool is_script_tag(std::string_view text) {
+bool has_script_tag(std::string_view text) {
   static const RE2 kPattern(R"(<[\s\x00/]*(?:[a-z]+:)?script(?:[^a-z0-9_.-]|$))", options());
   return matches(kPattern, text);
 }
 
-bool is_iframe(std::string_view text) {
+bool has_iframe(std::string_view text) {
   static const RE2 kPattern(R"(<[\s\x00/]*(?:[a-z]+:)?iframe(?:[^a-z0-9_.-]|$))", options());
   return matches(kPattern, text);
 }
+
+namespace {
 
 // Names that browsers fire, by their beginnings.
 const std::string kHandler =
@@ -56,7 +67,14 @@ const std::string kHandler =
     // A component's `onClick={save}` calls nothing; as markup `onclick={alert(1)}` would.
     R"((?:[^{\s\x00]|\{\s*[\w.$]+\s*[(\x60]))";
 
-bool is_event_handler(std::string_view text) {
+}  // namespace
+
+bool begins_handler(std::string_view text) {
+  static const RE2 kPattern(kHandler, options());
+  return begins_with(kPattern, text);
+}
+
+bool has_event_handler(std::string_view text) {
   static const RE2 kInTag(R"(<[a-z!?/](?:[^<>]*|(?:[^<>"']|"[^"]*"|'[^']*')*)[\s\x00/"'\x60])" + kHandler,
                           options());
   // A value that somebody else has begun is ended, and a call follows.
@@ -71,7 +89,43 @@ bool is_event_handler(std::string_view text) {
 
 // ---- schemes ----
 
-// The characters of a text for which references stand in it; what is no such reference stays.
+namespace {
+
+// The character of the reference that `text` begins with, and its size; 0: it begins with none.
+struct Reference {
+  std::size_t size = 0;
+  char character = '.';  // what is not ASCII is all the same here
+};
+
+constexpr std::size_t kLongestReference = 40;
+
+Reference reference_at(std::string_view text) {
+  static constexpr std::array<std::pair<std::string_view, char>, 4> kNames{
+      {{"&colon;", ':'}, {"&tab;", '\t'}, {"&newline;", '\n'}, {"&lpar;", '('}}};
+  if (!text.starts_with("&#")) {
+    for (const auto& [name, character] : kNames)
+      if (starts_with_word(text, name)) return {.size = name.size(), .character = character};
+    return {};
+  }
+  const bool hex = text.size() > 2 && lower(text[2]) == 'x';
+  const std::size_t begin = hex ? 3 : 2;
+  std::size_t at = begin;
+  while (at < text.size() && at < kLongestReference && text[at] == '0') ++at;
+  const std::size_t digits = at;
+  unsigned long value = 0;
+  for (; at < text.size() && at - digits < (hex ? 6u : 7u); ++at) {
+    const char c = lower(text[at]);
+    const bool letter = hex && c >= 'a' && c <= 'f';
+    if (!letter && (c < '0' || c > '9')) break;
+    value = value * (hex ? 16 : 10) + static_cast<unsigned long>(letter ? c - 'a' + 10 : c - '0');
+  }
+  if (at == begin) return {};
+  if (at < text.size() && text[at] == ';') ++at;
+  return {.size = at, .character = value < 0x80 ? static_cast<char>(value) : '.'};
+}
+
+}  // namespace
+
 std::string without_references(std::string_view text) {
   std::string out;
   out.reserve(text.size());
@@ -80,31 +134,14 @@ std::string without_references(std::string_view text) {
     out += text.substr(0, at);
     text.remove_prefix(at);
     if (text.empty()) break;
-    static const RE2 kReference(R"(^&(?:#x0*([0-9a-f]{1,6});?|#0*([0-9]{1,7});?|(colon|tab|newline|lpar);))",
-                                options());
-    re2::StringPiece parts[4];
-    const re2::StringPiece near(text.data(), std::min<std::size_t>(text.size(), 40));
-    if (!kReference.Match(near, 0, near.size(), RE2::ANCHOR_START, parts, 4)) {
-      out += '&';
-      text.remove_prefix(1);
-      continue;
-    }
-    char character = '.';
-    if (!parts[3].empty()) {
-      const char first = static_cast<char>(parts[3][0] | 0x20);
-      character = first == 'c' ? ':' : first == 't' ? '\t' : first == 'n' ? '\n' : '(';
-    } else {
-      const bool hex = !parts[1].empty();
-      const unsigned long value = std::stoul((hex ? parts[1] : parts[2]).as_string(), nullptr, hex ? 16 : 10);
-      if (value < 0x80) character = static_cast<char>(value);
-    }
-    out += character;
-    text.remove_prefix(parts[0].size());
+    const Reference reference = reference_at(text);
+    out += reference.size == 0 ? '&' : reference.character;
+    text.remove_prefix(std::max<std::size_t>(reference.size, 1));
   }
   return out;
 }
 
-bool is_scheme(std::string_view text) {
+bool has_script_scheme(std::string_view text) {
   // Browsers leave out tabs and line ends within the name. What follows must be code: "JavaScript: The
   // good parts" is a title.
   static const std::string kName =
@@ -130,15 +167,7 @@ bool is_scheme(std::string_view text) {
          matches(kOther, text);
 }
 
-bool is_javascript_uri(std::string_view text) {
-  if (is_scheme(text)) return true;
-  if (text.find('&') == std::string_view::npos) return false;
-  return is_scheme(without_references(text));
-}
-
 // ---- queries ----
-
-constexpr bool is_letter(char c) { return (c | 0x20) >= 'a' && (c | 0x20) <= 'z'; }
 
 // The apostrophe of `it's` or `don't`, which is no quote.
 bool is_contraction(std::string_view text, std::size_t at) {
@@ -152,25 +181,7 @@ bool is_contraction(std::string_view text, std::size_t at) {
   });
 }
 
-// Calls `look` with what follows each quote, and whether that has a partner before it in the text, until it
-// answers true.
-template <class Look>
-bool any_way_out(std::string_view text, char quote, Look&& look) {
-  bool partner = false;
-  for (std::size_t at = text.find(quote); at != std::string_view::npos; at = text.find(quote, at + 1)) {
-    if (quote == '\'' && is_contraction(text, at)) continue;
-    const std::string_view rest = text.substr(at + 1);
-    if (look(rest, partner)) return true;
-    partner = !partner;
-  }
-  return false;
-}
-
-bool begins_with(const RE2& pattern, std::string_view text) {
-  TIDEWIRE_CHECK(pattern.ok());
-  const re2::StringPiece piece(text.data(), text.size());
-  return pattern.Match(piece, 0, piece.size(), RE2::ANCHOR_START, nullptr, 0);
-}
+namespace {
 
 // White space, or a comment in its place.
 const std::string kW = R"((?:\s|/\*[^*]*\*/|\+)*)";
@@ -213,9 +224,6 @@ std::string continuation(const std::string& comparison) {
 
 // ---- a comparison of a literal with itself; by hand, since code is full of what looks like it ----
 
-constexpr bool is_blank(char c) { return c == ' ' || (c >= '\t' && c <= '\r') || c == '+' || c == '('; }
-constexpr bool is_word(char c) { return is_letter(c) || (c >= '0' && c <= '9') || c == '_'; }
-
 bool take(std::string_view& text, std::string_view lower_word) {
   if (text.size() < lower_word.size()) return false;
   for (std::size_t i = 0; i < lower_word.size(); ++i)
@@ -226,9 +234,10 @@ bool take(std::string_view& text, std::string_view lower_word) {
 
 void skip_gap(std::string_view& text) {
   while (!text.empty()) {
-    if (is_blank(text.front())) {
+    if (is_any_of(text.front(), kBlank | kPlus) || text.front() == '(') {
       text.remove_prefix(1);
-    } else if (const std::size_t end = text.starts_with("/*") ? text.find("*/", 2) : std::string_view::npos;
+    } else if (const std::size_t end = begins(text, '/', '*') ? text.substr(0, kLongestComment).find("*/", 2)
+                                                              : std::string_view::npos;
                end != std::string_view::npos) {
       text.remove_prefix(end + 2);
     } else {
@@ -244,15 +253,18 @@ void skip_quote(std::string_view& text) {
 std::string_view take_literal(std::string_view& text) {
   skip_quote(text);
   std::size_t size = 0;
-  while (size < text.size() && size < 20 && is_word(text[size])) ++size;
+  while (size < text.size() && size < 20 && is_any_of(text[size], kWord)) ++size;
   const std::string_view literal = text.substr(0, size);
   text.remove_prefix(size);
   return literal;
 }
 
+}  // namespace
+
 bool is_tautology(std::string_view rest) {
   while (rest.starts_with(')')) rest.remove_prefix(1);
   skip_gap(rest);
+  if (rest.empty() || !(is_letter(rest.front()) || rest.front() == '|')) return false;
   if (!take(rest, "or") && !take(rest, "and") && !take(rest, "||")) return false;
   skip_gap(rest);
   const std::string_view left = take_literal(rest);
@@ -263,24 +275,39 @@ bool is_tautology(std::string_view rest) {
   return take_literal(rest) == left;
 }
 
-bool is_sql_injection(std::string_view text) {
-  static const RE2 kGoesOn(continuation(kComparison), options());
-  // Behind a number only literals: "2 or 3 = maybe" is none.
-  static const RE2 kNumber(kOutOfNumber + continuation(kLiteralComparison), options());
-  static const RE2 kWhole(R"(^\w{0,20}['"]\s*[=+*-]+\s*(?:['"]\w{0,20}|0\s*(?:--|#).{0,4})$)", options());
-  static const RE2 kDrop(R"(\s*(?:drop|truncate)\s+(?:table|database)\s+[^;]{1,60};?\s*(?:--|#)\s*$)",
-                         options());
-  const auto goes_on = [](std::string_view rest, bool partner) {
-    return (!partner && breaks_out(rest) && begins_with(kGoesOn, rest)) || is_tautology(rest);
-  };
-  if (any_way_out(text, '\'', goes_on) || any_way_out(text, '"', goes_on) || begins_with(kNumber, text))
-    return true;
-  for (std::size_t at = text.find(';'); at != std::string_view::npos; at = text.find(';', at + 1))
-    if (breaks_out(text.substr(at)) && begins_with(kDrop, text.substr(at + 1))) return true;
-  return text.size() < 64 && matches(kWhole, text);
+bool goes_on_as_query(std::string_view rest) {
+  static const RE2 kPattern(continuation(kComparison), options());
+  return begins_with(kPattern, rest);
 }
 
-bool is_nosql_operator_text(std::string_view text) {
+// Behind a number only literals: "2 or 3 = maybe" is none.
+bool begins_with_query(std::string_view text) {
+  static const RE2 kPattern(kOutOfNumber + continuation(kLiteralComparison), options());
+  return begins_with(kPattern, text);
+}
+
+bool goes_on_with_drop(std::string_view rest) {
+  static const RE2 kPattern(R"(\s*(?:drop|truncate)\s+(?:table|database)\s+[^;]{1,60};?\s*(?:--|#)\s*$)",
+                            options());
+  return begins_with(kPattern, rest);
+}
+
+bool is_expression(std::string_view text) {
+  static const RE2 kPattern(R"(^\w{0,20}['"][\s+]*(?:=|--)[=+*-]*\s*(?:['"]\w{0,20}|0\s*(?:--|#).{0,4})$)",
+                            options());
+  return text.size() < kLongestExpression && matches(kPattern, text);
+}
+
+bool goes_on_as_code(std::string_view rest) {
+  static const RE2 kPattern(
+      R"re([\s)}]*(?:(?:\|\||&&)[\s(!]*(?:'[^']{0,40}'?|"[^"]{0,40}"?|\d+|this\.\w+(?:\.\w+)*|true)\s*)re"
+      R"re((?:===?|!=|>|<|\()|(?:\|\||&&)\s*(?:true|1)\s*(?://|$|;)|;\s*(?:return\b|while\s*\(|sleep\s*\(|)re"
+      R"re(db\.|var\s+\w+\s*=.{0,200}(?:sleep|while|new date|db\.))))re",
+      options());
+  return begins_with(kPattern, rest);
+}
+
+bool has_operator(std::string_view text) {
   static const std::string kOperator =
       R"(\$(?:ne|eq|gte?|lte?|n?in|n?or|and|not|exists|type|regex|options|expr|where|mod|text|all|elemmatch|size|)"
       R"(function|lookup|set|unset|inc|rename|push|pull|addtoset|slice|near|comment|jsonschema|search|accumulator))";
@@ -295,37 +322,7 @@ bool is_nosql_operator_text(std::string_view text) {
       options());
   static const RE2 kParameter(R"((?:^|[?&])[\w.%\[\]-]{1,60}\[)" + kOperator + R"(\](?:\[\w*\])?=)",
                               options());
-  static const RE2 kCode(
-      R"re([\s)}]*(?:(?:\|\||&&)[\s(!]*(?:'[^']{0,40}'?|"[^"]{0,40}"?|\d+|this\.\w+(?:\.\w+)*|true)\s*)re"
-      R"re((?:===?|!=|>|<|\()|(?:\|\||&&)\s*(?:true|1)\s*(?://|$|;)|;\s*(?:return\b|while\s*\(|sleep\s*\(|)re"
-      R"re(db\.|var\s+\w+\s*=.{0,200}(?:sleep|while|new date|db\.))))re",
-      options());
-  const auto goes_on = [](std::string_view rest, bool partner) {
-    return !partner && breaks_out(rest) && begins_with(kCode, rest);
-  };
-  return any_way_out(text, '\'', goes_on) || any_way_out(text, '"', goes_on) ||
-         (text.find('$') != std::string_view::npos &&
-          (matches(kObject, text) || matches(kStage, text) || matches(kParameter, text)));
-}
-
-}  // namespace
-
-bool breaks_rule(ContentRule rule, std::string_view text) {
-  switch (rule) {
-    case ContentRule::script_tag:
-      return is_script_tag(text);
-    case ContentRule::javascript_uri:
-      return is_javascript_uri(text);
-    case ContentRule::iframe:
-      return is_iframe(text);
-    case ContentRule::event_handler:
-      return is_event_handler(text);
-    case ContentRule::sql_injection:
-      return is_sql_injection(text);
-    case ContentRule::nosql_operator:
-      return is_nosql_operator_text(text);
-  }
-  return false;
+  return matches(kObject, text) || matches(kStage, text) || matches(kParameter, text);
 }
 
 }  // namespace tidewire::guard

@@ -1,27 +1,38 @@
-// The cheap look that comes before the rules: which of them a text could break at all.
+// The cheap looks that come before the rules: whether something could begin at a place of a text.
 //
-// Never misses what a rule in content_patterns.cpp would find; finds more than they do. Innocent text
-// costs it a vector pass. Pure.
+// Each finds all that the rules in content_patterns.h find there, and more. They read the text from the
+// place on until they know, so that a text costs time in proportion to its length. Pure.
 #pragma once
 
+#include <cstddef>
 #include <string_view>
 
 #include "guard/content_rules.h"
 
 namespace tidewire::guard {
 
-struct Suspicion {
-  ContentFlags rules;
-  bool escapes = false;  // there is a backslash, behind which anything may be: nothing else was looked at
-};
+inline constexpr ContentFlags kQueries = [] {
+  ContentFlags both = ContentRule::sql_injection;
+  both.add(ContentRule::nosql_operator);
+  return both;
+}();
+inline constexpr std::size_t kLongestComment = 256;  // of one that stands between two words of a query
 
-// `json`: a whole JSON text as it stands.
-Suspicion suspect_json(std::string_view json);
-// `text`: one decoded string.
-ContentFlags suspect_text(std::string_view text);
+// The rules that what begins at `at` could break, where content_pairs.h finds something. A quote is always
+// the one that ends somebody else's literal.
+ContentFlags suspect_at(std::string_view text, std::size_t at);
 
 // Whether `rest`, behind a quote or a number, goes on as a query could that somebody else has begun.
 bool breaks_out(std::string_view rest);
+// Whether a text's beginning is a number, or the end of a bracket, behind which it does.
+bool begins_as_query(std::string_view text);
+// Whether `rest`, behind the first quote, could make the whole of a short text an expression.
+bool goes_on_as_expression(std::string_view rest);
+
+// Whether the operator at `at`, a `$`, stands as a name or an index does.
+bool is_named_operator(std::string_view text, std::size_t at);
+// Whether a scheme that runs a script ends at `at`, a colon, or the type that does begins its subtype.
+bool is_script_scheme_at(std::string_view text, std::size_t at);
 
 // An operator of a document database's query language, `$` included.
 bool is_nosql_operator(std::string_view word);

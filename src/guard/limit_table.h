@@ -22,6 +22,9 @@ class LimitTable {
   // Takes a token, which must be there. Nothing happens with an empty key.
   void take(const LimitKey& key, const Rate& rate, std::int64_t now_ms);
 
+  // The key's bucket, before it is asked; any thread.
+  void prefetch(const LimitKey& key) const { buckets_.prefetch(key); }
+
   // Counts a connection, unless there are `most` (0: any number) already; an empty key is not counted
   // and always true.
   bool add_connection(const LimitKey& key, std::int64_t most, std::int64_t now_ms);

@@ -38,6 +38,11 @@ std::int64_t SharedLimits::spend(Spend spend, const SharedKeys& keys, const Limi
                              judge);
 }
 
+void SharedLimits::prefetch(const SharedKeys& keys) const {
+  stripes_->prefetch(keys.user);
+  stripes_->prefetch(keys.address);
+}
+
 std::int64_t SharedLimits::spend_alone(const Alone& who, const Limits& limits, std::int64_t now_ms) {
   const SharedKeys& keys = who.keys;
   LimitFactor factor = limits.adaptive ? records_.factor(keys.user, now_ms) : LimitFactor();

@@ -53,6 +53,9 @@ class SharedLimits {
   std::int64_t spend(Spend spend, const SharedKeys& keys, const Limits& limits, LimitFactor factor,
                      std::int64_t now_ms);
 
+  // Soon spend() is called with these keys: brings what it needs from memory, while other work is done.
+  void prefetch(const SharedKeys& keys) const;
+
   // Who makes a request that has no connection of its own: an HTTP call with a user's token, a stream.
   struct Alone {
     SharedKeys keys;

@@ -13,7 +13,8 @@ LimitKey key(std::uint64_t n) { return {.high = n * 7, .low = n + 1}; }
 TEST(SpaceSaving, CountsExactlyWhileThereIsRoom) {
   Sketch sketch;
   for (int n = 0; n < 8; ++n)
-    for (int i = 0; i <= n; ++i) sketch.note(key(static_cast<std::uint64_t>(n)), 1, 10, [&] { return n; });
+    for (int i = 0; i <= n; ++i)
+      sketch.note(key(static_cast<std::uint64_t>(n)), 1, 10, [&](int& label) { label = n; });
   const auto entries = sketch.entries();
   ASSERT_EQ(entries.size(), 8u);
   for (int i = 0; i < 8; ++i) {
@@ -32,7 +33,7 @@ TEST(SpaceSaving, HasEveryHeavyOneWithACountInItsBoundsAlsoWhenMerged) {
     std::uint64_t total = 0;
     for (int i = 0; i < 5'000; ++i) {
       const auto n = static_cast<std::uint64_t>(dice.one_in(2) ? dice.roll(0, 2) : dice.roll(3, 500));
-      sketches[dice.roll(0, 1)].note(key(n), 1, 0, [&] { return static_cast<int>(n); });
+      sketches[dice.roll(0, 1)].note(key(n), 1, 0, [&](int& label) { label = static_cast<int>(n); });
       ++truth[n];
       ++total;
     }
@@ -61,7 +62,7 @@ TEST(SpaceSaving, HasEveryHeavyOneWithACountInItsBoundsAlsoWhenMerged) {
 TEST(SpaceSaving, AsksForALabelOnlyOfWhoIsNew) {
   Sketch sketch;
   int asked = 0;
-  for (int i = 0; i < 10; ++i) sketch.note(key(1), 1, 0, [&] { return ++asked; });
+  for (int i = 0; i < 10; ++i) sketch.note(key(1), 1, 0, [&](int&) { ++asked; });
   EXPECT_EQ(asked, 1);
 }
 

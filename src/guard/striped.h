@@ -43,6 +43,9 @@ class Striped {
     return f(stripes_[first].table, stripes_[second].table);
   }
 
+  // Without the lock.
+  void prefetch(const LimitKey& key) const { stripes_[index_of(key)].table.prefetch(key); }
+
   // f(table) for the stripe whose turn it is.
   template <class F>
   void with_next(F&& f) {

@@ -39,6 +39,8 @@ LimitFactor UserRecords::factor(const LimitKey& user, std::int64_t now_ms) {
   });
 }
 
+void UserRecords::prefetch(const LimitKey& user) const { stripes_->prefetch(user); }
+
 std::size_t UserRecords::entries() { return stripes_->size(); }
 
 void UserRecords::sweep(std::int64_t now_ms) {

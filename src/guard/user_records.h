@@ -29,6 +29,9 @@ class UserRecords {
   LimitFactor bad(const LimitKey& user, Offence offence, std::int64_t now_ms);
   LimitFactor factor(const LimitKey& user, std::int64_t now_ms);
 
+  // Soon one of these is called.
+  void prefetch(const LimitKey& user) const;
+
   std::size_t entries();
   // As SharedLimits::sweep().
   void sweep(std::int64_t now_ms);
@@ -52,6 +55,10 @@ class AdaptiveLimit {
       refresh_ms_ = now_ms + kRefresh_ms;
     }
     return factor_;
+  }
+  // Soon factor() is called.
+  void prefetch(const UserRecords& records, const LimitKey& user, std::int64_t now_ms) const {
+    if (now_ms >= refresh_ms_) records.prefetch(user);
   }
   // Something went wrong: it acts at once. Also without `adaptive`, so that switching it on finds it.
   void bad(UserRecords& records, const LimitKey& user, Offence offence, std::int64_t now_ms) {

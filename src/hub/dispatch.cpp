@@ -25,11 +25,16 @@ void Sessions::note_message(Session& session, std::size_t bytes, const Time& now
   watch(session, bytes, now);
   session.health.note_request();
   const guard::SharedKeys& keys = session.shared_keys;
-  recent_.note_talker(keys.user ? keys.user : keys.address, bytes, [&] {
-    const bool anonymous = session.identity == nullptr;
-    return Talker{.tenant = session.tenant,
-                  .anonymous = anonymous,
-                  .name = anonymous ? session.address.text() : session.identity->user_id};
+  // Asked once the message has been read: with many users they come from far away.
+  shared_.limits.prefetch(keys);
+  session.adaptive.prefetch(shared_.limits.records(), keys.user, now.mono_ms());
+  recent_.note_talker(keys.user ? keys.user : keys.address, bytes, [&](Talker& talker) {
+    talker.tenant = session.tenant;
+    talker.anonymous = session.identity == nullptr;
+    if (talker.anonymous)
+      talker.name = session.address.text();
+    else
+      talker.name = session.identity->user_id;
   });
 }
 

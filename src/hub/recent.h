@@ -20,9 +20,9 @@ class Recent {
   // How long a request took: from the turn that read it to the end of the one that wrote its answer.
   void note_request(std::int64_t took_us, std::uint64_t times = 1);
   void note_round_trip(std::int64_t took_us);
-  template <class MakeTalker>
-  void note_talker(const guard::LimitKey& key, std::uint64_t bytes, MakeTalker&& talker) {
-    now_.talkers.note(key, 1, bytes, std::forward<MakeTalker>(talker));
+  template <class SetTalker>
+  void note_talker(const guard::LimitKey& key, std::uint64_t bytes, SetTalker&& set) {
+    now_.talkers.note(key, 1, bytes, std::forward<SetTalker>(set));
   }
 
   // Begins a new slot when the time has come; a few times a second. `counts` are the shard's own at this

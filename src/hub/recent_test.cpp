@@ -58,7 +58,7 @@ TEST(Recent, ForgetsWhatIsOlderThanItRemembers) {
   Rig rig;
   rig.pass(0);
   rig.counts.messages_in = 1'000'000;
-  rig.recent.note_talker(key(1), 5, [] { return Talker{.tenant = 0, .anonymous = false, .name = "old"}; });
+  rig.recent.note_talker(key(1), 5, [](Talker& talker) { talker.name = "old"; });
   for (std::size_t i = 0; i < 2 * Recent::kMinutes; ++i) rig.pass(kMinute_us);
   const Analytics all = rig.over(1'000);
   EXPECT_EQ(all.traffic.messages_in, 0u);
@@ -71,8 +71,7 @@ TEST(Recent, NamesWhoTalksMost) {
   rig.pass(0);
   for (int i = 0; i < 1'000; ++i) {
     const std::uint64_t n = i % 2 == 0 ? 1 : static_cast<std::uint64_t>(2 + i);
-    rig.recent.note_talker(
-        key(n), 10, [&] { return Talker{.tenant = 0, .anonymous = false, .name = std::to_string(n)}; });
+    rig.recent.note_talker(key(n), 10, [&](Talker& talker) { talker.name = std::to_string(n); });
     if (i == 500) rig.pass(kMinute_us);
   }
   const auto entries = rig.over(5).talkers.entries();
