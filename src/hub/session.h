@@ -91,7 +91,8 @@ struct Session {
   TenantId tenant = 0;
   bool restricted = false;  // `auth.required`, and not authenticated yet
   bool closing = false;     // a close was asked for; nothing more is taken
-  bool user_counted = false;
+  bool of_user = false;       // among its user's connections
+  bool user_counted = false;  // in the limit of those, where there is one
   bool expiry_warned = false;
   bool manual_inbox = false;  // the client follows its inbox itself
   bool wants_page = false;    // stands in line for what one that is behind needs next

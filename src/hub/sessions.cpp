@@ -140,13 +140,16 @@ bool Sessions::adopt(Handle connection, Session& session, std::shared_ptr<const 
                      const Time& now) {
   const Tenant& tenant = tenant_of(session);
   const guard::LimitKey key = shared_.keys.user(tenant.name, identity->user_id);
-  if (shared_.limits.admit_user(key, tenant.limits.guard, now.mono_ms()) != guard::Admission::admitted)
+  const bool counts = tenant.limits.guard.connections_per_user > 0;
+  if (counts &&
+      shared_.limits.admit_user(key, tenant.limits.guard, now.mono_ms()) != guard::Admission::admitted)
     return false;
   session.shared_keys.user = key;
   session.adaptive = {};
   // Another connection may be the reason; and what an address did is not the user's.
   session.held_until_ms = options_.anomaly.holds() ? shared_.limits.anomalies().held_until_ms(key) : 0;
-  session.user_counted = true;
+  session.of_user = true;
+  session.user_counted = counts;
   session.identity = std::move(identity);
   forget_author(connection);
   session.restricted = false;
@@ -162,9 +165,8 @@ bool Sessions::adopt(Handle connection, Session& session, std::shared_ptr<const 
 }
 
 void Sessions::forget_user(Handle connection, Session& session, const Time&) {
-  if (!session.user_counted) return;
-  session.user_counted = false;
-  shared_.limits.release_user(session.shared_keys.user);
+  if (!std::exchange(session.of_user, false)) return;
+  if (std::exchange(session.user_counted, false)) shared_.limits.release_user(session.shared_keys.user);
   const std::uint32_t hash = hash_of(session.shared_keys.user);
   const std::uint32_t next = session.next_of_user, previous = session.previous_of_user;
   if (next != IndexTable::kNone) sessions_[next]->previous_of_user = previous;
@@ -174,6 +176,16 @@ void Sessions::forget_user(Handle connection, Session& session, const Time&) {
     users_.replace(hash, connection.index, next);
   else
     users_.erase(hash, connection.index);
+}
+
+void Sessions::reload(SessionOptions options, const Time& now) {
+  options_ = std::move(options);
+  for (const auto& session : sessions_) {
+    if (session == nullptr || !session->of_user || session->user_counted) continue;
+    if (tenant_of(*session).limits.guard.connections_per_user == 0) continue;
+    shared_.limits.count_user(session->shared_keys.user, now.mono_ms());
+    session->user_counted = true;
+  }
 }
 
 void Sessions::close(Handle connection, const Time& now) {
@@ -251,7 +263,7 @@ std::vector<std::pair<TenantId, std::string>> Sessions::next_users(std::size_t c
     looked_at_ = (looked_at_ + 1) % sessions_.size();
     const Session* session = sessions_[looked_at_].get();
     // A user is named with the first of its connections.
-    if (session != nullptr && session->user_counted && session->previous_of_user == IndexTable::kNone)
+    if (session != nullptr && session->of_user && session->previous_of_user == IndexTable::kNone)
       out.emplace_back(session->tenant, session->identity->user_id);
   }
   return out;

@@ -151,8 +151,8 @@ class Sessions {
   // Sends `reconnect` to a connection, before a drain closes it.
   void announce_drain(Handle connection, std::int64_t after_ms);
 
-  // Tells live sessions what a reload changed.
-  void reload(SessionOptions options) { options_ = std::move(options); }
+  // Tells live sessions what a reload changed: the options, and their tenants' limits before.
+  void reload(SessionOptions options, const Time& now);
 
   const Session* session(Handle connection) const;
   Tenant& tenant(TenantId id) { return tenants_[id]; }
@@ -293,7 +293,7 @@ class Sessions {
   }
 
   // Who speaks is written out for those who spoke last: most connections only listen.
-  static constexpr std::size_t kAuthors = 1024;
+  static constexpr std::size_t kAuthors = 256;
   struct KnownAuthor {
     Handle connection;
     std::shared_ptr<const Author> author;
