@@ -22,8 +22,7 @@ Sessions::Sessions(SessionOptions options, const Namespaces& namespaces, Tenants
       authors_(kAuthors) {}
 
 Session* Sessions::find(Handle connection) {
-  if (connection.index >= sessions_.size()) return nullptr;
-  Session* session = sessions_[connection.index].get();
+  Session* session = sessions_[connection.index];
   return session != nullptr && session->generation == connection.generation ? session : nullptr;
 }
 
@@ -79,11 +78,7 @@ std::uint32_t Sessions::first_of_user(const guard::LimitKey& user) const {
 }
 
 void Sessions::open(Handle connection, Opening&& opening, const Time& now) {
-  if (connection.index >= sessions_.size()) sessions_.resize(connection.index + 1);
-  auto& slot = sessions_[connection.index];
-  TIDEWIRE_CHECK(slot == nullptr);
-  slot = std::make_unique<Session>();
-  Session& session = *slot;
+  Session& session = sessions_.emplace(connection.index);
   session.generation = connection.generation;
   session.tenant = opening.tenant;
   session.connection_id = opening.connection_id;
@@ -104,7 +99,7 @@ void Sessions::open(Handle connection, Opening&& opening, const Time& now) {
       return end(connection, session, 1008, "connection_limit");
   } else if (options_.auth_required) {
     session.restricted = true;
-    session.authenticate_by_ms = now.mono_ms() + options_.auth_timeout_ms;
+    session.more().authenticate_by_ms = now.mono_ms() + options_.auth_timeout_ms;
   }
 
   MessageWriter connected("connected");
@@ -153,7 +148,7 @@ bool Sessions::adopt(Handle connection, Session& session, std::shared_ptr<const 
   session.identity = std::move(identity);
   forget_author(connection);
   session.restricted = false;
-  session.authenticate_by_ms = 0;
+  if (session.extras) session.extras->authenticate_by_ms = 0;
   session.next_of_user = first_of_user(key);
   if (session.next_of_user == IndexTable::kNone) {
     users_.insert(hash_of(key), connection.index);
@@ -180,7 +175,8 @@ void Sessions::forget_user(Handle connection, Session& session, const Time&) {
 
 void Sessions::reload(SessionOptions options, const Time& now) {
   options_ = std::move(options);
-  for (const auto& session : sessions_) {
+  for (std::size_t index = 0; index < sessions_.slots(); ++index) {
+    Session* session = sessions_[index];
     if (session == nullptr || !session->of_user || session->user_counted) continue;
     if (tenant_of(*session).limits.guard.connections_per_user == 0) continue;
     shared_.limits.count_user(session->shared_keys.user, now.mono_ms());
@@ -208,7 +204,7 @@ void Sessions::close(Handle connection, const Time& now) {
   }
   --counts_.connections;
   --counts_.health[static_cast<std::size_t>(session->health.status())];
-  sessions_[connection.index].reset();
+  sessions_.erase(connection.index);
 }
 
 // Ends a session from our side; close() follows when the connection is gone.
@@ -221,7 +217,8 @@ std::int64_t Sessions::next_deadline_ms(Handle connection, const Time& now) cons
   constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::max();
   const Session* found = session(connection);
   if (found == nullptr || found->closing) return kNever;
-  std::int64_t deadline = found->authenticate_by_ms == 0 ? kNever : found->authenticate_by_ms;
+  const std::int64_t authenticate_by_ms = found->extras ? found->extras->authenticate_by_ms : 0;
+  std::int64_t deadline = authenticate_by_ms == 0 ? kNever : authenticate_by_ms;
   if (found->identity != nullptr && found->identity->expires_at_ms) {
     const std::int64_t ends_in = *found->identity->expires_at_ms - now.unix_ms;
     const std::int64_t due_in = found->expiry_warned ? ends_in : ends_in - kExpiryWarningMs;
@@ -237,8 +234,8 @@ void Sessions::on_timer(Handle connection, const Time& now) {
     outbound_.send(connection, protocol::auth_error_message(fail(code).error(), {}));
     end(connection, *session, 1008, name_of(code));
   };
-  if (session->authenticate_by_ms != 0 && session->authenticate_by_ms <= now.mono_ms())
-    return expel(ErrorCode::auth_timeout);
+  const std::int64_t authenticate_by_ms = session->extras ? session->extras->authenticate_by_ms : 0;
+  if (authenticate_by_ms != 0 && authenticate_by_ms <= now.mono_ms()) return expel(ErrorCode::auth_timeout);
   if (session->identity == nullptr || !session->identity->expires_at_ms) return;
   const std::int64_t expires_at = *session->identity->expires_at_ms;
   if (expires_at <= now.unix_ms) return expel(ErrorCode::token_expired);
@@ -259,9 +256,9 @@ void Sessions::user_gone(TenantId tenant, const std::string& user_id) {
 
 std::vector<std::pair<TenantId, std::string>> Sessions::next_users(std::size_t count) {
   std::vector<std::pair<TenantId, std::string>> out;
-  for (std::size_t seen = 0; seen < sessions_.size() && out.size() < count; ++seen) {
-    looked_at_ = (looked_at_ + 1) % sessions_.size();
-    const Session* session = sessions_[looked_at_].get();
+  for (std::size_t seen = 0; seen < sessions_.slots() && out.size() < count; ++seen) {
+    looked_at_ = (looked_at_ + 1) % sessions_.slots();
+    const Session* session = sessions_[looked_at_];
     // A user is named with the first of its connections.
     if (session != nullptr && session->of_user && session->previous_of_user == IndexTable::kNone)
       out.emplace_back(session->tenant, session->identity->user_id);
@@ -310,9 +307,10 @@ AnswerPart Sessions::answer(const Question& question, const Time& now) {
   } else if (const auto* broadcast = std::get_if<BroadcastAll>(&question)) {
     protocol::DeliveryBatch batch;
     batch.add(broadcast->json.view());
-    for (const auto& session : sessions_) {
+    for (std::uint32_t index = 0; index < sessions_.slots(); ++index) {
+      const Session* session = sessions_[index];
       if (session == nullptr || session->tenant != broadcast->tenant || session->closing) continue;
-      const Handle connection{static_cast<std::uint32_t>(&session - sessions_.data()), session->generation};
+      const Handle connection{index, session->generation};
       if (outbound_.push(connection, batch, 0, 1, {})) ++part.count;
     }
   } else if (std::holds_alternative<CountThings>(question)) {
@@ -320,7 +318,8 @@ AnswerPart Sessions::answer(const Question& question, const Time& now) {
     users_.for_each(
         [&](std::uint32_t index) { part.users.push_back(sessions_[index]->shared_keys.user.low); });
   } else if (const auto* list = std::get_if<ListConnections>(&question)) {
-    for (const auto& session : sessions_) {
+    for (std::size_t index = 0; index < sessions_.slots(); ++index) {
+      const Session* session = sessions_[index];
       if (part.connections.size() >= list->limit) break;
       if (session == nullptr || session->tenant != list->tenant || session->closing) continue;
       ConnectionInfo& info = part.connections.emplace_back();

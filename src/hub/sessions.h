@@ -15,6 +15,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/side_slab.h"
 #include "base/time.h"
 #include "guard/anomalies.h"
 #include "guard/attempts.h"
@@ -305,7 +306,7 @@ class Sessions {
   Shared shared_;
   Outbound& outbound_;
   Post post_;
-  std::vector<std::unique_ptr<Session>> sessions_;  // by the index of the connection's handle
+  SideSlab<Session> sessions_;  // at the index of the connection's handle
   NamedSlab<Replica> replicas_;
   std::vector<Handle> dirty_;  // replicas with a batch
   std::vector<std::unique_ptr<Replica::Turn>> spare_turns_;
