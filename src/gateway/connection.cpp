@@ -6,6 +6,8 @@
 
 namespace tidewire::gateway {
 
+constinit const ConnectionExtras Connection::kNoExtras;
+
 Connection::Connection(Gateway& gateway_, Handle handle_, net::Stream stream_, const IpAddress& peer,
                        std::int64_t now_ms)
     : gateway(gateway_),
@@ -31,7 +33,7 @@ void Connection::on_timer() {
 }
 
 void Connection::update_interest() {
-  std::uint32_t wanted = 0;
+  std::uint16_t wanted = 0;
   if (!holding && !peer_closed) wanted |= EPOLLIN;
   if (stalled() || stream.wants_write()) wanted |= EPOLLOUT;
   if (wanted == interest) return;

@@ -42,6 +42,21 @@ struct DedicatedDeflate {
   wire::Deflater deflater;
 };
 
+// What few connections come to need: event streams, contexts of their own, slow ones and those that close.
+struct ConnectionExtras {
+  std::unique_ptr<SseStream> sse;
+  std::unique_ptr<DedicatedDeflate> dedicated;
+  std::unique_ptr<std::string> held;  // bytes that were read and not looked at yet
+
+  // Mono milliseconds; 0: does not apply.
+  std::int64_t taken_ms = 0;     // while the socket is full: when it last took bytes
+  std::int64_t resume_ms = 0;    // read again, when paced
+  std::int64_t close_by_ms = 0;  // cut off then
+  // Of deliveries in bursts (gateway/pace.cpp): none before the first; until the second, once it is set.
+  std::int64_t pace_opens_ms = 0;
+  std::int64_t pace_closes_ms = 0;
+};
+
 class Connection final : public net::Watcher, public net::LoopTimer {
  public:
   enum class State : std::uint8_t { http, websocket, sse, echo, closing, gone };
@@ -53,11 +68,24 @@ class Connection final : public net::Watcher, public net::LoopTimer {
   void on_timer() override;
 
   // Bytes that wait for the socket.
-  std::size_t queued() const { return (outbox ? outbox->queued() : 0) + (sse ? sse->queued() : 0); }
+  std::size_t queued() const {
+    return (outbox ? outbox->queued() : 0) + (extras_ && extras_->sse ? extras_->sse->queued() : 0);
+  }
   bool stalled() const { return outbox && outbox->stalled(); }
 
   // Interest in the socket follows from the state; called whenever it may have changed.
   void update_interest();
+
+  // As if every connection had them; more() makes them.
+  const ConnectionExtras& extras() const { return extras_ ? *extras_ : kNoExtras; }
+  ConnectionExtras& more() {
+    if (!extras_) extras_ = std::make_unique<ConnectionExtras>();
+    return *extras_;
+  }
+  // The time no longer applies.
+  void clear(std::int64_t ConnectionExtras::* time) {
+    if (extras_) (*extras_).*time = 0;
+  }
 
   // Hot: what a fan-out looks at.
   Gateway& gateway;
@@ -76,27 +104,23 @@ class Connection final : public net::Watcher, public net::LoopTimer {
   bool accepts_brotli = false;  // `?accept=br` (protocol §5)
   bool ping_waits = false;      // a ping has not been answered yet
   guard::HealthStatus health = guard::HealthStatus::healthy;
-  std::uint32_t interest = 0;  // what epoll was told
+  std::uint16_t interest = 0;  // what epoll was told
+  hub::TenantId tenant = 0;    // in whose limits it is counted, once admitted
 
   wire::MessageReader reader;
   std::unique_ptr<HttpStage> http;
-  std::unique_ptr<SseStream> sse;
-  std::unique_ptr<DedicatedDeflate> dedicated;
-  std::unique_ptr<std::string> held;  // bytes that were read and not looked at yet
   guard::FramePacer pacer;
   IpAddress address;
-  hub::TenantId tenant = 0;  // in whose limits it is counted, once admitted
 
   // Mono milliseconds; 0: does not apply.
   std::int64_t last_life_ms;  // of the peer: bytes came, or were taken
-  std::int64_t taken_ms = 0;  // while the socket is full: when it last took bytes
   std::int64_t ping_due_ms = 0;
-  std::int64_t begun_ms = 0;     // of the unfinished message or request
-  std::int64_t resume_ms = 0;    // read again, when paced
-  std::int64_t close_by_ms = 0;  // cut off then
-  // Of deliveries in bursts (gateway/pace.cpp): none before the first; until the second, once it is set.
-  std::int64_t pace_opens_ms = 0;
-  std::int64_t pace_closes_ms = 0;
+  std::int64_t begun_ms = 0;  // of the unfinished message or request
+
+ private:
+  static const ConnectionExtras kNoExtras;
+  std::unique_ptr<ConnectionExtras> extras_;
 };
+static_assert(sizeof(Connection) <= 192, "an idle connection keeps one of these");
 
 }  // namespace tidewire::gateway

@@ -59,7 +59,7 @@ void Gateway::on_bytes(Connection& connection, std::span<char> bytes) {
   if (connection.state == Connection::State::websocket) take_messages(connection, bytes);
   if (connection.state == Connection::State::echo) take_echo(connection, bytes);
   // Nothing is to come behind the request of a stream.
-  if (connection.state == Connection::State::sse && !connection.sse->tolerates(bytes.size()))
+  if (connection.state == Connection::State::sse && !connection.extras().sse->tolerates(bytes.size()))
     return lose(connection);
   if (connection.state == Connection::State::closing && connection.close_sent && !connection.peer_closed) {
     // Only the peer's close frame still matters.
@@ -158,9 +158,14 @@ wire::Inflater* Gateway::inflater_of(Connection& connection) {
     case Connection::Deflate::shared:
       return &shared_inflater_;
     case Connection::Deflate::dedicated:
-      return &connection.dedicated->inflater;
+      return &connection.extras().dedicated->inflater;
   }
   return nullptr;
+}
+
+wire::Deflater& Gateway::deflater_of(Connection& connection) {
+  return connection.deflate == Connection::Deflate::dedicated ? connection.extras().dedicated->deflater
+                                                              : shared_deflater_;
 }
 
 void Gateway::take_messages(Connection& connection, std::span<char>& chunk) {
@@ -242,7 +247,7 @@ Gateway::Progress Gateway::on_message(Connection& connection, const wire::Messag
       connection.pacer.take(tenants_[sessions_->session(handle)->tenant].limits.guard, 1, now_ms());
   if (pause_ms > 0) {
     connection.holding = true;
-    connection.resume_ms = now_ms() + pause_ms;
+    connection.more().resume_ms = now_ms() + pause_ms;
     reschedule(connection);
     return Progress::stop;
   }
@@ -304,7 +309,7 @@ void Gateway::take_echo(Connection& connection, std::span<char>& chunk) {
     if (event.type == Type::message) {
       const std::string_view payload = event.payload_text();
       if (event.compressed && payload.size() >= options_.compression_min_bytes) {
-        wire::Deflater& deflater = connection.dedicated ? connection.dedicated->deflater : shared_deflater_;
+        wire::Deflater& deflater = deflater_of(connection);
         if (deflater.deflate(payload, deflated_)) {
           write_out();
           send_frame(connection, event.opcode, deflated_, true);
@@ -341,20 +346,20 @@ void Gateway::take_echo(Connection& connection, std::span<char>& chunk) {
 void Gateway::hold(Connection& connection, std::span<char> rest) {
   connection.holding = true;
   if (!rest.empty()) {
-    if (!connection.held) connection.held = std::make_unique<std::string>();
-    connection.held->append(rest.data(), rest.size());
+    if (!connection.extras().held) connection.more().held = std::make_unique<std::string>();
+    connection.extras().held->append(rest.data(), rest.size());
   }
   connection.update_interest();
 }
 
 void Gateway::resume(Connection& connection) {
   if (!connection.holding || connection.state == Connection::State::gone) return;
-  if (connection.resume_ms > now_ms() || waiting_auth_.contains(connection.handle.bits())) return;
-  connection.resume_ms = 0;
+  if (connection.extras().resume_ms > now_ms() || waiting_auth_.contains(connection.handle.bits())) return;
+  connection.clear(&ConnectionExtras::resume_ms);
   connection.holding = false;
   connection.last_life_ms = now_ms();  // its silence was ours: nothing was read meanwhile
-  if (connection.held) {
-    const auto held = std::move(connection.held);
+  if (connection.extras().held) {
+    const auto held = std::move(connection.more().held);
     on_bytes(connection, std::span<char>(held->data(), held->size()));
     if (connection.state == Connection::State::gone) return;
   } else if (connection.state == Connection::State::websocket && sessions_->has_rest(connection.handle)) {

@@ -24,11 +24,12 @@ void Gateway::reschedule(Connection& connection) {
   const auto by = [&](std::int64_t deadline_ms) {
     if (deadline_ms != 0) at = std::min(at, deadline_ms);
   };
-  by(connection.close_by_ms);
-  by(connection.resume_ms);
-  if (connection.notify_drained) by(connection.pace_opens_ms);
+  const ConnectionExtras& extras = connection.extras();
+  by(extras.close_by_ms);
+  by(extras.resume_ms);
+  if (connection.notify_drained) by(extras.pace_opens_ms);
   const bool stalled = connection.stalled();
-  if (stalled && connection.taken_ms != 0) by(connection.taken_ms + options_.write_timeout_ms);
+  if (stalled && extras.taken_ms != 0) by(extras.taken_ms + options_.write_timeout_ms);
   switch (connection.state) {
     case Connection::State::http:
       if (connection.http->answering || connection.http->upgrade_waits) break;
@@ -63,17 +64,18 @@ void Gateway::on_timer(Connection& connection) {
   const auto over = [&](std::int64_t deadline_ms) { return deadline_ms != 0 && deadline_ms <= now; };
   const bool stalled = connection.stalled();
 
-  if (over(connection.close_by_ms)) {
+  const ConnectionExtras& extras = connection.extras();
+  if (over(extras.close_by_ms)) {
     if (connection.state == Connection::State::sse) return finish_close(connection);
     if (connection.state != Connection::State::websocket) return lose(connection);
     return start_close(connection, 1012, "draining");
   }
   // Bytes that it sends do not count: who talks and never listens is cut off too (protocol §6).
-  if (stalled && connection.taken_ms != 0 && over(connection.taken_ms + options_.write_timeout_ms))
+  if (stalled && extras.taken_ms != 0 && over(extras.taken_ms + options_.write_timeout_ms))
     return lose(connection);
-  if (over(connection.resume_ms)) holding_.push_back(connection.handle);
-  if (over(connection.pace_opens_ms)) {
-    connection.pace_opens_ms = 0;
+  if (over(extras.resume_ms)) holding_.push_back(connection.handle);
+  if (over(extras.pace_opens_ms)) {
+    connection.clear(&ConnectionExtras::pace_opens_ms);
     if (connection.notify_drained) touch(connection);
   }
 
@@ -137,7 +139,8 @@ void Gateway::on_timer(Connection& connection) {
 // system makes for us: as soon as the socket takes some of it, the circuit is closed.
 bool Gateway::takes_deliveries(Connection& connection) {
   if (connection.send_open) return false;
-  if (connection.taken_ms == 0 || now_ms() - connection.taken_ms < options_.send_failures * 1000) return true;
+  const std::int64_t taken_ms = connection.extras().taken_ms;
+  if (taken_ms == 0 || now_ms() - taken_ms < options_.send_failures * 1000) return true;
   connection.send_open = true;
   ++counts_.send_circuits_open;
   ++counts_.send_circuits_opened;
@@ -156,7 +159,7 @@ void Gateway::flush(Connection& connection) {
     status = connection.outbox->flush(connection.stream, written);
   else if (connection.stream.wants_write())
     status = connection.stream.flush().status;
-  if (connection.sse && status == net::IoStatus::ok) status = flush_stream(connection, written);
+  if (connection.extras().sse && status == net::IoStatus::ok) status = flush_stream(connection, written);
   after_flush(connection, status, written);
 }
 
@@ -166,9 +169,9 @@ void Gateway::after_flush(Connection& connection, net::IoStatus status, std::siz
   const bool stalled = connection.stalled();
   if (stalled && written > 0) connection.last_life_ms = now_ms();
   if (!stalled)
-    connection.taken_ms = 0;
-  else if (written > 0 || connection.taken_ms == 0)
-    connection.taken_ms = now_ms();
+    connection.clear(&ConnectionExtras::taken_ms);
+  else if (written > 0 || connection.extras().taken_ms == 0)
+    connection.more().taken_ms = now_ms();
   if (!stalled || written > 0) close_send_circuit(connection);
   const std::size_t queued = connection.queued();
   if (connection.outbox && connection.outbox->empty()) {
@@ -177,7 +180,7 @@ void Gateway::after_flush(Connection& connection, net::IoStatus status, std::siz
     connection.outbox.reset();
   }
   if (queued <= options_.outbound_bytes / 2) {
-    if (connection.notify_drained && !connection.send_open && connection.pace_opens_ms <= now_ms()) {
+    if (connection.notify_drained && !connection.send_open && connection.extras().pace_opens_ms <= now_ms()) {
       connection.notify_drained = false;
       drained_.push_back(connection.handle);
     }
@@ -194,12 +197,13 @@ void Gateway::after_flush(Connection& connection, net::IoStatus status, std::siz
     // a socket over unread bytes resets it, which takes back what the client has not received yet (RFC
     // 6455 §7.1.1). The client's end, or the timer, ends it.
     if (!connection.close_sent) connection.stream.shutdown_write();
-    if (connection.close_by_ms == 0) connection.close_by_ms = now_ms() + options_.close_timeout_ms;
+    if (connection.extras().close_by_ms == 0)
+      connection.more().close_by_ms = now_ms() + options_.close_timeout_ms;
   }
   if (connection.state == Connection::State::sse) follow_more(connection);
   connection.update_interest();
   if (stalled || connection.state == Connection::State::closing ||
-      (connection.notify_drained && connection.pace_opens_ms != 0))
+      (connection.notify_drained && connection.extras().pace_opens_ms != 0))
     reschedule(connection);
 }
 
@@ -214,8 +218,8 @@ void Gateway::start_close(Connection& connection, std::uint16_t code, std::strin
   connection.state = Connection::State::closing;
   connection.close_sent = true;
   connection.holding = false;
-  connection.held.reset();
-  connection.close_by_ms = now_ms() + options_.close_timeout_ms;
+  if (connection.extras().held) connection.more().held.reset();
+  connection.more().close_by_ms = now_ms() + options_.close_timeout_ms;
   connection.update_interest();
   reschedule(connection);
 }
@@ -232,13 +236,16 @@ void Gateway::finish_close(Connection& connection) {
   end_session(connection);
   if (connection.close_sent) connection.peer_closed = true;  // both close frames are through
   if (connection.outbox) connection.outbox->drop_deliveries();
-  if (connection.sse) connection.sse->drop_deliveries();
+  if (connection.extras().sse) connection.extras().sse->drop_deliveries();
   // A long HTTP response may take its time (write_timeout_ms); the rest begins once it is out.
   const bool is_response = connection.state == Connection::State::http;
   connection.state = Connection::State::closing;
   connection.holding = false;
-  connection.held.reset();
-  connection.close_by_ms = is_response ? 0 : now_ms() + options_.close_timeout_ms;
+  if (connection.extras().held) connection.more().held.reset();
+  if (is_response)
+    connection.clear(&ConnectionExtras::close_by_ms);
+  else
+    connection.more().close_by_ms = now_ms() + options_.close_timeout_ms;
   touch(connection);
   reschedule(connection);
 }

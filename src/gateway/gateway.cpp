@@ -147,9 +147,10 @@ void Gateway::send(Handle handle, std::string_view json) {
       return send_frame(*connection, wire::Opcode::binary, compressed);
   }
   if (connection->deflate != Connection::Deflate::none && json.size() >= options_.compression_min_bytes) {
-    wire::Deflater& deflater = connection->dedicated ? connection->dedicated->deflater : shared_deflater_;
+    wire::Deflater& deflater = deflater_of(*connection);
     // A context that is kept has seen the message, so it must then be sent as it came out.
-    if (deflater.deflate(json, deflated_) && (connection->dedicated || deflated_.size() < json.size()))
+    if (deflater.deflate(json, deflated_) &&
+        (connection->deflate == Connection::Deflate::dedicated || deflated_.size() < json.size()))
       return send_frame(*connection, wire::Opcode::text, deflated_, true);
   }
   send_frame(*connection, wire::Opcode::text, json);
@@ -167,7 +168,7 @@ bool Gateway::push(Handle handle, protocol::DeliveryBatch& batch, std::size_t fi
     return false;
   counts_of(*connection).messages_out += last - first;
 
-  if (connection->dedicated) {
+  if (connection->deflate == Connection::Deflate::dedicated) {
     for (std::size_t i = first; i < last; ++i) {
       --counts_of(*connection).messages_out;
       send(handle, batch.json(i));
@@ -232,7 +233,8 @@ void Gateway::push_brotli(Connection& connection, protocol::DeliveryBatch& batch
 void Gateway::drop(Handle handle, Lane lane) {
   Connection* connection = connections_.get(handle);
   if (connection != nullptr && connection->outbox) connection->outbox->drop(lane.priority, lane.channel);
-  if (connection != nullptr && connection->sse) connection->sse->drop(lane.priority, lane.channel);
+  if (connection != nullptr && connection->extras().sse)
+    connection->extras().sse->drop(lane.priority, lane.channel);
 }
 
 void Gateway::notify_when_drained(Handle handle) {
@@ -246,7 +248,7 @@ void Gateway::close(Handle handle, std::uint16_t code, std::string_view reason) 
   Connection* connection = connections_.get(handle);
   if (connection == nullptr) return;
   // One that has not begun is answered by open_stream().
-  if (connection->state == Connection::State::sse && connection->sse->begun())
+  if (connection->state == Connection::State::sse && connection->extras().sse->begun())
     return finish_close(*connection);
   start_close(*connection, code, reason);
 }
@@ -312,7 +314,7 @@ void Gateway::drain(std::int64_t within_ms) {
         within_ms * static_cast<std::int64_t>(++i) / static_cast<std::int64_t>(count);
     if (connection.state == Connection::State::websocket) {
       sessions_->announce_drain(handle, after_ms);
-      connection.close_by_ms = now_ms() + after_ms;
+      connection.more().close_by_ms = now_ms() + after_ms;
       reschedule(connection);
     } else if (connection.state == Connection::State::sse) {
       sessions_->announce_drain(handle, after_ms);
@@ -321,7 +323,7 @@ void Gateway::drain(std::int64_t within_ms) {
       std::string retry;
       wire::append_sse_retry(retry, within_ms + kComeBackMs);
       send_lines(connection, retry);
-      connection.close_by_ms = now_ms() + after_ms;
+      connection.more().close_by_ms = now_ms() + after_ms;
       reschedule(connection);
     } else if (connection.state == Connection::State::http && !connection.http->answering) {
       finish_close(connection);

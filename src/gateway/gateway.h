@@ -124,6 +124,7 @@ class Gateway final : public hub::Outbound {
   void hold(Connection& connection, std::span<char> rest);
   void resume(Connection& connection);
   wire::Inflater* inflater_of(Connection& connection);
+  wire::Deflater& deflater_of(Connection& connection);  // where something was negotiated
 
   // True when the request was one that makes the connection something else, or asked for it in vain.
   bool change_over(Connection& connection, const wire::HttpRequest& request, const hub::Awaited& awaited);

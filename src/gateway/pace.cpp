@@ -39,14 +39,15 @@ bool Gateway::in_pause(Connection& connection, Lane lane) {
   const Pace pace = pace_of(connection.health, lane.priority, shared_.limits.overload().step());
   if (pace.pause_ms == 0) return false;
   const std::int64_t now = now_ms();
-  if (now < connection.pace_opens_ms) return true;
+  ConnectionExtras& extras = connection.more();
+  if (now < extras.pace_opens_ms) return true;
   // Whoever gets something only now and then gets it at once.
-  const bool rested = now >= connection.pace_closes_ms + pace.pause_ms;
-  if (connection.pace_closes_ms == 0 || rested) {
-    connection.pace_closes_ms = now + pace.burst_ms;
-  } else if (now >= connection.pace_closes_ms) {
-    connection.pace_opens_ms = now + pace.pause_ms;
-    connection.pace_closes_ms = 0;
+  const bool rested = now >= extras.pace_closes_ms + pace.pause_ms;
+  if (extras.pace_closes_ms == 0 || rested) {
+    extras.pace_closes_ms = now + pace.burst_ms;
+  } else if (now >= extras.pace_closes_ms) {
+    extras.pace_opens_ms = now + pace.pause_ms;
+    extras.pace_closes_ms = 0;
     return true;
   }
   return false;
@@ -64,7 +65,7 @@ void Gateway::set_pace(Handle handle, guard::HealthStatus health) {
   connection->health = health;
   // Whoever is well again does not wait for the end of a pause.
   if (health != guard::HealthStatus::healthy) return;
-  connection->pace_opens_ms = 0;
+  connection->clear(&ConnectionExtras::pace_opens_ms);
   if (connection->notify_drained) touch(*connection);
 }
 

@@ -103,7 +103,7 @@ void Gateway::open_stream(Connection& connection, const wire::HttpRequest& reque
   if (const auto over = count_stream(connection, **opening)) return refuse(*over);
   start_stream(connection, std::move(**opening),
                std::make_unique<SseStream>(head_of(shared), std::move(*channels)));
-  if (connection.sse->begun()) return;
+  if (connection.extras().sse->begun()) return;
 
   // The hub has closed it in place of a first word: its user has too many connections.
   const wire::HttpAnswer answer = answer_of(
@@ -179,7 +179,7 @@ void Gateway::start_stream(Connection& connection, hub::Opening&& opening,
   const auto timeout_ms = static_cast<unsigned>(options_.write_timeout_ms);
   ::setsockopt(connection.stream.fd(), IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof timeout_ms);
 
-  connection.sse = std::move(stream);
+  connection.more().sse = std::move(stream);
   connection.state = Connection::State::sse;
   retired_http_.push_back(std::move(connection.http));  // the request being read is still in it
   connection.begun_ms = 0;

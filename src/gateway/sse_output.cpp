@@ -13,7 +13,7 @@ constexpr std::size_t kRenderedBytesKept = 256 * 1024;
 // Asks for the stream's channels, a few at a time: what their answers hold is not bounded otherwise. Its
 // deliveries don't count, since they wait for the answers.
 void Gateway::follow_more(Connection& connection) {
-  SseStream& stream = *connection.sse;
+  SseStream& stream = *connection.extras().sse;
   const auto unsent_bytes = [&] {
     return stream.queued_replies() + (connection.outbox ? connection.outbox->queued() : 0);
   };
@@ -23,7 +23,7 @@ void Gateway::follow_more(Connection& connection) {
 }
 
 void Gateway::send_event(Connection& connection, std::string_view json) {
-  SseStream& stream = *connection.sse;
+  SseStream& stream = *connection.extras().sse;
   ++counts_of(connection).messages_out;
   std::optional<std::uint64_t> start;
   const protocol::DeliveryHead head = protocol::read_delivery_head(json);
@@ -48,14 +48,15 @@ void Gateway::send_rendered(Connection& connection) {
 // Whatever else is said on a stream, or in its place.
 void Gateway::send_lines(Connection& connection, std::string_view lines) {
   Outbox& outbox = outbox_of(connection);
-  if (outbox.stalled() || connection.sse->has_replies()) return connection.sse->keep_lines(lines);
+  if (outbox.stalled() || connection.extras().sse->has_replies())
+    return connection.extras().sse->keep_lines(lines);
   outbox.copy_delivery(lines);
 }
 
 bool Gateway::push_events(Connection& connection, protocol::DeliveryBatch& batch, std::size_t first,
                           std::size_t last, Lane lane) {
   if (connection.queued() >= options_.outbound_bytes || !takes_deliveries(connection)) return false;
-  SseStream& stream = *connection.sse;
+  SseStream& stream = *connection.extras().sse;
   counts_of(connection).messages_out += last - first;
   Outbox& outbox = outbox_of(connection);
   if (stream.is_open() && stream.queued() == 0 && !outbox.stalled()) {
@@ -71,7 +72,7 @@ bool Gateway::push_events(Connection& connection, protocol::DeliveryBatch& batch
 
 // Renders what waits, a piece at a time, for as long as the socket takes it.
 net::IoStatus Gateway::flush_stream(Connection& connection, std::size_t& written) {
-  SseStream& stream = *connection.sse;
+  SseStream& stream = *connection.extras().sse;
   if (!stream.is_open() && !stream.has_next() && sessions_->is_answered(connection.handle)) stream.open();
   while (stream.can_render()) {
     rendered_.clear();

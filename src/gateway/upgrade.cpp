@@ -82,7 +82,7 @@ void Gateway::upgrade(Connection& connection, const wire::HttpRequest& request, 
     }
     using enum wire::DeflateContext;
     connection.deflate = Connection::Deflate::dedicated;
-    connection.dedicated = std::make_unique<DedicatedDeflate>(
+    connection.more().dedicated = std::make_unique<DedicatedDeflate>(
         DedicatedDeflate{.inflater = wire::Inflater(agreement.client_no_context_takeover ? reset : keep,
                                                     agreement.client_max_window_bits),
                          .deflater = wire::Deflater(agreement.server_no_context_takeover ? reset : keep,

@@ -91,6 +91,10 @@ Admission SharedLimits::admit_user(const LimitKey& user, const Limits& limits, s
   return fits ? Admission::admitted : Admission::user_full;
 }
 
+void SharedLimits::count_user(const LimitKey& user, std::int64_t now_ms) {
+  stripes_->with(user, [&](LimitTable& table) { return table.add_connection(user, 0, now_ms); });
+}
+
 void SharedLimits::release_user(const LimitKey& user) {
   stripes_->with(user, [&](LimitTable& table) { table.remove_connection(user); });
 }

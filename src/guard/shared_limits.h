@@ -74,6 +74,8 @@ class SharedLimits {
 
   // A connection that has become this user's: `admitted` or `user_full`; then release_user() once.
   Admission admit_user(const LimitKey& user, const Limits& limits, std::int64_t now_ms);
+  // One that was there when the limit came: counted however many there are. release_user() follows too.
+  void count_user(const LimitKey& user, std::int64_t now_ms);
   void release_user(const LimitKey& user);
 
   // What shards share of the anomaly detection.

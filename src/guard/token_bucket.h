@@ -19,13 +19,13 @@ class LimitFactor {
   static constexpr LimitFactor of(double ratio) {
     LimitFactor factor;
     if (!(ratio > 0.5)) ratio = 0.5;  // and for what is not a number
-    factor.permille_ = static_cast<std::int32_t>(std::min(ratio, 1.2) * 1000 + 0.5);
+    factor.permille_ = static_cast<std::int16_t>(std::min(ratio, 1.2) * 1000 + 0.5);
     return factor;
   }
   constexpr std::int64_t permille() const { return permille_; }
 
  private:
-  std::int32_t permille_ = 1000;
+  std::int16_t permille_ = 1000;
 };
 
 struct Rate {

@@ -109,6 +109,16 @@ TEST(UserRecords, LearnFromAConnectionThatIsActive) {
   EXPECT_GT(limit.factor(records, ann, true, kStart + 30 * kMinute).permille(), 1150);
 }
 
+TEST(UserRecords, AreNotMadeForAConnectionThatAsksOnceAndListens) {
+  UserRecords records;
+  const LimitKey ann = kKeys.user("default", "ann");
+  AdaptiveLimit limit;
+  for (int i = 0; i < 20; ++i) limit.factor(records, ann, true, kStart + i);
+  EXPECT_EQ(records.entries(), 0u);
+  limit.factor(records, ann, true, kStart + kMinute);
+  EXPECT_EQ(records.entries(), 1u);
+}
+
 TEST(UserRecords, ForgetWhoHasFadedAndStayWithinTheirMemory) {
   UserRecords records(6'400);
   for (int i = 0; i < 100'000; ++i)

@@ -49,10 +49,11 @@ class AdaptiveLimit {
   // The factor for a counted request. Without `adaptive`, and for an anonymous connection, 1.
   LimitFactor factor(UserRecords& records, const LimitKey& user, bool adaptive, std::int64_t now_ms) {
     if (!adaptive || !user) return {};
-    if (now_ms >= refresh_ms_) {
-      factor_ = clean_ ? records.good(user, now_ms) : records.factor(user, now_ms);
+    if (!looked_ || since_look_ms(now_ms) >= kRefresh_ms) {
+      // Most connections ask for a few things at once and then listen: no record is made for those.
+      factor_ = looked_ && clean_ ? records.good(user, now_ms) : records.factor(user, now_ms);
+      note_look(now_ms);
       clean_ = true;
-      refresh_ms_ = now_ms + kRefresh_ms;
     }
     return factor_;
   }
@@ -64,8 +65,8 @@ class AdaptiveLimit {
   void bad(UserRecords& records, const LimitKey& user, Offence offence, std::int64_t now_ms) {
     if (!user) return;
     factor_ = records.bad(user, offence, now_ms);
+    note_look(now_ms);
     clean_ = false;
-    refresh_ms_ = now_ms + kRefresh_ms;
   }
 
   // The record was changed elsewhere: the next request asks for it, and what was clean until now does not
@@ -76,10 +77,19 @@ class AdaptiveLimit {
   }
 
  private:
-  std::int64_t refresh_ms_ = 0;
+  std::int64_t since_look_ms(std::int64_t now_ms) const {
+    return static_cast<std::uint32_t>(now_ms) - look_ms_;
+  }
+  void note_look(std::int64_t now_ms) {
+    look_ms_ = static_cast<std::uint32_t>(now_ms);
+    looked_ = true;
+  }
+
+  std::uint32_t look_ms_ = 0;  // the low half of when the record was last asked
   LimitFactor factor_;
+  bool looked_ = false;
   bool clean_ = true;
 };
-static_assert(sizeof(AdaptiveLimit) == 16);
+static_assert(sizeof(AdaptiveLimit) == 8);
 
 }  // namespace tidewire::guard

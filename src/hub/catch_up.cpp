@@ -22,7 +22,7 @@ bool is_stored(const Replica& replica) { return replica.ns->durability == Durabi
 
 // Nothing in a page is to be left out for it, and nothing else comes before it.
 bool is_like_others(const Subscription& subscription) {
-  return !subscription.backlog && (!subscription.own || subscription.own->empty());
+  return !subscription.backlog() && subscription.own().empty();
 }
 }  // namespace
 
@@ -78,7 +78,7 @@ void Sessions::serve_page(Handle connection, Subscription& subscription) {
   Replica& replica = *replicas_.get(subscription.replica);
   const std::uint64_t missing = replica.seq + 1 - std::min(replica.seq, subscription.next_seq);
   auto load = static_cast<std::uint32_t>(std::min<std::uint64_t>(missing, Home::kReplayMessages));
-  load = std::max(load, subscription.backlog ? kBacklogLoad : 1);
+  load = std::max(load, subscription.backlog() ? kBacklogLoad : 1);
   load_of_turn_ += load;
   if (is_like_others(subscription)) {
     const auto kept = std::ranges::find_if(kept_pages_, [&](const Page& page) {
@@ -98,15 +98,16 @@ void Sessions::serve_page(Handle connection, Subscription& subscription) {
   load_under_way_ += load;
   ++counts_of(replica.key.tenant).pages_asked;
   post_(replica.home_shard,
-        CatchUpCommand{.home = replica.home,
-                       .follower = subscription.replica,
-                       .session = connection,
-                       .subscription = subscription.number,
-                       .next_seq = subscription.next_seq,
-                       .backlog = subscription.backlog ? std::optional(*subscription.backlog) : std::nullopt,
-                       .bytes_max = options_.page_bytes,
-                       .load = load,
-                       .merged = is_conflated(*find(connection), replica)});
+        CatchUpCommand{
+            .home = replica.home,
+            .follower = subscription.replica,
+            .session = connection,
+            .subscription = subscription.number,
+            .next_seq = subscription.next_seq,
+            .backlog = subscription.backlog() ? std::optional(*subscription.backlog()) : std::nullopt,
+            .bytes_max = options_.page_bytes,
+            .load = load,
+            .merged = is_conflated(*find(connection), replica)});
 }
 
 // Who gets deliveries in bursts gets fewer of them (requirements P6, P7).
@@ -132,8 +133,8 @@ Sessions::Page Sessions::render(const CatchUpResult& result, const Replica& repl
     if (item.expires_ms != 0) page.good_until_ms = std::min(page.good_until_ms, item.expires_ms);
     switch (item.kind) {
       case CatchUpItem::Kind::message: {
-        const auto& own = subscription.own;
-        const bool is_own = own && item.first == item.last && std::ranges::binary_search(*own, item.first);
+        const bool is_own =
+            item.first == item.last && std::ranges::binary_search(subscription.own(), item.first);
         if (!is_own)
           page.batch.add("{\"type\":\"message\",\"channel\":\"", replica.key.name, "\",", item.body.view());
         break;
@@ -212,14 +213,13 @@ void Sessions::handle(const EpochChanged& changed, const Time& now) {
     replica->turn->batch.clear();
     replica->turn->items.clear();
   }
-  for (std::size_t index = 0; index < sessions_.size(); ++index) {
-    Session* session = sessions_[index].get();
+  for (std::size_t index = 0; index < sessions_.slots(); ++index) {
+    Session* session = sessions_[index];
     Subscription* subscription = session == nullptr ? nullptr : session->find_replica(changed.follower);
     if (subscription == nullptr || session->closing || !subscription->counted) continue;
     const Handle connection{static_cast<std::uint32_t>(index), session->generation};
     outbound_.drop(connection, {replica->priority, changed.follower});
-    subscription->own.reset();
-    subscription->backlog.reset();
+    subscription->extras.reset();
     subscription->next_seq = 0;
     if (subscription->state == Subscription::State::live)
       go_behind(*session, replica->subscribers[subscription->place], *subscription, 0);
@@ -253,13 +253,12 @@ void Sessions::catch_up(CatchUpResult&& result) {
     keep(std::move(page));
   if (!taken) return outbound_.notify_when_drained(result.session);
 
-  if (result.backlog && subscription->backlog)
-    *subscription->backlog = *result.backlog;
-  else
-    subscription->backlog.reset();
   subscription->next_seq = result.next_seq;
-  if (subscription->own)
-    std::erase_if(*subscription->own, [&](std::uint64_t seq) { return seq < result.next_seq; });
+  if (SubscriptionExtras* extras = subscription->extras.get()) {
+    if (extras->backlog) extras->backlog = result.backlog;
+    std::erase_if(extras->own, [&](std::uint64_t seq) { return seq < result.next_seq; });
+    if (is_like_others(*subscription)) subscription->extras.reset();
+  }
   if (result.at_end) {
     TIDEWIRE_CHECK(result.next_seq > replica.seq);
     no_longer_behind(*session, *subscription);
@@ -280,7 +279,7 @@ void Sessions::catch_up(CatchUpResult&& result) {
 bool Sessions::is_served(Handle connection) const {
   const Session* found = session(connection);
   return found == nullptr || found->closing || found->behind == 0 || found->wants_page ||
-         std::ranges::any_of(found->subscriptions, &Subscription::fetching);
+         std::ranges::any_of(found->subscriptions, [](const Subscription& each) { return each.fetching; });
 }
 
 }  // namespace tidewire::hub

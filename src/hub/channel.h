@@ -7,6 +7,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -122,9 +123,23 @@ struct Folded {
   std::uint32_t next_telling = 1;
 };
 
+// An epoch in half of a string's memory: those that the server gives out have 13 characters.
+class Epoch {
+ public:
+  explicit Epoch(std::string_view text)
+      : size_(static_cast<std::uint8_t>(text.copy(text_.data(), text_.size()))) {}
+  std::string_view view() const { return {text_.data(), size_}; }
+  operator std::string() const { return std::string(view()); }
+  friend bool operator==(const Epoch& a, std::string_view b) { return a.view() == b; }
+
+ private:
+  std::array<char, 15> text_;
+  std::uint8_t size_;
+};
+
 struct Channel {
-  Channel(ChannelKey key_, const Namespace& ns_, std::string epoch_, std::int64_t now_ms)
-      : key(std::move(key_)), ns(&ns_), kind(ns_.kind), epoch(std::move(epoch_)), last_used_ms(now_ms) {}
+  Channel(ChannelKey key_, const Namespace& ns_, std::string_view epoch_, std::int64_t now_ms)
+      : key(std::move(key_)), ns(&ns_), kind(ns_.kind), epoch(epoch_), last_used_ms(now_ms) {}
 
   // A shard with subscribers of this channel.
   struct Follower {
@@ -187,7 +202,7 @@ struct Channel {
   Kind kind;               // as when it was opened: a reload must not turn a channel into another kind
   bool has_epoch = false;  // its log has said under which epoch it is
   bool parked = false;     // its log is closed and its state dropped until somebody needs them (Home::park)
-  std::string epoch;
+  Epoch epoch;
   std::uint64_t seq = 0;  // the latest that was shown; 0: never a message
   std::int64_t last_used_ms;
   History history;
@@ -197,5 +212,6 @@ struct Channel {
   std::unique_ptr<Presence> presence;
   std::unique_ptr<IdempotencyWindow> keys;
 };
+static_assert(sizeof(Channel) <= 152, "every inbox has one, parked or not");
 
 }  // namespace tidewire::hub

@@ -158,8 +158,9 @@ void Sessions::activate(Handle connection, Session& session, std::uint32_t numbe
   Replica& replica = *replicas_.get(subscription->replica);
   // What waits in the batch is older than what the answer said.
   if (replica.turn) flush(subscription->replica, replica);
-  subscription->place = static_cast<std::uint32_t>(replica.subscribers.size());
-  const bool live = subscription->next_seq > replica.seq && !subscription->backlog;
+  TIDEWIRE_CHECK(replica.subscribers.size() < Subscription::kPlaces);
+  subscription->place = replica.subscribers.size() % Subscription::kPlaces;
+  const bool live = subscription->next_seq > replica.seq && !subscription->backlog();
   replica.subscribers.push_back({.connection = connection,
                                  .subscription = number,
                                  .live = live,
@@ -206,7 +207,7 @@ void Sessions::remove_subscriber(Replica& replica, std::uint32_t place) {
   const bool is_last = place + 1 == replica.subscribers.size();
   if (!is_last) {
     hole = replica.subscribers.back();
-    find(hole.connection)->find(hole.subscription)->place = place;
+    find(hole.connection)->find(hole.subscription)->place = place % Subscription::kPlaces;
   }
   replica.subscribers.pop_back();
 }
@@ -216,8 +217,7 @@ void Sessions::note_own(Session& session, const ChannelKey& channel, std::uint64
   const Handle handle = replicas_.find(channel);
   Subscription* subscription = handle ? session.find_replica(handle) : nullptr;
   if (subscription == nullptr || seq == 0) return;
-  if (!subscription->own) subscription->own = std::make_unique<std::vector<std::uint64_t>>();
-  std::vector<std::uint64_t>& own = *subscription->own;
+  std::vector<std::uint64_t>& own = subscription->more().own;
   if (subscription->state == Subscription::State::live) {
     // It may yet fall behind with what waits in the batch; it has passed all that is older.
     const Replica& replica = *replicas_.get(handle);

@@ -13,22 +13,22 @@ void Sessions::on_round_trip(Handle connection, std::int64_t round_trip_us) {
 
 void Sessions::pass_health(const Time& now) {
   const std::int64_t now_ms = now.mono_ms();
-  if (health_looked_ms_ >= 0 && !sessions_.empty())
-    health_owed_ += static_cast<double>(sessions_.size()) *
+  if (health_looked_ms_ >= 0 && sessions_.slots() > 0)
+    health_owed_ += static_cast<double>(sessions_.slots()) *
                     static_cast<double>(std::max<std::int64_t>(now_ms - health_looked_ms_, 0)) /
                     static_cast<double>(std::max<std::int64_t>(options_.health_interval_ms, 1));
   health_looked_ms_ = now_ms;
   // What a stall has left undone is not made up for: each is looked at once.
-  health_owed_ = std::min(health_owed_, static_cast<double>(sessions_.size()));
+  health_owed_ = std::min(health_owed_, static_cast<double>(sessions_.slots()));
   std::size_t left = std::min(static_cast<std::size_t>(health_owed_), kHealthSlice);
   health_owed_ -= static_cast<double>(left);
 
   std::size_t ended = 0;
   const bool overloaded = shared_.limits.overload().step() == guard::Shedding::shed_publishes;
   for (; left > 0; --left) {
-    if (health_next_ >= sessions_.size()) health_next_ = 0;
+    if (health_next_ >= sessions_.slots()) health_next_ = 0;
     const auto index = static_cast<std::uint32_t>(health_next_++);
-    Session* session = sessions_[index].get();
+    Session* session = sessions_[index];
     if (session == nullptr || session->closing) continue;
     const Handle connection{index, session->generation};
     const guard::HealthStatus before = session->health.status();

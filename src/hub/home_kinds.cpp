@@ -380,7 +380,7 @@ bool Home::tell_absent(Handle handle, Channel& channel, const kinds::Event& even
       writer.text("channel", channel.key.name).number("seq", event.seq);
       if (!event.from_json.empty()) writer.json("from", event.from_json);
       data = writer.json("data", event.payload).finish();
-      key = fmt::format("{} {} {}", channel.key.name, channel.epoch, event.seq);
+      key = fmt::format("{} {} {}", channel.key.name, channel.epoch.view(), event.seq);
     }
     PublishCommand command;
     command.channel = {channel.key.tenant, std::string(kInboxNamespace) + ":" + member.user_id};

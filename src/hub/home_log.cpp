@@ -38,7 +38,7 @@ void Home::on(log::Opened&& opened, const Time& now) {
   const bool was_parked = std::exchange(durable.was_parked, false);
   const bool differs = opened.epoch != channel->epoch || (was_parked && opened.last_seq != channel->seq);
   if (differs && !channel->followers.empty()) begin_anew(*channel);
-  channel->epoch = std::move(opened.epoch);
+  channel->epoch = Epoch(opened.epoch);
   channel->has_epoch = true;
   channel->seq = durable.assigned = opened.last_seq;
   durable.first_seq = opened.first_seq;

@@ -45,12 +45,13 @@ struct Replica {
   Priority priority;  // of the lane, for this replica's life: a reload must not reorder a backlog
   ShardId home_shard;
   Handle home;                        // the channel there, once it has answered
-  std::uint64_t seq = 0;              // deliveries have come up to here
   std::uint32_t presence_events = 0;  // how many have come
+  std::uint64_t seq = 0;              // deliveries have come up to here
   std::uint32_t subscriptions = 0;    // joining ones too
   std::uint32_t behind = 0;           // of them
   ShortList<Subscriber> subscribers;
   std::unique_ptr<Turn> turn;  // while there is something to deliver
 };
+static_assert(sizeof(Replica) <= 112, "every inbox that is followed has one");
 
 }  // namespace tidewire::hub

@@ -6,6 +6,8 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -25,6 +27,14 @@
 
 namespace tidewire::hub {
 
+// What few subscriptions come to need.
+struct SubscriptionExtras {
+  // What waited in an inbox and has not been sent yet; while there is some, it is behind.
+  std::optional<Backlog> backlog;
+  // Seqs that the connection published without echo and that it has not passed yet, ascending.
+  std::vector<std::uint64_t> own;
+};
+
 struct Subscription {
   enum class State : std::uint8_t {
     joining,  // the home has not answered, or its answer waits for earlier replies
@@ -32,19 +42,28 @@ struct Subscription {
     behind    // next_seq is what it needs next; fetched from the home when there is room
   };
   Handle replica;
-  std::uint32_t number = 0;  // unique in the session, never used again
-  std::uint32_t place = 0;   // in the replica's subscribers, unless joining
-  State state = State::joining;
-  bool counted = false;  // the home counts it
-  bool presence = false;
-  bool fetching = false;         // a catch-up is under way
-  bool presence_missed = false;  // presence events were dropped while it was behind
   std::uint64_t next_seq = 0;
-  // What waited in an inbox and has not been sent yet; while there is some, it is behind.
-  std::unique_ptr<Backlog> backlog = {};
-  // Seqs that the connection published without echo and that it has not passed yet, ascending.
-  std::unique_ptr<std::vector<std::uint64_t>> own = {};
+  std::uint32_t number = 0;      // unique in the session, never used again
+  std::uint32_t place : 24 = 0;  // in the replica's subscribers, unless joining
+  State state : 2 = State::joining;
+  bool counted : 1 = false;  // the home counts it
+  bool presence : 1 = false;
+  bool fetching : 1 = false;         // a catch-up is under way
+  bool presence_missed : 1 = false;  // presence events were dropped while it was behind
+  std::unique_ptr<SubscriptionExtras> extras = {};
+
+  static constexpr std::size_t kPlaces = std::size_t{1} << 24;
+
+  const Backlog* backlog() const { return extras && extras->backlog ? &*extras->backlog : nullptr; }
+  std::span<const std::uint64_t> own() const {
+    return extras ? std::span<const std::uint64_t>(extras->own) : std::span<const std::uint64_t>();
+  }
+  SubscriptionExtras& more() {
+    if (!extras) extras = std::make_unique<SubscriptionExtras>();
+    return *extras;
+  }
 };
+static_assert(sizeof(Subscription) == 32);
 
 // A reply that has a place in the order but may not be known yet.
 struct PendingReply {
@@ -84,25 +103,27 @@ struct SessionExtras {
   std::vector<Entered> entered;
   guard::MalformedLimit malformed;
   guard::AuthRate auth_rate;
+  std::int64_t authenticate_by_ms = 0;  // mono; 0: no deadline
+  std::uint8_t failed_auths = 0;
 };
 
 struct Session {
   std::uint32_t generation = 0;  // of the connection's handle
   TenantId tenant = 0;
-  bool restricted = false;  // `auth.required`, and not authenticated yet
-  bool closing = false;     // a close was asked for; nothing more is taken
-  bool user_counted = false;
+  bool restricted = false;    // `auth.required`, and not authenticated yet
+  bool closing = false;       // a close was asked for; nothing more is taken
+  bool of_user = false;       // among its user's connections
+  bool user_counted = false;  // in the limit of those, where there is one
   bool expiry_warned = false;
-  bool manual_inbox = false;  // the client follows its inbox itself
-  bool wants_page = false;    // stands in line for what one that is behind needs next
-  std::uint8_t failed_auths = 0;
+  bool manual_inbox = false;        // the client follows its inbox itself
+  bool wants_page = false;          // stands in line for what one that is behind needs next
+  std::uint16_t large_replies = 0;  // pending ones
   std::uint32_t next_slot = 0;
   std::uint32_t next_subscription = 1;
-  std::uint32_t large_replies = 0;  // pending ones
-  std::uint32_t behind = 0;         // subscriptions that are behind
+  std::uint32_t behind = 0;  // subscriptions that are behind
+  guard::ConnectionHealth health;
   std::uint64_t connection_id = 0;
   std::int64_t connected_at_ms = 0;
-  std::int64_t authenticate_by_ms = 0;             // mono; 0: no deadline
   std::shared_ptr<const auth::Identity> identity;  // null: anonymous
   std::vector<Subscription> subscriptions;
   std::unique_ptr<SessionExtras> extras;        // what most have no use for; made by the one below
@@ -110,7 +131,6 @@ struct Session {
   std::unique_ptr<ToSubscribe> to_subscribe;
   guard::RequestLimiter limiter;
   guard::AdaptiveLimit adaptive;
-  guard::ConnectionHealth health;
   guard::ActivityMeter activity;
   std::int64_t held_until_ms = 0;  // mono; what follows an anomaly is in force
   guard::SharedKeys shared_keys;

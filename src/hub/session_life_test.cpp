@@ -145,6 +145,26 @@ TEST(SessionLife, TakesNoMoreConnectionsOfAUserThanAllowed) {
             "taken");
 }
 
+TEST(SessionLife, CountsTheConnectionsThatWereThereWhenALimitCame) {
+  TestShards shards;
+  const auto first = shards.open(TestShards::user("a"));
+  const auto second = shards.open(TestShards::user("a"));
+  shards.tenants[0].limits.guard.connections_per_user = 2;
+  SessionOptions options;
+  options.hash_seed = kTestSeed;
+  for (int i = 0; i < 2; ++i) shards.sessions().reload(options, shards.now);
+  const auto third = shards.open(TestShards::user("a"));
+  EXPECT_EQ(shards.at(third).closed, "1008 connection_limit");
+  shards.close(third);
+  shards.close(first);
+  const auto fourth = shards.open(TestShards::user("a"));
+  EXPECT_EQ(shards.at(fourth).closed, "");
+  shards.tenants[0].limits.guard.connections_per_user = 0;
+  shards.close(fourth);
+  shards.close(second);
+  EXPECT_EQ(shards.limits.connections_of(guard::LimitKeys(1).user("default", "a")), 0);
+}
+
 TEST(SessionLife, EndsAtTheTwentiethMalformedMessageInAMinute) {
   TestShards shards;
   const auto peer = shards.open();

@@ -23,8 +23,7 @@ Sessions::Sessions(SessionOptions options, const Namespaces& namespaces, Tenants
       counts_(tenants.size()) {}
 
 Session* Sessions::find(Handle connection) {
-  if (connection.index >= sessions_.size()) return nullptr;
-  Session* session = sessions_[connection.index].get();
+  Session* session = sessions_[connection.index];
   return session != nullptr && session->generation == connection.generation ? session : nullptr;
 }
 
@@ -80,11 +79,7 @@ std::uint32_t Sessions::first_of_user(const guard::LimitKey& user) const {
 }
 
 void Sessions::open(Handle connection, Opening&& opening, const Time& now) {
-  if (connection.index >= sessions_.size()) sessions_.resize(connection.index + 1);
-  auto& slot = sessions_[connection.index];
-  TIDEWIRE_CHECK(slot == nullptr);
-  slot = std::make_unique<Session>();
-  Session& session = *slot;
+  Session& session = sessions_.emplace(connection.index);
   session.generation = connection.generation;
   session.tenant = opening.tenant;
   session.connection_id = opening.connection_id;
@@ -105,7 +100,7 @@ void Sessions::open(Handle connection, Opening&& opening, const Time& now) {
       return end(connection, session, 1008, "connection_limit");
   } else if (options_.auth_required) {
     session.restricted = true;
-    session.authenticate_by_ms = now.mono_ms() + options_.auth_timeout_ms;
+    session.more().authenticate_by_ms = now.mono_ms() + options_.auth_timeout_ms;
   }
 
   MessageWriter connected("connected");
@@ -141,17 +136,20 @@ bool Sessions::adopt(Handle connection, Session& session, std::shared_ptr<const 
                      const Time& now) {
   const Tenant& tenant = tenant_of(session);
   const guard::LimitKey key = shared_.keys.user(tenant.name, identity->user_id);
-  if (shared_.limits.admit_user(key, tenant.limits.guard, now.mono_ms()) != guard::Admission::admitted)
+  const bool counts = tenant.limits.guard.connections_per_user > 0;
+  if (counts &&
+      shared_.limits.admit_user(key, tenant.limits.guard, now.mono_ms()) != guard::Admission::admitted)
     return false;
   session.shared_keys.user = key;
   session.adaptive = {};
   // Another connection may be the reason; and what an address did is not the user's.
   session.held_until_ms = options_.anomaly.holds() ? shared_.limits.anomalies().held_until_ms(key) : 0;
-  session.user_counted = true;
+  session.of_user = true;
+  session.user_counted = counts;
   session.identity = std::move(identity);
   forget_author(connection);
   session.restricted = false;
-  session.authenticate_by_ms = 0;
+  if (session.extras) session.extras->authenticate_by_ms = 0;
   session.next_of_user = first_of_user(key);
   if (session.next_of_user == IndexTable::kNone) {
     users_.insert(hash_of(key), connection.index);
@@ -163,9 +161,8 @@ bool Sessions::adopt(Handle connection, Session& session, std::shared_ptr<const 
 }
 
 void Sessions::forget_user(Handle connection, Session& session, const Time&) {
-  if (!session.user_counted) return;
-  session.user_counted = false;
-  shared_.limits.release_user(session.shared_keys.user);
+  if (!std::exchange(session.of_user, false)) return;
+  if (std::exchange(session.user_counted, false)) shared_.limits.release_user(session.shared_keys.user);
   const std::uint32_t hash = hash_of(session.shared_keys.user);
   const std::uint32_t next = session.next_of_user, previous = session.previous_of_user;
   if (next != IndexTable::kNone) sessions_[next]->previous_of_user = previous;
@@ -175,6 +172,17 @@ void Sessions::forget_user(Handle connection, Session& session, const Time&) {
     users_.replace(hash, connection.index, next);
   else
     users_.erase(hash, connection.index);
+}
+
+void Sessions::reload(SessionOptions options, const Time& now) {
+  options_ = std::move(options);
+  for (std::size_t index = 0; index < sessions_.slots(); ++index) {
+    Session* session = sessions_[index];
+    if (session == nullptr || !session->of_user || session->user_counted) continue;
+    if (tenant_of(*session).limits.guard.connections_per_user == 0) continue;
+    shared_.limits.count_user(session->shared_keys.user, now.mono_ms());
+    session->user_counted = true;
+  }
 }
 
 void Sessions::close(Handle connection, const Time& now) {
@@ -197,7 +205,7 @@ void Sessions::close(Handle connection, const Time& now) {
   }
   --counts_of(session->tenant).connections;
   --counts_of(session->tenant).health[static_cast<std::size_t>(session->health.status())];
-  sessions_[connection.index].reset();
+  sessions_.erase(connection.index);
 }
 
 // Ends a session from our side; close() follows when the connection is gone.
@@ -210,7 +218,8 @@ std::int64_t Sessions::next_deadline_ms(Handle connection, const Time& now) cons
   constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::max();
   const Session* found = session(connection);
   if (found == nullptr || found->closing) return kNever;
-  std::int64_t deadline = found->authenticate_by_ms == 0 ? kNever : found->authenticate_by_ms;
+  const std::int64_t authenticate_by_ms = found->extras ? found->extras->authenticate_by_ms : 0;
+  std::int64_t deadline = authenticate_by_ms == 0 ? kNever : authenticate_by_ms;
   if (found->identity != nullptr && found->identity->expires_at_ms) {
     const std::int64_t ends_in = *found->identity->expires_at_ms - now.unix_ms;
     const std::int64_t due_in = found->expiry_warned ? ends_in : ends_in - kExpiryWarningMs;
@@ -226,8 +235,8 @@ void Sessions::on_timer(Handle connection, const Time& now) {
     outbound_.send(connection, protocol::auth_error_message(fail(code).error(), {}));
     end(connection, *session, 1008, name_of(code));
   };
-  if (session->authenticate_by_ms != 0 && session->authenticate_by_ms <= now.mono_ms())
-    return expel(ErrorCode::auth_timeout);
+  const std::int64_t authenticate_by_ms = session->extras ? session->extras->authenticate_by_ms : 0;
+  if (authenticate_by_ms != 0 && authenticate_by_ms <= now.mono_ms()) return expel(ErrorCode::auth_timeout);
   if (session->identity == nullptr || !session->identity->expires_at_ms) return;
   const std::int64_t expires_at = *session->identity->expires_at_ms;
   if (expires_at <= now.unix_ms) return expel(ErrorCode::token_expired);
@@ -248,11 +257,11 @@ void Sessions::user_gone(TenantId tenant, const std::string& user_id) {
 
 std::vector<std::pair<TenantId, std::string>> Sessions::next_users(std::size_t count) {
   std::vector<std::pair<TenantId, std::string>> out;
-  for (std::size_t seen = 0; seen < sessions_.size() && out.size() < count; ++seen) {
-    looked_at_ = (looked_at_ + 1) % sessions_.size();
-    const Session* session = sessions_[looked_at_].get();
+  for (std::size_t seen = 0; seen < sessions_.slots() && out.size() < count; ++seen) {
+    looked_at_ = (looked_at_ + 1) % sessions_.slots();
+    const Session* session = sessions_[looked_at_];
     // A user is named with the first of its connections.
-    if (session != nullptr && session->user_counted && session->previous_of_user == IndexTable::kNone)
+    if (session != nullptr && session->of_user && session->previous_of_user == IndexTable::kNone)
       out.emplace_back(session->tenant, session->identity->user_id);
   }
   return out;
@@ -299,9 +308,10 @@ AnswerPart Sessions::answer(const Question& question, const Time& now) {
   } else if (const auto* broadcast = std::get_if<BroadcastAll>(&question)) {
     protocol::DeliveryBatch batch;
     batch.add(broadcast->json.view());
-    for (const auto& session : sessions_) {
+    for (std::uint32_t index = 0; index < sessions_.slots(); ++index) {
+      const Session* session = sessions_[index];
       if (session == nullptr || session->tenant != broadcast->tenant || session->closing) continue;
-      const Handle connection{static_cast<std::uint32_t>(&session - sessions_.data()), session->generation};
+      const Handle connection{index, session->generation};
       if (outbound_.push(connection, batch, 0, 1, {})) ++part.count;
     }
   } else if (std::holds_alternative<CountThings>(question)) {
@@ -315,9 +325,10 @@ AnswerPart Sessions::answer(const Question& question, const Time& now) {
       return std::pair(session->connected_at_ms, session->connection_id);
     };
     std::vector<const Session*> listed;
-    for (const auto& session : sessions_) {
+    for (std::size_t index = 0; index < sessions_.slots(); ++index) {
+      const Session* session = sessions_[index];
       if (session == nullptr || session->tenant != list->tenant || session->closing) continue;
-      if (place(session.get()) > list->after) listed.push_back(session.get());
+      if (place(session) > list->after) listed.push_back(session);
     }
     const std::size_t count = std::min(listed.size(), list->limit);
     std::ranges::partial_sort(listed, listed.begin() + static_cast<std::ptrdiff_t>(count), {}, place);

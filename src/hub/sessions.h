@@ -15,6 +15,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/side_slab.h"
 #include "base/time.h"
 #include "guard/anomalies.h"
 #include "guard/attempts.h"
@@ -175,8 +176,8 @@ class Sessions {
   // Sends `reconnect` to a connection, before a drain closes it.
   void announce_drain(Handle connection, std::int64_t after_ms);
 
-  // Tells live sessions what a reload changed.
-  void reload(SessionOptions options) { options_ = std::move(options); }
+  // Tells live sessions what a reload changed: the options, and their tenants' limits before.
+  void reload(SessionOptions options, const Time& now);
 
   const Session* session(Handle connection) const;
   Tenant& tenant(TenantId id) { return tenants_[id]; }
@@ -335,7 +336,7 @@ class Sessions {
   }
 
   // Who speaks is written out for those who spoke last: most connections only listen.
-  static constexpr std::size_t kAuthors = 1024;
+  static constexpr std::size_t kAuthors = 256;
   struct KnownAuthor {
     Handle connection;
     std::shared_ptr<const Author> author;
@@ -347,7 +348,7 @@ class Sessions {
   Shared shared_;
   Outbound& outbound_;
   Post post_;
-  std::vector<std::unique_ptr<Session>> sessions_;  // by the index of the connection's handle
+  SideSlab<Session> sessions_;  // at the index of the connection's handle
   NamedSlab<Replica> replicas_;
   std::vector<Handle> dirty_;  // replicas with a batch
   std::vector<std::unique_ptr<Replica::Turn>> spare_turns_;

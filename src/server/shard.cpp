@@ -357,7 +357,7 @@ void Shard::reload(const Plan& plan) {
   overload_limits_ = overload_limits(plan.settings);
   gateway_.set_options(gateway_options(plan.settings, echo_));
   home_.reload(home_options(plan.settings, plan.seeds, plan.tenants, self_, plan.shards));
-  sessions_.reload(session_options(plan.settings, plan.seeds, self_, plan.shards));
+  sessions_.reload(session_options(plan.settings, plan.seeds, self_, plan.shards), loop_.now());
   router_.reload(api_options(plan.settings, plan.tenants));
 }
 

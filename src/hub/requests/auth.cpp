@@ -31,7 +31,8 @@ Sessions::Taken Sessions::authenticate(Context& context, const protocol::AuthReq
     if (error.code == ErrorCode::unavailable || error.code == ErrorCode::connection_limit) return;
     shared_.attempts.record_failure(session.address, tenant.limits.guard, now_ms);
     note_offence(session, guard::Offence::failed_attempt, now_ms);
-    if (++session.failed_auths >= kFailuresToEnd) end(context.connection, session, 1008, name_of(error.code));
+    if (++session.more().failed_auths >= kFailuresToEnd)
+      end(context.connection, session, 1008, name_of(error.code));
   };
 
   // A renewal asks the directory anew: that is when a deleted user is to be noticed at the latest.

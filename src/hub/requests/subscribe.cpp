@@ -76,7 +76,9 @@ void Sessions::subscribe_one(Context& context, protocol::SubscribeItem&& item, c
   Replica& replica = *replicas_.get(handle);
 
   if (existing == nullptr) {
-    session.subscriptions.push_back({.replica = handle, .number = session.next_subscription++});
+    Subscription& added = session.subscriptions.emplace_back();
+    added.replica = handle;
+    added.number = session.next_subscription++;
     ++replica.subscriptions;
     ++counts_of(session.tenant).subscriptions;
   }
@@ -141,7 +143,7 @@ void Sessions::handle(SubscribeResult&& result, const Time&) {
   } else if (!result.again) {
     subscription->counted = true;
     subscription->next_seq = state.next_seq;
-    if (state.backlog) subscription->backlog = std::make_unique<Backlog>(*state.backlog);
+    if (state.backlog) subscription->more().backlog = state.backlog;
     activates = subscription->number;
   }
   std::string json = answer.finish();
