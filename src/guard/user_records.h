@@ -49,7 +49,7 @@ class AdaptiveLimit {
   // The factor for a counted request. Without `adaptive`, and for an anonymous connection, 1.
   LimitFactor factor(UserRecords& records, const LimitKey& user, bool adaptive, std::int64_t now_ms) {
     if (!adaptive || !user) return {};
-    if (!looked_ || since_look_ms(now_ms) >= kRefresh_ms) {
+    if (is_due(now_ms)) {
       // Most connections ask for a few things at once and then listen: no record is made for those.
       factor_ = looked_ && clean_ ? records.good(user, now_ms) : records.factor(user, now_ms);
       note_look(now_ms);
@@ -59,7 +59,7 @@ class AdaptiveLimit {
   }
   // Soon factor() is called.
   void prefetch(const UserRecords& records, const LimitKey& user, std::int64_t now_ms) const {
-    if (now_ms >= refresh_ms_) records.prefetch(user);
+    if (is_due(now_ms)) records.prefetch(user);
   }
   // Something went wrong: it acts at once. Also without `adaptive`, so that switching it on finds it.
   void bad(UserRecords& records, const LimitKey& user, Offence offence, std::int64_t now_ms) {
@@ -71,14 +71,11 @@ class AdaptiveLimit {
 
   // The record was changed elsewhere: the next request asks for it, and what was clean until now does not
   // count.
-  void look_again() {
-    refresh_ms_ = 0;
-    clean_ = false;
-  }
+  void look_again() { looked_ = false; }
 
  private:
-  std::int64_t since_look_ms(std::int64_t now_ms) const {
-    return static_cast<std::uint32_t>(now_ms) - look_ms_;
+  bool is_due(std::int64_t now_ms) const {
+    return !looked_ || static_cast<std::uint32_t>(now_ms) - look_ms_ >= kRefresh_ms;
   }
   void note_look(std::int64_t now_ms) {
     look_ms_ = static_cast<std::uint32_t>(now_ms);
