@@ -433,3 +433,16 @@ async def test_tidewire_token_mints_what_the_server_accepts(start):
     client = await Client.connect(server, out.strip())
     assert client.hello["user"] == {"id": "bob", "type": "creator"}
     assert (await client.publish(channel("public"), 1))["seq"] == 1
+
+
+@clause("9.token", "A5")
+def test_a_token_lives_for_exactly_its_time():
+    """§9: `[--ttl 1h]`"""
+    for ttl, seconds in (("1s", 1), ("10m", 600), ("1h", 3600)):
+        status, out, err = run("token", "--user", "alice", "--ttl", ttl)
+        assert status == 0, err
+        claims = jwt.decode(out.strip(), options={"verify_signature": False})
+        assert claims["exp"] - claims["iat"] == seconds
+    for ttl in ("0s", "500ms", "1500ms", "-1s", ""):
+        status, out, err = run("token", "--user", "alice", "--ttl", ttl)
+        assert status == 2 and "--ttl" in err and not out, (ttl, out, err)
