@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <set>
 
 #include "config/address.h"
@@ -225,12 +226,17 @@ class Checks {
   }
 
   void hosts() {
-    std::set<std::string> seen;
+    std::map<std::string_view, std::string_view> owners;
     for (const auto& [name, tenant] : s_.tenants) {
       for (const std::string& host : tenant.hosts) {
         const std::string key = "tenants." + name + ".hosts";
-        if (!all_of_chars(host, ".-:[]_")) problem(key, "\"" + host + "\" is no host name");
-        if (!seen.insert(host).second) problem(key, "\"" + host + "\" belongs to another tenant too");
+        const bool bracketed = host.starts_with('[') && host.ends_with(']');
+        if (!bracketed && host.find(':') != host.npos)
+          problem(key, "\"" + host + "\" must be a host name without a port (IPv6 in brackets)");
+        else if (!all_of_chars(host, bracketed ? ".:[]" : ".-_"))
+          problem(key, "\"" + host + "\" is no host name");
+        if (owners.try_emplace(host, name).first->second != name)
+          problem(key, "\"" + host + "\" belongs to another tenant too");
       }
     }
   }

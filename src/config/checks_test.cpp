@@ -199,3 +199,10 @@ TEST(Checks, WarnOfWhatIsMerelyUnwise) {
 
 }  // namespace
 }  // namespace tidewire::config
+  EXPECT_THAT(problems("[tenants.a]\nhosts = [\"X.example\", \"x.EXAMPLE\", \"[::1]\"]\n"), IsEmpty());
+  EXPECT_THAT(problems("[tenants.a]\nhosts = [\"X.example\"]\n[tenants.b]\nhosts = [\"x.EXAMPLE\"]\n"),
+              ElementsAre("t.toml:4: tenants.b.hosts: \"x.example\" belongs to another tenant too"));
+  for (const char* host : {"x.example:8080", "[::1]:80", "::1", "x.example:"})
+    EXPECT_THAT(problems("[tenants.a]\nhosts = [\"" + std::string(host) + "\"]\n"),
+                ElementsAre("t.toml:2: tenants.a.hosts: \"" + std::string(host) +
+                            "\" must be a host name without a port (IPv6 in brackets)"));

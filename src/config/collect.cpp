@@ -25,13 +25,6 @@ std::string variable_form(std::string_view key) {
   return out;
 }
 
-std::string lower_case(std::string_view text) {
-  std::string out(text);
-  for (char& c : out)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  return out;
-}
-
 std::vector<std::string_view> section_names() {
   std::vector<std::string_view> out{"namespaces", "tenants"};
   for (const Field<Settings>& field : fields<Settings>()) {

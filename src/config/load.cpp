@@ -123,6 +123,7 @@ std::expected<Loaded, std::vector<ConfigProblem>> load(const LoadInput& input) {
 
   if (settings.auth.preset == AuthPreset::supabase) fill_supabase_keys(settings);
   if (input.dev) fill_development_keys(settings);
+    for (std::string& host : tenant.hosts) host = lower_case(host);
   check(settings, places, report, warnings);
   if (!problems.empty()) {
     // By place in the file, so that an operator can work through them from the top.

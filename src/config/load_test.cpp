@@ -265,7 +265,7 @@ TEST(Load, ReadsNamespacesAndTenantsFromTheEnvironment) {
                        {"TIDEWIRE_NAMESPACES_MY_ROOM_PRIORITY", "high"},
                        {"TIDEWIRE_NAMESPACES_RUNS_KIND", "agent"},
                        {"TIDEWIRE_TENANTS_ACME_LIMITS_BURST", "6"},
-                       {"TIDEWIRE_TENANTS_ACME_HOSTS", "acme.example,www.acme.example"},
+                       {"TIDEWIRE_TENANTS_ACME_HOSTS", "Acme.example,www.ACME.example"},
                        {"TIDEWIRE_TENANTS_ACME_API_KEY", "tw_acme"}};
   const Settings s = good(input).settings;
   EXPECT_EQ(s.namespaces.at("room").history_messages, 500);
