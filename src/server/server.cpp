@@ -303,15 +303,15 @@ class Process {
         log::error("reload refused", {{"problem", problem.to_string()}});
       return;
     }
+    const config::Settings merged = config::apply_reload(settings_, loaded->settings);
     const config::Changes changes = config::compare(settings_, loaded->settings);
     std::shared_ptr<const net::TlsContext> tls = tls_;
-    if (settings_.tls()) {
+    if (settings_.tls() && merged.tls()) {
       // The files may have changed where their names have not.
-      auto fresh = net::TlsContext::load(settings_.server.tls_cert, settings_.server.tls_key);
+      auto fresh = net::TlsContext::load(merged.server.tls_cert, merged.server.tls_key);
       if (!fresh) return log::error("reload refused", {{"problem", fresh.error().message}});
       tls = *fresh;
     }
-    const config::Settings merged = config::apply_reload(settings_, loaded->settings);
     if (auto planned = plan(merged); !planned)
       return log::error("reload refused", {{"problem", planned.error()}});
     settings_ = merged;
