@@ -151,6 +151,27 @@ def test_a_configuration_error_names_the_line_of_what_is_wrong(tmp_path, text, p
     assert status == 2 and f"error: {place}" in err, out + err
 
 
+@clause("9.config", "O1", "A1")
+def test_a_file_that_does_not_fit_is_named_with_its_key_and_line(tmp_path):
+    """§9: "A configuration error … names the key, the file and line, and exits 2": `config check` and `serve`
+    alike, also for what stands in a key file"""
+    (tmp_path / "key.pem").write_text("-----BEGIN PUBLIC KEY-----\nnothing\n-----END PUBLIC KEY-----\n")
+    (tmp_path / "cert.pem").write_text("-----BEGIN CERTIFICATE-----\nnothing\n-----END CERTIFICATE-----\n")
+    (tmp_path / "tls.pem").write_text("-----BEGIN PRIVATE KEY-----\nnothing\n-----END PRIVATE KEY-----\n")
+    good = '[[auth.keys]]\nalg = "HS256"\nsecret = "s"\n'
+    bad = '[[auth.keys]]\nalg = "ES256"\nfile = "key.pem"\n'
+    for text, place in (
+        (good + bad, "settings.toml:6: auth.keys[1].file: "),
+        (good + bad.replace("auth", "tenants.acme"), "settings.toml:6: tenants.acme.keys[0].file: "),
+        ('[server]\ntls_cert = "cert.pem"\ntls_key = "tls.pem"\n', "settings.toml:2: server.tls_cert: "),
+        ('[directory]\nurl = "postgres://u:hunter2@[db/app"\n', "settings.toml:2: directory.url: "),
+    ):
+        (tmp_path / "settings.toml").write_text(text)
+        for args in (("config", "check"), ("serve", "--data", "d", "--listen", "127.0.0.1:0")):
+            status, out, err = run(*args, "--config", "settings.toml", cwd=tmp_path)
+            assert status == 2 and f": {place}" in err and "hunter2" not in err, (args, out, err)
+
+
 @clause("9.config", "O1")
 @pytest.mark.parametrize(
     "variable, value, key",
