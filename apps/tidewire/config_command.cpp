@@ -10,6 +10,7 @@
 
 #include "config/load.h"
 #include "config/print.h"
+#include "server/load_checked.h"
 
 namespace tidewire {
 
@@ -29,7 +30,7 @@ std::optional<config::Loaded> load_or_complain(const Options& options) {
   if (!options.file.empty()) input.file = options.file;
   input.environment = config::read_environment();
   input.dev = options.dev;
-  auto loaded = config::load(input);
+  auto loaded = server::load_checked(input);
   if (!loaded) {
     for (const config::ConfigProblem& problem : loaded.error())
       fmt::print(stderr, "error: {}\n", problem.to_string());

@@ -40,9 +40,10 @@ std::expected<std::string, std::string> token_for(const Options& options) {
   if (!user) return no("--user", user.error());
   mint.user = *std::move(user);
   const auto ttl_ms =
-      config::types::duration::read(config::Value{config::Value::Text{options.ttl}}, {0, kMaxTtl_ms});
+      config::types::duration::read(config::Value{config::Value::Text{options.ttl}}, {1000, kMaxTtl_ms});
   if (!ttl_ms) return no("--ttl", ttl_ms.error());
-  mint.ttl_ms = *ttl_ms;
+  if (*ttl_ms % 1000 != 0) return no("--ttl", "must be whole seconds");
+  mint.ttl_s = *ttl_ms / 1000;
   mint.type = options.type;
   mint.secret = options.secret;
   mint.tenant = options.tenant;

@@ -17,7 +17,7 @@ namespace {
 constexpr std::string_view kContentSecurityPolicy =
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-constexpr std::int64_t kDemoTokenMs = 3'600'000;
+constexpr std::int64_t kDemoToken_s = 3600;
 constexpr std::size_t kDemoNameMax = 24;
 
 // What the demo's users may do beyond the built-in namespaces' rules: join any session, write to each
@@ -89,7 +89,7 @@ void Router::demo_token(Call& call) {
         ErrorCode::invalid_message, "`name` must have 1 to 24 letters, digits, dots, dashes or underscores"));
   auth::MintOptions options{.user = *name,
                             .type = {},
-                            .ttl_ms = kDemoTokenMs,
+                            .ttl_s = kDemoToken_s,
                             .secret = options_.demo_secret,
                             .kid = {},
                             .tenant = {},

@@ -55,14 +55,13 @@ std::string user_json(const MintUser& user) {
   return json_string(std::get<std::string>(user));
 }
 
-std::int64_t seconds_up(std::int64_t time_ms) { return time_ms / 1000 + (time_ms % 1000 > 0 ? 1 : 0); }
-
 Claims claims_of(const MintOptions& options, Time now) {
   Claims claims;
   set_claim(claims, "sub", user_json(options.user));
   if (!options.type.empty()) set_claim(claims, "type", json_string(options.type));
-  set_claim(claims, "iat", std::to_string(now.unix_ms / 1000));
-  if (options.ttl_ms) set_claim(claims, "exp", std::to_string(seconds_up(now.unix_ms + *options.ttl_ms)));
+  const std::int64_t now_s = now.unix_ms / 1000;
+  set_claim(claims, "iat", std::to_string(now_s));
+  if (options.ttl_s) set_claim(claims, "exp", std::to_string(now_s + *options.ttl_s));
   if (!options.tenant.empty() || !options.grants.empty())
     set_claim(claims, "tidewire", tidewire_json(options));
   for (const MintClaim& claim : options.claims) set_claim(claims, claim.name, claim.json);
@@ -72,6 +71,7 @@ Claims claims_of(const MintOptions& options, Time now) {
 }  // namespace
 
 std::expected<std::string, std::string> mint(const MintOptions& options, Time now) {
+  if (options.ttl_s && *options.ttl_s < 1) return std::unexpected("a token lives at least 1 s");
   const Key::Outcome<Key> key = Key::from_secret(options.kid, options.algorithm, options.secret);
   if (!key) return std::unexpected(key.error());
   std::string header = "{\"alg\":" + json_string(name_of(options.algorithm)) + ",\"typ\":\"JWT\"";

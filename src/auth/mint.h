@@ -36,9 +36,9 @@ struct MintClaim {
 
 struct MintOptions {
   MintUser user = {};
-  std::string type = {};                    // empty: no such claim
-  std::optional<std::int64_t> ttl_ms = {};  // `exp` is rounded up to a second; nullopt: no `exp`
-  Algorithm algorithm = Algorithm::HS256;   // HS256, HS384 or HS512
+  std::string type = {};                   // empty: no such claim
+  std::optional<std::int64_t> ttl_s = {};  // `exp` - `iat`, at least 1; nullopt: no `exp`
+  Algorithm algorithm = Algorithm::HS256;  // HS256, HS384 or HS512
   std::string secret = std::string(kDevelopmentSecret);
   std::string kid = {};     // empty: none
   std::string tenant = {};  // empty: none

@@ -23,14 +23,12 @@ Verifier verifier_of(std::string secret = std::string(kDevelopmentSecret), Algor
 }
 
 TEST(Mint, MakesATokenThatTheVerifierTakes) {
-  const auto token = mint({.user = 1,
-                           .type = "creator",
-                           .ttl_ms = 3'600'000,
-                           .grants = {{"room:{user}:*", {"subscribe", "publish"}}}},
-                          kNow);
+  const auto token = mint(
+      {.user = 1, .type = "creator", .ttl_s = 3600, .grants = {{"room:{user}:*", {"subscribe", "publish"}}}},
+      kNow);
   ASSERT_TRUE(token) << token.error();
   EXPECT_EQ(claims_of(*token),
-            R"({"sub":1,"type":"creator","iat":1762907034,"exp":1762910635,)"
+            R"({"sub":1,"type":"creator","iat":1762907034,"exp":1762910634,)"
             R"("tidewire":{"grants":[{"channels":"room:{user}:*","do":["subscribe","publish"]}]}})");
   Verifier verifier = verifier_of();
   const auto identity = verifier.verify(*token, kNow);
@@ -40,6 +38,17 @@ TEST(Mint, MakesATokenThatTheVerifierTakes) {
   EXPECT_EQ((*identity)->type, "creator");
   EXPECT_TRUE((*identity)->allows(Action::publish, "room:1:x"));
   EXPECT_FALSE((*identity)->allows(Action::publish, "room:2:x"));
+}
+
+TEST(Mint, LivesForExactlyItsTime) {
+  for (const std::int64_t into_second_ms : {0, 1, 999}) {
+    const auto token =
+        mint({.user = "u", .ttl_s = 1}, {.mono_us = 0, .unix_ms = 1'762'907'034'000 + into_second_ms});
+    ASSERT_TRUE(token);
+    EXPECT_EQ(claims_of(*token), R"({"sub":"u","iat":1762907034,"exp":1762907035})");
+  }
+  EXPECT_FALSE(mint({.user = "u", .ttl_s = 0}, kNow));
+  EXPECT_FALSE(mint({.user = "u", .ttl_s = -1}, kNow));
 }
 
 TEST(Mint, SignsWithEveryHmacAndRefusesOtherAlgorithms) {
@@ -53,13 +62,13 @@ TEST(Mint, SignsWithEveryHmacAndRefusesOtherAlgorithms) {
     EXPECT_TRUE(verifier_of("s", a).verify(*token, kNow));
     EXPECT_FALSE(verifier_of("t", a).verify(*token, kNow));
   }
-  EXPECT_FALSE(mint({.user = "u", .ttl_ms = 1, .algorithm = Algorithm::RS256}, kNow));
-  EXPECT_FALSE(mint({.user = "u", .ttl_ms = 1, .secret = ""}, kNow));
+  EXPECT_FALSE(mint({.user = "u", .ttl_s = 1, .algorithm = Algorithm::RS256}, kNow));
+  EXPECT_FALSE(mint({.user = "u", .ttl_s = 1, .secret = ""}, kNow));
 }
 
 TEST(Mint, ExtraClaimsReplaceTheUsualOnes) {
   const auto token = mint({.user = "u",
-                           .ttl_ms = 1000,
+                           .ttl_s = 1,
                            .kid = "k",
                            .tenant = "acme",
                            .claims = {{"exp", "5"}, {"iss", "\"me\""}, {"iss", "\"you\""}}},
@@ -68,10 +77,10 @@ TEST(Mint, ExtraClaimsReplaceTheUsualOnes) {
   EXPECT_EQ(claims_of(*token),
             R"({"sub":"u","iat":1762907034,"exp":5,"tidewire":{"tenant":"acme"},"iss":"you"})");
   EXPECT_EQ(claimed_tenant(*token), "acme");
-  EXPECT_FALSE(mint({.user = "u", .ttl_ms = 1, .claims = {{"a", "{"}}}, kNow));
-  EXPECT_FALSE(mint({.user = "u", .ttl_ms = 1, .claims = {{"a", "1,\"sub\":2"}}}, kNow));
-  EXPECT_FALSE(mint({.user = "u", .type = "\xff", .ttl_ms = 1}, kNow));
-  EXPECT_FALSE(mint({.user = "u", .type = std::string(9000, 'x'), .ttl_ms = 1}, kNow));
+  EXPECT_FALSE(mint({.user = "u", .ttl_s = 1, .claims = {{"a", "{"}}}, kNow));
+  EXPECT_FALSE(mint({.user = "u", .ttl_s = 1, .claims = {{"a", "1,\"sub\":2"}}}, kNow));
+  EXPECT_FALSE(mint({.user = "u", .type = "\xff", .ttl_s = 1}, kNow));
+  EXPECT_FALSE(mint({.user = "u", .type = std::string(9000, 'x'), .ttl_s = 1}, kNow));
 }
 
 TEST(MintArguments, UserIsANumberOnlyInItsShortestSpelling) {

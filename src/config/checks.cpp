@@ -5,8 +5,10 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <set>
 
+#include "base/json_text.h"
 #include "config/address.h"
 
 namespace tidewire::config {
@@ -17,6 +19,7 @@ constexpr std::string_view kAlgorithms[] = {"HS256", "HS384", "HS512", "RS256", 
                                             "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"};
 constexpr std::string_view kCapabilities[] = {"messaging", "presence", "state", "notifications",
                                               "dashboard", "uploads",  "agents"};
+constexpr std::string_view kMask = "***";    // what `config print` shows in place of a secret
 constexpr std::size_t kMinSecretBytes = 32;  // RFC 7518, section 3.2, for HS256
 
 bool all_of_chars(std::string_view text, std::string_view others) {
@@ -46,19 +49,23 @@ class Checks {
     for (const auto& [name, tenant] : s_.tenants) check_tenant(name, tenant);
     hosts();
     for (const auto& [name, space] : s_.namespaces) check_namespace(name, space);
+    no_masks("", s_);
+    no_masks_in("auth.keys", s_.auth.keys);
+    no_masks_in("api.keys", s_.api.keys);
+    for (const auto& [name, tenant] : s_.tenants) {
+      no_masks("tenants." + name + ".", tenant);
+      no_masks_in("tenants." + name + ".keys", tenant.keys);
+    }
   }
 
  private:
-  Place place_of(std::string_view key) const {
-    const auto at = places_.find(key);
-    return at != places_.end() ? at->second : Place{"default", 0};
-  }
+  bool is_set(std::string_view key) const { return places_.find(key) != places_.end(); }
   void problem(std::string key, std::string message) {
-    const Place place = place_of(key);
+    const Place place = place_of(places_, key);
     problems_.add(std::move(key), place, std::move(message));
   }
   void warning(std::string key, std::string message) {
-    const Place place = place_of(key);
+    const Place place = place_of(places_, key);
     warnings_.add(std::move(key), place, std::move(message));
   }
 
@@ -104,7 +111,7 @@ class Checks {
   }
 
   void auth() {
-    check_jwks("auth.jwks_url", s_.auth.jwks_url);
+    check_jwks("auth.", s_.auth.jwks_url);
     check_keys("auth.keys", s_.auth.keys);
     check_secret("auth.hs256_secret", s_.auth.hs256_secret);
     if (s_.auth.user_claim.empty()) problem("auth.user_claim", "must not be empty");
@@ -126,8 +133,10 @@ class Checks {
       warning(key, fmt::format("a secret of less than {} bytes can be guessed", kMinSecretBytes));
   }
 
-  void check_jwks(const std::string& key, const std::string& url) {
+  void check_jwks(const std::string& owner, const std::string& url) {
     if (url.empty()) return;
+    // With a preset it comes from the issuer.
+    const std::string key = owner + (is_set(owner + "jwks_url") ? "jwks_url" : "issuer");
     if (!has_scheme(url, {"https", "http"}))
       problem(key, "must be an https:// URL");
     else if (url.starts_with("http:") && !is_loopback_url(url))
@@ -138,10 +147,8 @@ class Checks {
     std::set<std::string> kids;
     for (std::size_t i = 0; i < keys.size(); ++i) {
       const KeySettings& k = keys[i];
-      // Placed at the array, whose line is the one that is known.
       const auto wrong = [&](std::string_view field, const std::string& message) {
-        const Place place = place_of(key);
-        problems_.add(fmt::format("{}[{}]{}", key, i, field), place, message);
+        problem(fmt::format("{}[{}]{}", key, i, field), message);
       };
       if (std::find(std::begin(kAlgorithms), std::end(kAlgorithms), k.alg) == std::end(kAlgorithms))
         wrong(".alg", "must be " + choices(kAlgorithms) + suggestion(k.alg, kAlgorithms));
@@ -157,12 +164,8 @@ class Checks {
   }
 
   void urls() {
-    const std::string& engine = s_.engine.url;
-    if (engine != "embedded" && !has_scheme(engine, {"redis", "rediss"}))
-      problem("engine.url", "must be embedded, redis://... or rediss://...");
-    else if (engine != "embedded")
-      warning("engine.url",
-              "this version has the engine `embedded` alone: its nodes know nothing of each other");
+    if (s_.engine.url != "embedded")
+      problem("engine.url", "must be embedded: this version does not serve redis:// and rediss://");
     const std::string& directory = s_.directory.url;
     if (!directory.empty()) {
       if (!has_scheme(directory, {"postgres", "postgresql", "https", "http"}))
@@ -170,71 +173,64 @@ class Checks {
       else if (directory.starts_with("http:") && !is_loopback_url(directory))
         problem("directory.url", "plain http is allowed to loopback only; use https");
     }
-    const std::string& webhooks = s_.webhooks.url;
-    if (!webhooks.empty()) {
-      if (!has_scheme(webhooks, {"https", "http"}))
-        problem("webhooks.url", "must be an http:// or https:// URL");
-      if (s_.webhooks.secret.empty())
-        problem("webhooks.secret", "must be set where webhooks.url is, to sign the posts");
-      warning("webhooks.url", "this version posts no webhooks");
-    }
+    const Settings defaults = default_settings(s_.development);
+    for (const Field<Settings>& field : fields<Settings>())
+      if (field.key.starts_with("webhooks.") && !field.equal(s_, defaults))
+        problem(std::string(field.key), "this version does not serve webhooks; leave it out");
   }
 
   void api_keys() {
     std::set<std::string> seen;
-    const auto check_key = [&](const std::string& where, const std::string& place_key,
-                               const std::string& key) {
-      const Place place = place_of(place_key);
-      if (!seen.insert(key).second) problems_.add(where, place, "is the same key as another one");
+    const auto check_key = [&](const std::string& where, const std::string& key) {
+      if (key == kMask) return;  // said by no_masks()
+      if (!seen.insert(key).second) problem(where, "is the same key as another one");
       if (!key.starts_with("tw_"))
-        warnings_.add(where, place, "does not begin with tw_, so it is accepted in X-API-Key alone");
+        warning(where, "does not begin with tw_, so it is accepted in X-API-Key alone");
     };
-    if (!s_.api.key.empty()) check_key("api.key", "api.key", s_.api.key);
+    if (!s_.api.key.empty()) check_key("api.key", s_.api.key);
     for (std::size_t i = 0; i < s_.api.keys.size(); ++i) {
       const ApiKeySettings& k = s_.api.keys[i];
       const std::string where = fmt::format("api.keys[{}]", i);
       if (k.key.empty())
-        problems_.add(where + ".key", place_of("api.keys"), "must not be empty");
+        problem(where + ".key", "must not be empty");
       else
-        check_key(where + ".key", "api.keys", k.key);
+        check_key(where + ".key", k.key);
+      // Scopes that were refused are set and empty.
+      if (k.scopes.empty() && !is_set(where + ".scopes"))
+        problem(where + ".scopes", "is missing; name what the key may do: publish, read, admin");
       if (k.tenant != "default" && !s_.tenants.contains(k.tenant))
-        problems_.add(where + ".tenant", place_of("api.keys"), "there is no tenant \"" + k.tenant + "\"");
+        problem(where + ".tenant", "there is no tenant \"" + k.tenant + "\"");
     }
     for (const auto& [name, tenant] : s_.tenants) {
       const std::string key = "tenants." + name + ".api_key";
-      if (!tenant.api_key.empty()) check_key(key, key, tenant.api_key);
+      if (!tenant.api_key.empty()) check_key(key, tenant.api_key);
     }
-  }
-
-  // Where the first of a tenant's or namespace's keys stands.
-  Place place_under(const std::string& prefix) const {
-    const auto at = places_.lower_bound(prefix);
-    return at != places_.end() && at->first.starts_with(prefix) ? at->second : Place{"configuration", 0};
   }
 
   void check_tenant(const std::string& name, const TenantSettings& tenant) {
     const std::string key = "tenants." + name;
-    if (name == "default")
-      problems_.add(key, place_under(key + "."),
-                    "the default tenant is configured by auth.*, api.* and limits.*");
+    if (name == "default") problem(key, "the default tenant is configured by auth.*, api.* and limits.*");
     if (name.empty() || name.size() > 64 || !all_of_chars(name, "._-"))
-      problems_.add(key, place_under(key + "."),
-                    "a tenant's name is 1 to 64 letters, digits, '.', '_' or '-'");
-    check_jwks(key + ".jwks_url", tenant.jwks_url);
+      problem(key, "a tenant's name is 1 to 64 letters, digits, '.', '_' or '-'");
+    check_jwks(key + ".", tenant.jwks_url);
     check_keys(key + ".keys", tenant.keys);
     check_secret(key + ".hs256_secret", tenant.hs256_secret);
     if (tenant.hs256_secret.empty() && tenant.jwks_url.empty() && tenant.keys.empty())
-      warnings_.add(key, place_under(key + "."),
-                    "no key is configured, so every token of the tenant is refused");
+      warning(key, "no key is configured, so every token of the tenant is refused");
   }
 
   void hosts() {
-    std::set<std::string> seen;
+    std::map<std::string_view, std::string_view> owners;
     for (const auto& [name, tenant] : s_.tenants) {
       for (const std::string& host : tenant.hosts) {
         const std::string key = "tenants." + name + ".hosts";
-        if (!all_of_chars(host, ".-:[]_")) problem(key, "\"" + host + "\" is no host name");
-        if (!seen.insert(host).second) problem(key, "\"" + host + "\" belongs to another tenant too");
+        const bool bracketed = host.starts_with('[') && host.ends_with(']');
+        if (!bracketed && host.find(':') != host.npos)
+          problem(key, "\"" + host + "\" must be a host name without a port (IPv6 in brackets)");
+        else if (!all_of_chars(host, bracketed ? ".:[]" : ".-_"))
+          problem(key, "\"" + host + "\" is no host name");
+        if (owners.try_emplace(host, name).first->second != name)
+          problem(key, "\"" + host + "\" belongs to another tenant too");
       }
     }
   }
@@ -242,24 +238,46 @@ class Checks {
   void check_namespace(const std::string& name, const NamespaceSettings& space) {
     const std::string key = "namespaces." + name;
     if (name.empty() || name.size() > 200 || name.starts_with('$') || !all_of_chars(name, "._-@=,;!~+/#"))
-      problems_.add(key, place_under(key + "."),
-                    "a namespace's name is 1 to 200 of the channel characters, no colon");
-    check_access(key + ".subscribe", space.subscribe, space.kind);
-    check_access(key + ".publish", space.publish, space.kind);
+      problem(key, "a namespace's name is 1 to 200 of the channel characters, no colon");
+    check_access(key, ".subscribe", space.subscribe, space.kind);
+    check_access(key, ".publish", space.publish, space.kind);
     if (space.conflate_ms != 0 && space.kind != Kind::document)
       warning(key + ".conflate_ms", "only documents are conflated");
     if (space.join != JoinRule::invite && space.kind != Kind::session)
       warning(key + ".join", "only sessions are joined");
   }
 
+  // What `config print` writes is no configuration where it hides something: "***" is a password that
+  // everybody knows.
+  template <class Owner>
+  void no_masks(const std::string& prefix, const Owner& owner) {
+    for (const Field<Owner>& field : fields<Owner>()) {
+      if (field.type != "string") continue;
+      const std::string text = field.print(owner);
+      if (field.secret ? text == json_string(kMask) : text.find(kMask) != text.npos)
+        problem(prefix + std::string(field.name),
+                "*** is what `config print` shows in place of a secret; write the secret itself");
+    }
+  }
+  template <class Element>
+  void no_masks_in(const std::string& key, const std::vector<Element>& elements) {
+    for (std::size_t i = 0; i < elements.size(); ++i) no_masks(fmt::format("{}[{}].", key, i), elements[i]);
+  }
+
   // A rule that can never come true in a kind is a mistake.
-  void check_access(const std::string& key, Access access, Kind kind) {
+  void check_access(const std::string& space, std::string_view field, Access access, Kind kind) {
     const bool fits = (access != Access::user || kind == Kind::inbox) &&
                       (access != Access::member || kind == Kind::session) &&
                       (access != Access::creator || kind == Kind::upload || kind == Kind::agent);
-    if (!fits)
-      problem(key, fmt::format("a channel of kind {} has no {}", name_of(kind),
-                               access == Access::user ? "user of its own" : std::string(name_of(access))));
+    if (fits) return;
+    const std::string key = space + std::string(field);
+    const std::string why =
+        fmt::format("a channel of kind {} has no {}", name_of(kind),
+                    access == Access::user ? "user of its own" : std::string(name_of(access)));
+    if (is_set(key)) return problem(key, why);
+    // The kind of a built-in namespace was changed, and its rules are still those of the old kind.
+    problem(space + ".kind",
+            fmt::format("{}, but {} is \"{}\" as long as it is not set", why, key, name_of(access)));
   }
 
   const Settings& s_;

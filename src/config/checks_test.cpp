@@ -137,7 +137,11 @@ TEST(Checks, WantApiKeysWithKnownScopesAndTenants) {
               ElementsAre(HasSubstr("at least one scope")));
   EXPECT_THAT(problems("[[api.keys]]\nscopes = [\"read\"]\n"),
               ElementsAre(HasSubstr("api.keys[0].key: must not be empty")));
-  EXPECT_THAT(problems("[[api.keys]]\nkey = \"tw_a\"\ntenant = \"acme\"\n"),
+  EXPECT_THAT(
+      problems("[[api.keys]]\nkey = \"tw_a\"\n"),
+      ElementsAre("t.toml:1: api.keys[0].scopes: is missing; name what the key may do: publish, read, "
+                  "admin"));
+  EXPECT_THAT(problems("[[api.keys]]\nkey = \"tw_a\"\nscopes = [\"read\"]\ntenant = \"acme\"\n"),
               ElementsAre(HasSubstr("there is no tenant \"acme\"")));
   EXPECT_THAT(problems("[api]\nkey = \"tw_a\"\n[tenants.t]\napi_key = \"tw_a\"\n"),
               ElementsAre(HasSubstr("t.toml:4: tenants.t.api_key: is the same key as another one")));
@@ -146,31 +150,65 @@ TEST(Checks, WantApiKeysWithKnownScopesAndTenants) {
 }
 
 TEST(Checks, RefuseUnknownSchemes) {
-  EXPECT_THAT(problems("[engine]\nurl = \"mysql://x\"\n"),
-              ElementsAre(HasSubstr("engine.url: must be embedded")));
-  EXPECT_THAT(problems("[engine]\nurl = \"redis://\"\n"), ElementsAre(HasSubstr("engine.url")));
-  EXPECT_THAT(problems("[engine]\nurl = \"rediss://h:6380\"\n"), IsEmpty());
-  EXPECT_THAT(warnings("[api]\nkey = \"tw_a\"\n[engine]\nurl = \"rediss://h:6380\"\n"),
-              ElementsAre(HasSubstr("t.toml:4: engine.url: this version has")));
   EXPECT_THAT(problems("[directory]\nurl = \"mysql://x\"\n"),
               ElementsAre(HasSubstr("directory.url: must be postgres://")));
   EXPECT_THAT(problems("[directory]\nurl = \"http://app.example\"\n"), ElementsAre(HasSubstr("use https")));
   EXPECT_THAT(problems("[directory]\nurl = \"postgres://u:p@h/db\"\n"), IsEmpty());
-  EXPECT_THAT(problems("[webhooks]\nurl = \"https://app.example/hook\"\n"),
-              ElementsAre(HasSubstr("webhooks.secret: must be set")));
-  EXPECT_THAT(warnings("[webhooks]\nurl = \"https://app.example/hook\"\nsecret = \"s\"\n"),
-              ElementsAre(HasSubstr("webhooks.url: this version posts no webhooks")));
-  EXPECT_THAT(problems("[webhooks]\nurl = \"x\"\nsecret = \"s\"\n"), ElementsAre(HasSubstr("webhooks.url")));
+}
+
+// A setting that nothing reads must not look as if it worked.
+TEST(Checks, RefuseWhatThisVersionDoesNotServe) {
+  for (const char* url : {"redis://h:6379", "rediss://h:6380", "mysql://x", ""})
+    EXPECT_THAT(
+        problems("[engine]\nurl = \"" + std::string(url) + "\"\n"),
+        ElementsAre(
+            "t.toml:2: engine.url: must be embedded: this version does not serve redis:// and rediss://"))
+        << url;
+  EXPECT_THAT(problems("[engine]\nurl = \"embedded\"\n"), IsEmpty());
+  EXPECT_THAT(
+      problems("[webhooks]\nurl = \"https://app.example/hook\"\nsecret = \"s\"\nmax_age = \"1h\"\n"),
+      ElementsAre("t.toml:2: webhooks.url: this version does not serve webhooks; leave it out",
+                  HasSubstr("t.toml:3: webhooks.secret: "), HasSubstr("t.toml:4: webhooks.max_age: ")));
+  EXPECT_THAT(problems("[webhooks]\nurl = \"\"\ntimeout = \"5s\"\n"), IsEmpty());
+}
+
+// What `config print` writes is no configuration.
+TEST(Checks, RefuseTheMaskOfASecretAsASecret) {
+  const auto refused = [](const std::string& place_and_key) {
+    return ElementsAre(place_and_key +
+                       ": *** is what `config print` shows in place of a secret; write the secret itself");
+  };
+  EXPECT_THAT(problems("[auth]\nhs256_secret = \"***\"\n"), refused("t.toml:2: auth.hs256_secret"));
+  EXPECT_THAT(problems("[api]\nkey = \"***\"\n"), refused("t.toml:2: api.key"));
+  EXPECT_THAT(problems("[directory]\nsecret = \"***\"\n"), refused("t.toml:2: directory.secret"));
+  EXPECT_THAT(problems("[directory]\nurl = \"postgres://u:***@h/db\"\n"), refused("t.toml:2: directory.url"));
+  EXPECT_THAT(problems("[tenants.a]\nhs256_secret = \"***\"\n"), refused("t.toml:2: tenants.a.hs256_secret"));
+  EXPECT_THAT(problems("[tenants.a]\napi_key = \"***\"\n"), refused("t.toml:2: tenants.a.api_key"));
+  EXPECT_THAT(problems("[api]\nkeys = [{key = \"tw_a\", scopes = [\"read\"]},\n"
+                       "{key = \"***\", scopes = [\"read\"]}]\n"),
+              refused("t.toml:3: api.keys[1].key"));
+  EXPECT_THAT(problems("[[auth.keys]]\nalg = \"HS256\"\nsecret = \"***\"\n"),
+              refused("t.toml:3: auth.keys[0].secret"));
+  EXPECT_THAT(problems("[[tenants.a.keys]]\nalg = \"HS256\"\nsecret = \"***\"\n"),
+              refused("t.toml:3: tenants.a.keys[0].secret"));
+  EXPECT_THAT(problems("[auth]\nhs256_secret = \"a-secret-with-***-in-it-of-32-bytes\"\n"), IsEmpty());
 }
 
 TEST(Checks, RefuseImpossibleTenantsAndNamespaces) {
   EXPECT_THAT(problems("[tenants.default]\nhosts = []\n"),
-              ElementsAre(HasSubstr("t.toml:2: tenants.default: the default tenant")));
+              ElementsAre(HasSubstr("t.toml:1: tenants.default: the default tenant")));
   EXPECT_THAT(problems("[tenants.\"a b\"]\nhosts = []\n"), ElementsAre(HasSubstr("a tenant's name is")));
   EXPECT_THAT(
       problems("[tenants.a]\nhosts = [\"x.example\"]\n[tenants.b]\nhosts = [\"x.example\", \"y/z\"]\n"),
       ElementsAre(HasSubstr("tenants.b.hosts: \"x.example\" belongs to another"),
                   HasSubstr("\"y/z\" is no host name")));
+  EXPECT_THAT(problems("[tenants.a]\nhosts = [\"X.example\", \"x.EXAMPLE\", \"[::1]\"]\n"), IsEmpty());
+  EXPECT_THAT(problems("[tenants.a]\nhosts = [\"X.example\"]\n[tenants.b]\nhosts = [\"x.EXAMPLE\"]\n"),
+              ElementsAre("t.toml:4: tenants.b.hosts: \"x.example\" belongs to another tenant too"));
+  for (const char* host : {"x.example:8080", "[::1]:80", "::1", "x.example:"})
+    EXPECT_THAT(problems("[tenants.a]\nhosts = [\"" + std::string(host) + "\"]\n"),
+                ElementsAre("t.toml:2: tenants.a.hosts: \"" + std::string(host) +
+                            "\" must be a host name without a port (IPv6 in brackets)"));
   EXPECT_THAT(problems("[namespaces.\"$x\"]\nkind = \"stream\"\n"),
               ElementsAre(HasSubstr("a namespace's name is")));
   EXPECT_THAT(problems("[namespaces.\"a:b\"]\nkind = \"stream\"\n"),

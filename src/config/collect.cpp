@@ -25,13 +25,6 @@ std::string variable_form(std::string_view key) {
   return out;
 }
 
-std::string lower_case(std::string_view text) {
-  std::string out(text);
-  for (char& c : out)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  return out;
-}
-
 std::vector<std::string_view> section_names() {
   std::vector<std::string_view> out{"namespaces", "tenants"};
   for (const Field<Settings>& field : fields<Settings>()) {
@@ -66,11 +59,12 @@ void collect_table(const Value::Table& table, const std::string& name_prefix, co
 
 template <class Owner>
 void collect_named(const std::string& section, const Value& value, const std::string& source,
-                   std::map<std::string, std::vector<Assignment>>& out, Report& problems) {
+                   std::map<std::string, std::vector<Assignment>>& out, Places& places, Report& problems) {
   const auto* names = table_of(value);
   if (!names) return problems.add(section, {source, value.line}, "must be a table");
   for (const auto& [name, entry] : *names) {
     const std::string key = section + "." + name;
+    places[key] = {source, entry.line};
     if (const auto* table = table_of(entry))
       collect_table<Owner>(*table, "", key + ".", source, out[name], problems);
     else
@@ -91,7 +85,8 @@ std::vector<std::string> names_behind(std::string_view part, const std::set<std:
 template <class Owner>
 bool collect_named_variable(const std::string& section, std::string_view rest, const std::string& variable,
                             const std::string& text, const std::set<std::string>& known,
-                            std::map<std::string, std::vector<Assignment>>& out, Report& problems) {
+                            std::map<std::string, std::vector<Assignment>>& out, Places& places,
+                            Report& problems) {
   const std::string prefix = variable_form(section) + "_";
   if (!rest.starts_with(prefix)) return false;
   rest.remove_prefix(prefix.size());
@@ -105,6 +100,7 @@ bool collect_named_variable(const std::string& section, std::string_view rest, c
                    fmt::format("may mean \"{}\" or \"{}\"; set it in the file", names[0], names[1]));
     else
       out[names[0]].push_back({std::string(field.name), Value{Value::Text{text}}, place, variable});
+    places.try_emplace(section + "." + names[0], place);
     return true;
   }
   return false;
@@ -122,9 +118,9 @@ void collect_file(const Value::Table& file, const std::string& source, Collected
   for (const auto& [section, value] : file) {
     const Place place{source, value.line};
     if (section == "namespaces") {
-      collect_named<NamespaceSettings>(section, value, source, out.namespaces, problems);
+      collect_named<NamespaceSettings>(section, value, source, out.namespaces, out.places, problems);
     } else if (section == "tenants") {
-      collect_named<TenantSettings>(section, value, source, out.tenants, problems);
+      collect_named<TenantSettings>(section, value, source, out.tenants, out.places, problems);
     } else if (std::find(sections.begin(), sections.end(), section) == sections.end()) {
       std::string hint = suggestion(section, sections);
       if (hint.empty()) hint = suggestion(section, field_names<Settings>());
@@ -161,9 +157,9 @@ void collect_environment(const LoadInput& input, Collected& out, Report& problem
                               {"environment variable " + variable, 0},
                               variable});
     } else if (!collect_named_variable<NamespaceSettings>("namespaces", rest, variable, text, namespaces,
-                                                          out.namespaces, problems) &&
+                                                          out.namespaces, out.places, problems) &&
                !collect_named_variable<TenantSettings>("tenants", rest, variable, text, tenants, out.tenants,
-                                                       problems)) {
+                                                       out.places, problems)) {
       const std::vector<std::string_view> known(forms.begin(), forms.end());
       warnings.add("", {"environment variable " + variable, 0},
                    "names no setting" + suggestion(variable, known));

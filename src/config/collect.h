@@ -23,6 +23,7 @@ struct Collected {
   std::map<std::string, std::vector<Assignment>>
       namespaces;  // a name without assignments exists all the same
   std::map<std::string, std::vector<Assignment>> tenants;
+  Places places;  // of the namespaces and tenants themselves
 };
 
 // Unknown keys of the file are problems, unknown variables warnings.

@@ -36,23 +36,27 @@ std::expected<std::string, std::string> read_file(const std::string& path) {
 // Puts collected values into their structs, and remembers where each came from.
 class Assigner {
  public:
-  Assigner(Loaded& loaded, Places& places, Report& report)
-      : loaded_(loaded), places_(places), report_(report) {}
+  Assigner(Loaded& loaded, Report& report) : loaded_(loaded), report_(report) {}
 
   template <class Owner>
   void assign(Owner& owner, const std::vector<Assignment>& assignments, const std::string& key_prefix) {
     for (const Assignment& assignment : assignments) {
       const Field<Owner>& field = *find_field<Owner>(assignment.name);
       const std::string key = key_prefix + assignment.name;
+      forget_elements(key);
+      report_.stands(key, assignment.place);
       field.assign(field, owner, assignment.value, key, assignment.place, report_);
       loaded_.origins[key] = assignment.origin;
-      places_[key] = assignment.place;
     }
   }
 
  private:
+  // Those of an array that another one takes the place of.
+  void forget_elements(const std::string& key) {
+    std::erase_if(loaded_.places, [&](const auto& entry) { return entry.first.starts_with(key + "["); });
+  }
+
   Loaded& loaded_;
-  Places& places_;
   Report& report_;
 };
 
@@ -86,9 +90,8 @@ void fill_development_keys(Settings& settings) {
 
 std::expected<Loaded, std::vector<ConfigProblem>> load(const LoadInput& input) {
   Loaded loaded;
-  Places places;
   std::vector<ConfigProblem> problems;
-  Report report{problems};
+  Report report{problems, &loaded.places};
   Report warnings{loaded.warnings};
   Settings& settings = loaded.settings;
   settings = default_settings(input.dev);
@@ -108,7 +111,8 @@ std::expected<Loaded, std::vector<ConfigProblem>> load(const LoadInput& input) {
   collect_environment(input, collected, report, warnings);
   collect_flags(input, collected, report);
 
-  Assigner assigner(loaded, places, report);
+  loaded.places = std::move(collected.places);
+  Assigner assigner(loaded, report);
   assigner.assign(settings, collected.settings, "");
   for (const auto& [name, assignments] : collected.namespaces) {
     auto& space =
@@ -119,11 +123,12 @@ std::expected<Loaded, std::vector<ConfigProblem>> load(const LoadInput& input) {
     TenantSettings& tenant = settings.tenants[name];
     tenant.limits = settings.limits;
     assigner.assign(tenant, assignments, "tenants." + name + ".");
+    for (std::string& host : tenant.hosts) host = lower_case(host);
   }
 
   if (settings.auth.preset == AuthPreset::supabase) fill_supabase_keys(settings);
   if (input.dev) fill_development_keys(settings);
-  check(settings, places, report, warnings);
+  check(settings, loaded.places, report, warnings);
   if (!problems.empty()) {
     // By place in the file, so that an operator can work through them from the top.
     std::sort(problems.begin(), problems.end(), [](const ConfigProblem& a, const ConfigProblem& b) {

@@ -38,6 +38,7 @@ struct Loaded {
   // Where each value that is not the default came from: "tidewire.toml:12", "TIDEWIRE_LIMITS_BURST",
   // "--listen".
   std::map<std::string, std::string, std::less<>> origins;
+  Places places;
 
   // Whether somebody set this key (a full one, such as "namespaces.room.kind").
   bool is_set(std::string_view key) const { return origins.find(key) != origins.end(); }

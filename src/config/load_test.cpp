@@ -199,6 +199,52 @@ TEST(Load, RefusesValuesOutOfRange) {
               ElementsAre("flag --log-level: log.level: must be trace, debug, info, warn or error"));
 }
 
+// The places are those of the element that is wrong, whatever the other ones are.
+TEST(Load, NamesTheLineOfTheElementThatIsWrong) {
+  EXPECT_THAT(bad(toml("[[api.keys]]\nkey = \"tw_a\"\nscopes = [\"read\"]\n\n"
+                       "[[api.keys]]\nkey = \"tw_a\"\nscopes = [\"read\"]\ntenant = \"acme\"\n")),
+              ElementsAre("t.toml:6: api.keys[1].key: is the same key as another one",
+                          "t.toml:8: api.keys[1].tenant: there is no tenant \"acme\""));
+  EXPECT_THAT(bad(toml("[[auth.keys]]\nalg = \"HS256\"\nsecret = \"s\"\nkid = \"a\"\n"
+                       "[[auth.keys]]\nkid = \"a\"\nalg = \"ES256\"\n")),
+              ElementsAre("t.toml:5: auth.keys[1]: needs one of secret and file",
+                          "t.toml:6: auth.keys[1].kid: is used by another key too"));
+  EXPECT_THAT(bad(toml("[tenants.a]\n[[tenants.a.keys]]\nalg = \"HS256\"\nsecret = \"s\"\n"
+                       "[[tenants.a.keys]]\nalg = \"HS256\"\n")),
+              ElementsAre("t.toml:5: tenants.a.keys[1]: needs one of secret and file"));
+  EXPECT_THAT(bad(toml("[auth]\nkeys = [\n  {alg = \"HS256\", secret = \"s\"},\n  {alg = \"HS256\"},\n]\n")),
+              ElementsAre("t.toml:4: auth.keys[1]: needs one of secret and file"));
+  EXPECT_THAT(bad(toml("[api]\nkeys = [\"x\",\n  {key = \"\"}]\n")),
+              ElementsAre("t.toml:2: api.keys[0]: must be a table"));
+}
+
+TEST(Load, NamesTheVariableOfAnElementThatIsWrong) {
+  LoadInput input = toml(
+      "[[api.keys]]\nkey = \"tw_a\"\nscopes = [\"read\"]\n"
+      "[[api.keys]]\nkey = \"tw_b\"\nscopes = [\"read\"]\n");
+  input.environment = {{"TIDEWIRE_API_KEYS", R"([{key = "tw_c", scopes = ["read"]}, {key = "tw_c"}])"}};
+  EXPECT_THAT(
+      bad(input),
+      ElementsAre("environment variable TIDEWIRE_API_KEYS: api.keys[1].key: is the same key as another one",
+                  HasSubstr("environment variable TIDEWIRE_API_KEYS: api.keys[1].scopes: is missing")));
+}
+
+TEST(Load, NamesTheLineOfATenantOrNamespaceThatSetsNothing) {
+  EXPECT_THAT(bad(toml("\n[tenants.default]\n[namespaces.\"a:b\"]\n")),
+              ElementsAre(HasSubstr("t.toml:2: tenants.default: the default tenant"),
+                          HasSubstr("t.toml:3: namespaces.a:b: a namespace's name")));
+  EXPECT_THAT(bad(variables({{"TIDEWIRE_TENANTS_DEFAULT_API_KEY", "tw_a"}})),
+              ElementsAre(HasSubstr("variable TIDEWIRE_TENANTS_DEFAULT_API_KEY: tenants.default: ")));
+}
+
+TEST(Load, NamesTheKindWhereTheRulesOfTheOldOneDoNotFit) {
+  EXPECT_THAT(
+      bad(toml("[namespaces.user]\nkind = \"stream\"\npublish = \"server\"\n")),
+      ElementsAre("t.toml:2: namespaces.user.kind: a channel of kind stream has no user of its own, but "
+                  "namespaces.user.subscribe is \"user\" as long as it is not set"));
+  good(toml("[namespaces.user]\nkind = \"stream\"\nsubscribe = \"authenticated\"\n"));
+}
+
 TEST(Load, ReportsAllProblemsAtOnce) {
   LoadInput input = toml(
       "[limits]\nburst = 0\nfoo = 1\n[auth]\ntimeout = \"x\"\njwks_url = \"ftp://x\"\n"
@@ -265,7 +311,7 @@ TEST(Load, ReadsNamespacesAndTenantsFromTheEnvironment) {
                        {"TIDEWIRE_NAMESPACES_MY_ROOM_PRIORITY", "high"},
                        {"TIDEWIRE_NAMESPACES_RUNS_KIND", "agent"},
                        {"TIDEWIRE_TENANTS_ACME_LIMITS_BURST", "6"},
-                       {"TIDEWIRE_TENANTS_ACME_HOSTS", "acme.example,www.acme.example"},
+                       {"TIDEWIRE_TENANTS_ACME_HOSTS", "Acme.example,www.ACME.example"},
                        {"TIDEWIRE_TENANTS_ACME_API_KEY", "tw_acme"}};
   const Settings s = good(input).settings;
   EXPECT_EQ(s.namespaces.at("room").history_messages, 500);
@@ -308,6 +354,7 @@ key = "tw_one"
 scopes = ["read", "admin"]
 [[api.keys]]
 key = "tw_two"
+scopes = ["publish"]
 tenant = "acme"
 [tenants.acme]
 api_key = "tw_three"
@@ -321,14 +368,15 @@ secret = "s"
   const std::vector<ApiScope> all{ApiScope::publish, ApiScope::read, ApiScope::admin};
   EXPECT_EQ(all_api_keys(s),
             (std::vector<ApiKeySettings>{{"tw_one", {ApiScope::read, ApiScope::admin}, "default"},
-                                         {"tw_two", {ApiScope::publish, ApiScope::read}, "acme"},
+                                         {"tw_two", {ApiScope::publish}, "acme"},
                                          {"tw_three", all, "acme"}}));
 }
 
 TEST(Load, ReadsArraysOfTablesFromTheEnvironmentAsInToml) {
   const Settings s =
       good(variables({{"TIDEWIRE_AUTH_KEYS", R"([{alg = "HS256", secret = "s"}])"},
-                      {"TIDEWIRE_API_KEYS", R"([{key = "tw_a", scopes = ["read"]}, {key = "tw_b"}])"}}))
+                      {"TIDEWIRE_API_KEYS",
+                       R"([{key = "tw_a", scopes = ["read"]}, {key = "tw_b", scopes = ["admin"]}])"}}))
           .settings;
   EXPECT_EQ(s.auth.keys.size(), 1u);
   EXPECT_EQ(s.api.keys.size(), 2u);
@@ -368,7 +416,7 @@ TEST(LoadDevelopment, DiffersFromProductionInNothingElse) {
 TEST(LoadDevelopment, KeepsWhatIsConfigured) {
   LoadInput input = toml(
       "[auth]\nrequired = true\njwks_url = \"https://id.example/jwks\"\n[limits]\nburst = 2\n"
-      "[[api.keys]]\nkey = \"tw_mine\"\n");
+      "[[api.keys]]\nkey = \"tw_mine\"\nscopes = [\"read\"]\n");
   input.dev = true;
   const Settings s = good(input).settings;
   EXPECT_TRUE(s.auth.required);
@@ -386,6 +434,11 @@ TEST(LoadSupabase, FindsTheKeySetBelowTheIssuer) {
   EXPECT_EQ(good(toml("[auth]\n" + issuer)).settings.auth.jwks_url, "");
   const std::string secret = "hs256_secret = \"a-secret-of-a-project-of-more-than-32-bytes\"\n";
   EXPECT_EQ(good(toml("[auth]\npreset = \"supabase\"\n" + issuer + secret)).settings.auth.jwks_url, "");
+}
+
+TEST(LoadSupabase, NamesTheIssuerWhereTheKeySetBelowItCannotBeFetched) {
+  EXPECT_THAT(bad(toml("[auth]\npreset = \"supabase\"\nissuer = \"http://p.example/auth\"\n")),
+              ElementsAre("t.toml:3: auth.issuer: plain http is allowed to loopback only; use https"));
 }
 
 TEST(LoadDevelopment, RefusesToListenOnAnythingButLoopback) {

@@ -52,6 +52,13 @@ std::string suggestion(std::string_view word, std::span<const std::string_view> 
   return near.empty() ? std::string() : " (did you mean " + std::string(near) + "?)";
 }
 
+std::string lower_case(std::string_view text) {
+  std::string out(text);
+  for (char& c : out)
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  return out;
+}
+
 std::string choices(std::span<const std::string_view> words) {
   std::string out;
   for (std::size_t i = 0; i < words.size(); ++i) {

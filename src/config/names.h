@@ -58,6 +58,9 @@ std::string_view nearest(std::string_view word, std::span<const std::string_view
 // " (did you mean X?)", or nothing.
 std::string suggestion(std::string_view word, std::span<const std::string_view> candidates);
 
+// ASCII letters alone.
+std::string lower_case(std::string_view text);
+
 // "a, b or c"
 std::string choices(std::span<const std::string_view> words);
 

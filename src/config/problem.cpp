@@ -12,4 +12,13 @@ std::string ConfigProblem::to_string() const {
   return out + message;
 }
 
+Place place_of(const Places& places, std::string_view key) {
+  for (;;) {
+    if (const auto at = places.find(key); at != places.end()) return at->second;
+    const std::size_t cut = key.find_last_of(".[");
+    if (cut == key.npos) return {"default", 0};
+    key = key.substr(0, cut);
+  }
+}
+
 }  // namespace tidewire::config

@@ -24,12 +24,13 @@ struct Tables {
     for (std::size_t i = 0; i < items->size(); ++i) {
       const std::string item_key = fmt::format("{}[{}]", key, i);
       const Place item_place{place.source, (*items)[i].line != 0 ? (*items)[i].line : place.line};
+      report.stands(item_key, item_place);
       if (const auto* table = (*items)[i].template as<Value::Table>())
         elements.push_back(read_element(*table, item_key, item_place, report));
       else
         report.add(item_key, item_place, "must be a table");
     }
-    out = std::move(elements);
+    if (elements.size() == items->size()) out = std::move(elements);
   }
 
   static std::string print(const type& value) {
@@ -55,6 +56,7 @@ struct Tables {
         field.assign(field, element, Value{Value::Text{std::string(field.default_text)}}, key, place, report);
     for (const auto& [name, value] : table) {
       const Place value_place{place.source, value.line != 0 ? value.line : place.line};
+      report.stands(key + "." + name, value_place);
       if (const auto* field = find_field<Element>(name))
         field->assign(*field, element, value, key + "." + name, value_place, report);
       else
@@ -71,9 +73,16 @@ struct Tables {
     if (!table || table->size() != 1)
       return report.add(key, place, "must be an array of inline tables, as in TOML");
     Value value = table->front().value;
-    if (auto* items = std::get_if<Value::Array>(&value.data))
-      for (Value& item : *items) item.line = 0;
+    forget_lines(value);
     read(out, value, key, place, report);
+  }
+
+  static void forget_lines(Value& value) {
+    value.line = 0;
+    if (auto* items = std::get_if<Value::Array>(&value.data))
+      for (Value& item : *items) forget_lines(item);
+    if (auto* entries = std::get_if<Value::Table>(&value.data))
+      for (Value::Entry& entry : *entries) forget_lines(entry.value);
   }
 };
 

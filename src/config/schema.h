@@ -14,15 +14,14 @@
 
 namespace tidewire::config {
 
-// Where a value came from; line 0: not from a file.
-struct Place {
-  std::string source;
-  std::int64_t line = 0;
-};
-
-// Collects problems.
+// Collects problems, and where the values stand that are read.
 struct Report {
   std::vector<ConfigProblem>& problems;
+  Places* places = nullptr;
+
+  void stands(const std::string& key, const Place& place) {
+    if (places != nullptr) (*places)[key] = place;
+  }
 
   void add(std::string key, const Place& place, std::string message) {
     problems.push_back({std::move(key), place.source, place.line, std::move(message)});

@@ -64,7 +64,7 @@ struct StoreSettings {
 };
 
 struct EngineSettings {
-  std::string url;  // "embedded", "redis://..." or "rediss://..."
+  std::string url;  // "embedded"
   friend bool operator==(const EngineSettings&, const EngineSettings&) = default;
 };
 

@@ -194,18 +194,14 @@ hs256_secret = "hidden-1"
 keys = [{alg = "HS256", secret = "hidden-2"}]
 [api]
 key = "tw_hidden-3"
-keys = [{key = "tw_hidden-4"}]
+keys = [{key = "tw_hidden-4", scopes = ["read"]}]
 [tenants.acme]
 hs256_secret = "hidden-5"
 api_key = "tw_hidden-6"
 keys = [{alg = "HS256", secret = "hidden-7"}]
-[engine]
-url = "rediss://user:hidden-8@cache.example:6380"
 [directory]
-url = "postgres://db.example/app?password=hidden-9"
+url = "postgres://user:hidden-8@db.example/app?password=hidden-9"
 secret = "hidden-10"
-[webhooks]
-secret = "hidden-11"
 )",
                             .environment = {{"TIDEWIRE_LIMITS_BURST", "12"}}});
   ASSERT_TRUE(loaded.has_value()) << loaded.error().front().to_string();
@@ -213,10 +209,18 @@ secret = "hidden-11"
   EXPECT_THAT(text, Not(HasSubstr("hidden")));
   EXPECT_THAT(text, HasSubstr("auth.hs256_secret = \"***\"  # t.toml:3\n"));
   EXPECT_THAT(text, HasSubstr("limits.burst = 12  # TIDEWIRE_LIMITS_BURST\n"));
-  EXPECT_THAT(text, HasSubstr("engine.url = \"rediss://user:***@cache.example:6380\"  # t.toml:13\n"));
+  EXPECT_THAT(
+      text, HasSubstr("directory.url = \"postgres://user:***@db.example/app?password=***\"  # t.toml:13\n"));
   EXPECT_THAT(text, HasSubstr("tenants.acme.limits.burst = 12\n"));
   EXPECT_THAT(text, HasSubstr("namespaces.room.kind = \"stream\"\n"));
   EXPECT_THAT(text, HasSubstr("auth.issuer = \"\"\n"));
+
+  // With its secrets hidden it is no configuration any more, and says so for every one of them.
+  const auto printed = load({.file = "printed.toml", .text = text});
+  ASSERT_FALSE(printed.has_value());
+  EXPECT_EQ(printed.error().size(), 9u);
+  for (const ConfigProblem& problem : printed.error())
+    EXPECT_THAT(problem.to_string(), HasSubstr("*** is what `config print` shows"));
 }
 
 TEST(Reload, SeesNothingWhereNothingChanged) {

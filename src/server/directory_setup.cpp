@@ -19,6 +19,8 @@ constexpr std::int64_t kLongestBackoffMs = 60'000;
 constexpr std::size_t kQuestionsAtDatabase = 256;
 constexpr std::size_t kQuestionsAtBackEnd = 32;
 
+bool is_http_url(const std::string& url) { return url.starts_with("http"); }
+
 }  // namespace
 
 guard::KnownUsersOptions known_users_options(const config::Settings& settings) {
@@ -35,15 +37,19 @@ guard::CircuitOptions circuit_options(const config::Settings& settings) {
           .most_backoff_ms = std::max(settings.circuit.open_ms, kLongestBackoffMs)};
 }
 
-std::expected<std::unique_ptr<directory::UserDirectory>, std::string> start_directory(
-    const config::Settings& settings, guard::KnownUsers& known, guard::CircuitBoard& board,
-    directory::UserDirectory::Tell tell) {
+std::expected<void, std::string> check_directory(const config::Settings& settings) {
+  const std::string& url = settings.directory.url;
+  if (url.empty() || is_http_url(url)) return {};
+  return directory::PostgresSource::check_url(url);
+}
+
+std::unique_ptr<directory::UserDirectory> start_directory(const config::Settings& settings,
+                                                          guard::KnownUsers& known,
+                                                          guard::CircuitBoard& board,
+                                                          directory::UserDirectory::Tell tell) {
   const config::DirectorySettings& how = settings.directory;
   if (how.url.empty()) return nullptr;
-  const bool is_http = how.url.starts_with("http");
-  if (!is_http)
-    if (const auto good = directory::PostgresSource::check_url(how.url); !good)
-      return std::unexpected("directory.url: " + good.error());
+  const bool is_http = is_http_url(how.url);
   const auto make_source = [&](net::Loop& loop) -> std::unique_ptr<directory::Source> {
     if (is_http)
       return std::make_unique<directory::HttpSource>(

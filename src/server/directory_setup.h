@@ -14,10 +14,14 @@ namespace tidewire::server {
 guard::KnownUsersOptions known_users_options(const config::Settings& settings);
 guard::CircuitOptions circuit_options(const config::Settings& settings);
 
-// Null without `directory.url`. The error is a sentence that names the key.
-std::expected<std::unique_ptr<directory::UserDirectory>, std::string> start_directory(
-    const config::Settings& settings, guard::KnownUsers& known, guard::CircuitBoard& board,
-    directory::UserDirectory::Tell tell);
+// What is wrong with `directory.url` beyond its scheme, as the end of a sentence that begins with the key.
+std::expected<void, std::string> check_directory(const config::Settings& settings);
+
+// Null without `directory.url`. Of settings that check_directory() has found good.
+std::unique_ptr<directory::UserDirectory> start_directory(const config::Settings& settings,
+                                                          guard::KnownUsers& known,
+                                                          guard::CircuitBoard& board,
+                                                          directory::UserDirectory::Tell tell);
 
 // How it does, for /api/health/detailed and /metrics.
 api::Component directory_health(const directory::UserDirectory& directory, const guard::CircuitBoard& board);

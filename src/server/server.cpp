@@ -14,6 +14,7 @@
 #include "log/rocksdb/rocksdb_log.h"
 #include "server/directory_setup.h"
 #include "server/key_fetcher.h"
+#include "server/load_checked.h"
 #include "server/shard.h"
 #include "telemetry/log.h"
 #include "telemetry/metrics.h"
@@ -46,7 +47,8 @@ class Process {
     ::signal(SIGPIPE, SIG_IGN);
 
     start_log();
-    if (auto planned = plan(settings_); !planned) return complain(kExitConfiguration, planned.error());
+    if (auto planned = plan(settings_); !planned)
+      return complain(kExitConfiguration, planned.error().to_string());
     if (settings_.tls()) {
       auto tls = net::TlsContext::load(settings_.server.tls_cert, settings_.server.tls_key);
       if (!tls) return complain(kExitConfiguration, tls.error().message);
@@ -61,7 +63,7 @@ class Process {
     const net::SocketAddress bound = sockets->front().address();
 
     make_shards(static_cast<hub::ShardId>(count));
-    if (auto started = open_directory(); !started) return complain(kExitConfiguration, started.error());
+    open_directory();
     if (auto opened = open_log(); !opened) return complain(kExitFailed, opened.error().message);
     std::vector<Shard*> all;
     for (auto& shard : shards_) all.push_back(shard.get());
@@ -87,7 +89,7 @@ class Process {
                           .format = static_cast<telemetry::LogFormat>(settings_.log.format)});
   }
 
-  std::expected<void, std::string> plan(const config::Settings& settings) {
+  std::expected<void, config::ConfigProblem> plan(const config::Settings& settings) {
     auto tenants = plan_tenants(settings, seeds_);
     if (!tenants) return std::unexpected(tenants.error());
     tenants_ = std::move(*tenants);
@@ -182,8 +184,8 @@ class Process {
     return {};
   }
 
-  std::expected<void, std::string> open_directory() {
-    auto started =
+  void open_directory() {
+    directory_ =
         start_directory(settings_, known_users_, circuits_, [this](directory::UserDirectory::Told&& told) {
           for (const std::uint32_t asker : told.askers)
             shards_[asker]->loop().post([shard = shards_[asker].get(), key = told.key, state = told.state] {
@@ -194,9 +196,6 @@ class Process {
               shard.user_gone(question.tenant, question.user);
             });
         });
-    if (!started) return std::unexpected(std::move(started.error()));
-    directory_ = *std::move(started);
-    return {};
   }
 
   // On the asking shard's thread. Tenants do not change while the server runs.
@@ -297,23 +296,23 @@ class Process {
   }
 
   void reload() {
-    auto loaded = config::load(request_.input);
+    auto loaded = load_checked(request_.input);
     if (!loaded) {
       for (const config::ConfigProblem& problem : loaded.error())
         log::error("reload refused", {{"problem", problem.to_string()}});
       return;
     }
     const config::Changes changes = config::compare(settings_, loaded->settings);
+    const config::Settings merged = config::apply_reload(settings_, loaded->settings);
     std::shared_ptr<const net::TlsContext> tls = tls_;
-    if (settings_.tls()) {
+    if (settings_.tls() && merged.tls()) {
       // The files may have changed where their names have not.
-      auto fresh = net::TlsContext::load(settings_.server.tls_cert, settings_.server.tls_key);
+      auto fresh = net::TlsContext::load(merged.server.tls_cert, merged.server.tls_key);
       if (!fresh) return log::error("reload refused", {{"problem", fresh.error().message}});
       tls = *fresh;
     }
-    const config::Settings merged = config::apply_reload(settings_, loaded->settings);
     if (auto planned = plan(merged); !planned)
-      return log::error("reload refused", {{"problem", planned.error()}});
+      return log::error("reload refused", {{"problem", planned.error().to_string()}});
     settings_ = merged;
     tls_ = tls;
     telemetry::set_log_level(static_cast<telemetry::LogLevel>(settings_.log.level));
@@ -368,7 +367,7 @@ class Process {
 }  // namespace
 
 int serve(const ServeRequest& request) {
-  auto loaded = config::load(request.input);
+  auto loaded = load_checked(request.input);
   if (!loaded) {
     for (const config::ConfigProblem& problem : loaded.error()) complain(0, problem.to_string());
     return kExitConfiguration;

@@ -9,6 +9,7 @@
 #include "auth/jwt.h"
 #include "hub/dispatch_message.h"
 #include "telemetry/log.h"
+#include "wire/http_request.h"
 
 namespace tidewire::server {
 
@@ -152,9 +153,9 @@ void Shard::accept(int fd, const net::SocketAddress& peer) {
 
 // By Host, else by what the token claims, else `default` (protocol §9, tenants).
 hub::TenantId Shard::tenant_for(std::string_view host, std::string_view token) const {
-  const auto by_host =
-      std::ranges::find(hosts_, host_name(host), &std::pair<std::string, hub::TenantId>::first);
-  if (by_host != hosts_.end()) return by_host->second;
+  const std::string_view name = host_name(host);
+  for (const auto& [known, tenant] : hosts_)
+    if (wire::equal_ignoring_case(known, name)) return tenant;
   if (tenants_.size() == 1 || token.empty()) return 0;
   const auto claimed = auth::claimed_tenant(token);
   const auto named = claimed ? std::ranges::find(tenants_, *claimed, &hub::Tenant::name) : tenants_.end();

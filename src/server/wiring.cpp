@@ -33,24 +33,31 @@ hub::TenantLimits tenant_limits(const config::LimitSettings& limits, const confi
           .channels = static_cast<std::size_t>(limits.channels)};
 }
 
-std::expected<std::vector<auth::Key>, std::string> static_keys(const std::string& hs256_secret,
-                                                               const std::vector<config::KeySettings>& keys) {
+// `owner`: "auth." or "tenants.NAME.".
+std::expected<std::vector<auth::Key>, config::ConfigProblem> static_keys(
+    const std::string& owner, const std::string& hs256_secret, const std::vector<config::KeySettings>& keys) {
   std::vector<auth::Key> out;
+  const auto wrong = [&](const std::string& key, std::string message) {
+    return std::unexpected(
+        config::ConfigProblem{.key = owner + key, .source = {}, .line = 0, .message = std::move(message)});
+  };
   if (!hs256_secret.empty()) {
     auto key = auth::Key::from_secret({}, auth::Algorithm::HS256, hs256_secret);
-    if (!key) return std::unexpected("auth.hs256_secret: " + key.error());
+    if (!key) return wrong("hs256_secret", key.error());
     out.push_back(std::move(*key));
   }
-  for (const config::KeySettings& setting : keys) {
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    const config::KeySettings& setting = keys[i];
+    const std::string name = fmt::format("keys[{}].{}", i, setting.file.empty() ? "secret" : "file");
     std::string text;
     if (!setting.file.empty()) {
       std::ifstream file(setting.file, std::ios::binary);
-      if (!file) return std::unexpected(fmt::format("the key file {} can't be read", setting.file));
+      if (!file) return wrong(name, fmt::format("the file \"{}\" cannot be read", setting.file));
       text.assign(std::istreambuf_iterator<char>(file), {});
     }
     auto key = auth::parse_static_key(
         {.alg = setting.alg, .kid = setting.kid, .secret = setting.secret, .text = std::move(text)});
-    if (!key) return std::unexpected(fmt::format("auth.keys (kid `{}`): {}", setting.kid, key.error()));
+    if (!key) return wrong(name, key.error());
     out.push_back(std::move(*key));
   }
   return out;
@@ -88,12 +95,13 @@ Seeds draw_seeds() {
   return seeds;
 }
 
-std::expected<std::vector<TenantPlan>, std::string> plan_tenants(const config::Settings& settings,
-                                                                 const Seeds& seeds) {
+std::expected<std::vector<TenantPlan>, config::ConfigProblem> plan_tenants(const config::Settings& settings,
+                                                                           const Seeds& seeds) {
   std::vector<TenantPlan> plans;
   const auto add = [&](const std::string& name,
-                       const config::TenantSettings& tenant) -> std::expected<void, std::string> {
-    auto keys = static_keys(tenant.hs256_secret, tenant.keys);
+                       const config::TenantSettings& tenant) -> std::expected<void, config::ConfigProblem> {
+    const std::string owner = name == "default" ? "auth." : "tenants." + name + ".";
+    auto keys = static_keys(owner, tenant.hs256_secret, tenant.keys);
     if (!keys) return std::unexpected(std::move(keys.error()));
     auth::VerifierOptions verifier{.tenant = name,
                                    .issuer = tenant.issuer,
@@ -128,8 +136,7 @@ std::expected<std::vector<TenantPlan>, std::string> plan_tenants(const config::S
                                           .limits = settings.limits};
   if (auto added = add("default", by_default); !added) return std::unexpected(added.error());
   for (const auto& [name, tenant] : settings.tenants)
-    if (auto added = add(name, tenant); !added)
-      return std::unexpected(fmt::format("tenants.{}: {}", name, added.error()));
+    if (auto added = add(name, tenant); !added) return std::unexpected(added.error());
   return plans;
 }
 

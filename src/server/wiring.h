@@ -8,6 +8,7 @@
 #include "api/router.h"
 #include "auth/key_ring.h"
 #include "auth/verifier.h"
+#include "config/problem.h"
 #include "config/settings.h"
 #include "gateway/gateway.h"
 #include "hub/home.h"
@@ -35,9 +36,9 @@ struct Seeds {
 Seeds draw_seeds();
 
 // `default` first, then the others by name; the index is the tenant's id. Reads key files; the error
-// is a sentence that names the key.
-std::expected<std::vector<TenantPlan>, std::string> plan_tenants(const config::Settings& settings,
-                                                                 const Seeds& seeds);
+// has a key and a message, but no place.
+std::expected<std::vector<TenantPlan>, config::ConfigProblem> plan_tenants(const config::Settings& settings,
+                                                                           const Seeds& seeds);
 
 std::vector<hub::Namespace> plan_namespaces(const config::Settings& settings);
 

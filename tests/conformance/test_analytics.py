@@ -245,7 +245,6 @@ async def test_labels_stay_bounded_whatever_users_and_channels_there_are(server,
 PLANTED = {
     "hs256": "planted-hs256-secret-0123456789abcdefghijkl",
     "acme": "planted-acme-secret-0123456789abcdefghijklm",
-    "webhook": "planted-webhook-secret-0123456789abcdefghij",
     "directory": "planted-directory-secret-0123456789abcdef",
 }
 PLANTED_KEYS = ("tw_planted_default_key", "tw_planted_scoped_key", "tw_planted_acme_key", "tw_planted_wrong_key")
@@ -261,7 +260,6 @@ async def test_no_planted_secret_is_ever_in_a_log(start, http, form, reject):
             "auth": {"hs256_secret": PLANTED["hs256"], "reject": reject, "attempts_per_minute": 5},
             "api": {"key": PLANTED_KEYS[0], "keys": [{"key": PLANTED_KEYS[1], "scopes": ["read"]}]},
             "tenants": {"acme": {"hs256_secret": PLANTED["acme"], "api_key": PLANTED_KEYS[2]}},
-            "webhooks": {"secret": PLANTED["webhook"]},
             "directory": {"secret": PLANTED["directory"]},
             "limits": {"dry_run": True, "messages_per_minute": 30, "burst": 1},
             "log": {"level": "trace", "format": form},

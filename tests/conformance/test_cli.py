@@ -101,6 +101,7 @@ BAD = {
     "negative": ("[limits]\nburst = -5\n", "limits.burst"),
     "bad-kind": ('[namespaces.x]\nkind = "strem"\n', "namespaces.x.kind"),
     "bad-address": ('[server]\nlisten = "nowhere"\n', "server.listen"),
+    "no-scopes": ('[[api.keys]]\nkey = "tw_abc"\n', "api.keys[0].scopes"),
     "bad-scope": ('[[api.keys]]\nkey = "tw_abc"\nscopes = ["root"]\n', "scopes"),
 }
 
@@ -121,6 +122,87 @@ def test_a_configuration_error_names_the_key_and_exits_2(tmp_path, text, key):
         assert status == 2, (args, out, err)
         assert key in out + err, out + err
         assert "settings.toml" in out + err, out + err
+
+
+LINES = {
+    "second-api-key": (
+        '[[api.keys]]\nkey = "tw_a"\nscopes = ["read"]\n\n[[api.keys]]\nkey = "tw_a"\nscopes = ["read"]\n',
+        "settings.toml:6: api.keys[1].key: ",
+    ),
+    "second-auth-key": (
+        '[[auth.keys]]\nalg = "HS256"\nsecret = "s"\n\n[[auth.keys]]\nalg = "ES256"\n',
+        "settings.toml:5: auth.keys[1]: ",
+    ),
+    "kind-without-its-rules": ('\n[namespaces.user]\nkind = "stream"\n', "settings.toml:3: namespaces.user.kind: "),
+    "empty-tenant": ("\n[tenants.default]\n", "settings.toml:2: tenants.default: "),
+    "host-with-port": (
+        '[tenants.beta]\nhosts = ["a.example",\n "beta.example:8080"]\n',
+        'settings.toml:2: tenants.beta.hosts: "beta.example:8080" must be a host name without a port',
+    ),
+}
+
+
+@clause("9.config", "O1")
+@pytest.mark.parametrize("text, place", LINES.values(), ids=LINES.keys())
+def test_a_configuration_error_names_the_line_of_what_is_wrong(tmp_path, text, place):
+    """§9: "A configuration error … names the key, the file and line" """
+    (tmp_path / "settings.toml").write_text(text)
+    status, out, err = run("config", "check", "--config", "settings.toml", cwd=tmp_path)
+    assert status == 2 and f"error: {place}" in err, out + err
+
+
+@clause("9.config", "O1", "A1")
+def test_a_file_that_does_not_fit_is_named_with_its_key_and_line(tmp_path):
+    """§9: "A configuration error … names the key, the file and line, and exits 2": `config check` and `serve`
+    alike, also for what stands in a key file"""
+    (tmp_path / "key.pem").write_text("-----BEGIN PUBLIC KEY-----\nnothing\n-----END PUBLIC KEY-----\n")
+    (tmp_path / "cert.pem").write_text("-----BEGIN CERTIFICATE-----\nnothing\n-----END CERTIFICATE-----\n")
+    (tmp_path / "tls.pem").write_text("-----BEGIN PRIVATE KEY-----\nnothing\n-----END PRIVATE KEY-----\n")
+    good = '[[auth.keys]]\nalg = "HS256"\nsecret = "s"\n'
+    bad = '[[auth.keys]]\nalg = "ES256"\nfile = "key.pem"\n'
+    for text, place in (
+        (good + bad, "settings.toml:6: auth.keys[1].file: "),
+        (good + bad.replace("auth", "tenants.acme"), "settings.toml:6: tenants.acme.keys[0].file: "),
+        ('[server]\ntls_cert = "cert.pem"\ntls_key = "tls.pem"\n', "settings.toml:2: server.tls_cert: "),
+        ('[directory]\nurl = "postgres://u:hunter2@[db/app"\n', "settings.toml:2: directory.url: "),
+    ):
+        (tmp_path / "settings.toml").write_text(text)
+        for args in (("config", "check"), ("serve", "--data", "d", "--listen", "127.0.0.1:0")):
+            status, out, err = run(*args, "--config", "settings.toml", cwd=tmp_path)
+            assert status == 2 and f": {place}" in err and "hunter2" not in err, (args, out, err)
+
+
+@clause("9.config", "O1")
+@pytest.mark.parametrize(
+    "variable, value, key",
+    [
+        ("TIDEWIRE_ENGINE_URL", "redis://127.0.0.1:1", "engine.url"),
+        ("TIDEWIRE_ENGINE_URL", "rediss://127.0.0.1:1", "engine.url"),
+        ("TIDEWIRE_WEBHOOKS_URL", "https://app.example.com/hook", "webhooks.url"),
+        ("TIDEWIRE_WEBHOOKS_EVENTS", "connected", "webhooks.events"),
+    ],
+)
+def test_what_is_not_served_is_refused_and_not_passed_over(variable, value, key):
+    """Clarifications: "This version serves neither … both are refused" """
+    status, out, err = run("config", "check", env={variable: value})
+    assert status == 2 and f"{variable}: {key}: " in err and "this version does not serve" in err, err
+    status, log = refused(Server(env={variable: value}))
+    assert status == 2 and f"{variable}: {key}: " in log, log
+
+
+@clause("9.config", "O1", "P8")
+def test_printed_settings_with_hidden_secrets_are_no_configuration(tmp_path):
+    """Clarifications: "A secret that reads `***` … is refused" """
+    secrets = {"TIDEWIRE_AUTH_HS256_SECRET": SECRET, "TIDEWIRE_API_KEY": API_KEY}
+    status, out, err = run("config", "print", env=secrets, cwd=tmp_path)
+    assert status == 0 and SECRET not in out and API_KEY not in out, err
+    (tmp_path / "printed.toml").write_text(out)
+    status, out, err = run("config", "check", "--config", "printed.toml", cwd=tmp_path)
+    assert status == 2, out
+    lines = err.splitlines()
+    assert len(lines) == 2 and all("`config print`" in line for line in lines), err
+    assert "auth.hs256_secret: " in err and "api.key: " in err, err
+    assert run("config", "check", "--config", "printed.toml", cwd=tmp_path, env=secrets)[0] == 0
 
 
 @clause("9.config", "O1")
@@ -433,3 +515,16 @@ async def test_tidewire_token_mints_what_the_server_accepts(start):
     client = await Client.connect(server, out.strip())
     assert client.hello["user"] == {"id": "bob", "type": "creator"}
     assert (await client.publish(channel("public"), 1))["seq"] == 1
+
+
+@clause("9.token", "A5")
+def test_a_token_lives_for_exactly_its_time():
+    """§9: `[--ttl 1h]`"""
+    for ttl, seconds in (("1s", 1), ("10m", 600), ("1h", 3600)):
+        status, out, err = run("token", "--user", "alice", "--ttl", ttl)
+        assert status == 0, err
+        claims = jwt.decode(out.strip(), options={"verify_signature": False})
+        assert claims["exp"] - claims["iat"] == seconds
+    for ttl in ("0s", "500ms", "1500ms", "-1s", ""):
+        status, out, err = run("token", "--user", "alice", "--ttl", ttl)
+        assert status == 2 and "--ttl" in err and not out, (ttl, out, err)

@@ -123,6 +123,20 @@ async def test_a_reload_brings_a_new_certificate_and_drops_nobody(secure, tmp_pa
 
 
 @clause("9.tls-reload", "C6", "O1")
+async def test_a_reload_takes_files_of_another_name(secure, tmp_path):
+    """§9: "SIGHUP reloads … TLS files" """
+    folder = tmp_path / "renewed"
+    folder.mkdir()
+    write_certificate(folder, "second")
+    secure.reload({"server": {"tls_cert": str(folder / "cert.pem"), "tls_key": str(folder / "key.pem")}})
+
+    async def second():
+        return await asyncio.to_thread(served_name, secure) == "second"
+
+    await eventually(second, "the new certificate")
+
+
+@clause("9.tls-reload", "C6", "O1")
 async def test_a_broken_certificate_changes_nothing(secure, tmp_path):
     """§9: "a file with an error changes nothing" """
     (tmp_path / "cert.pem").write_text("not a certificate")

@@ -10,7 +10,7 @@ namespace tidewire::check {
 
 namespace {
 constexpr std::size_t kShown = 200;
-constexpr std::int64_t kTokenMs = 600'000;
+constexpr std::int64_t kToken_s = 600;
 }  // namespace
 
 std::string instead(const std::optional<Json>& reply) {
@@ -41,7 +41,7 @@ std::string Suite::token_of(int user) const {
   if (options_.secret.empty()) return options_.token;
   auth::MintOptions mint;
   mint.user = fmt::format("tidewire-check-{}-{}", tag_, user);
-  mint.ttl_ms = kTokenMs;
+  mint.ttl_s = kToken_s;
   mint.secret = options_.secret;
   return auth::mint(mint, read_clocks()).value_or("");
 }
