@@ -25,7 +25,7 @@ std::int64_t seconds_of(std::int64_t ms) { return (ms + 999) / 1000; }
 
 std::optional<std::string> token_of(const wire::HttpRequest& request) {
   if (const auto bearer = wire::bearer_token(request.headers)) return std::string(*bearer);
-  return wire::query_parameter(request.query, "token");
+  return wire::query_token(request.query);
 }
 
 Gateway::StreamRefusal refusal(ErrorCode code, std::string_view detail, std::int64_t retry_after_s = 0) {

@@ -23,7 +23,7 @@ std::optional<std::string> token_of(const wire::HttpRequest& request, const wire
   if (const auto bearer = wire::bearer_token(request.headers)) return std::string(*bearer);
   for (const std::string_view offered : upgrade.subprotocols)
     if (offered.starts_with(kTokenSubprotocol)) return std::string(offered.substr(kTokenSubprotocol.size()));
-  return wire::query_parameter(request.query, "token");
+  return wire::query_token(request.query);
 }
 
 bool offers_subprotocol(const wire::UpgradeRequest& upgrade) {

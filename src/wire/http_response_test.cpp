@@ -4,6 +4,7 @@
 
 #include <array>
 
+#include "wire/bearer.h"
 #include "wire/sse.h"
 #include "wire/url.h"
 
@@ -64,6 +65,14 @@ TEST(PercentDecode, DecodesAndRefuses) {
   for (const std::string_view bad : {"%", "a%2", "%zz", "%2g", "%%20"})
     EXPECT_EQ(percent_decode(bad), std::nullopt) << bad;
 }
+TEST(QueryToken, IsThereAlsoWhereItIsBadlyEncoded) {
+  EXPECT_EQ(query_token("a=b&token=x%2Ey&token=z"), "x.y");
+  EXPECT_EQ(query_token("token=%zz&token=x"), "%zz");
+  EXPECT_EQ(query_token("token=%"), "%");
+  EXPECT_EQ(query_token("token"), "");
+  EXPECT_EQ(query_token("tokens=x"), std::nullopt);
+}
+
 
 TEST(QueryParameter, FindsTheFirstOfItsName) {
   constexpr std::string_view kQuery = "a=1&b=x+y%26z&a=2&flag&=none&c=&%64=decoded&bad=%zz";
@@ -82,6 +91,7 @@ TEST(QueryParameter, FindsTheFirstOfItsName) {
 TEST(QueryPairs, KeepTheirOrder) {
   using Pair = std::pair<std::string, std::optional<std::string>>;
   EXPECT_EQ(query_pairs("b=2&a=1%2C2&b=%zz&%zz=3&flag&&c=x=y"),
+  EXPECT_EQ(raw_query_parameter(kQuery, "bad"), "%zz");
             (std::vector<Pair>{
                 {"b", "2"}, {"a", "1,2"}, {"b", std::nullopt}, {"flag", ""}, {"", ""}, {"c", "x=y"}}));
   EXPECT_TRUE(query_pairs("").empty());
