@@ -18,9 +18,8 @@ constexpr std::size_t kMaxExtensionBytes = 8192;
 HttpReader::Event HttpReader::fail(int status, std::string_view detail) {
   state_ = State::ended;
   line_.clear();
-  const std::string_view code = status == 400                                     ? "invalid_message"
-                                : status == 413 || status == 414 || status == 431 ? "too_large"
-                                                                                  : "";
+  // 414 and 431 have no code of the protocol's (§6).
+  const std::string_view code = status == 400 ? "invalid_message" : status == 413 ? "too_large" : "";
   return {.type = Event::Type::failed, .problem = {.status = status, .code = code, .detail = detail}};
 }
 

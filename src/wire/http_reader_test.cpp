@@ -168,6 +168,19 @@ TEST(HttpReader, AnswersManyLinesWith431) {
   EXPECT_EQ(get(lines + "X: y\r\n"), Events{"!431"});
 }
 
+TEST(HttpReader, NamesACodeOnlyWhereTheProtocolHasOne) {
+  const auto code_of = [](std::string bytes) {
+    HttpReader reader(&kLimits);
+    std::span<char> chunk(bytes);
+    const auto event = reader.next(chunk);
+    return std::to_string(event.problem.status) + " " + std::string(event.problem.code);
+  };
+  EXPECT_EQ(code_of("GET /" + std::string(9000, 'a')), "414 ");
+  EXPECT_EQ(code_of("GET / HTTP/1.1\r\nX: " + std::string(40000, 'a')), "431 ");
+  EXPECT_EQ(code_of("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1001\r\n\r\n"), "413 too_large");
+  EXPECT_EQ(code_of("GET / HTTP/1.1\n"), "400 invalid_message");
+}
+
 TEST(HttpReader, AnswersALargeBodyWith413AtOnce) {
   EXPECT_EQ(post("Content-Length: 1001\r\n", ""), Events{"!413"});
   EXPECT_EQ(post("Content-Length: 9999999999999999999\r\n", ""), Events{"!413"});
