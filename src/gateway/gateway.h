@@ -87,12 +87,6 @@ class Gateway final : public hub::Outbound {
 
   const GatewayCounts& counts() const { return counts_; }
 
-  // Why a stream is refused.
-  struct StreamRefusal {
-    wire::HttpProblem problem;
-    std::int64_t retry_after_s = 0;
-  };
-
   // hub::Outbound
   void send(Handle connection, std::string_view json) override;
   bool push(Handle connection, protocol::DeliveryBatch& batch, std::size_t first, std::size_t last,
@@ -109,7 +103,11 @@ class Gateway final : public hub::Outbound {
  private:
   friend class Connection;
   enum class Progress : std::uint8_t { go_on, stop };
-  static constexpr std::int64_t kRetryAfterS = 5;
+  static constexpr std::int64_t kRetryAfterMs = 5000;
+  static constexpr wire::HttpProblem kDraining{.status = 503,
+                                               .code = "unavailable",
+                                               .detail = "the server is draining",
+                                               .retry_after_ms = kRetryAfterMs};
 
   // connection_input.cpp: from bytes to requests and messages
   void on_readable(Connection& connection);
@@ -134,8 +132,7 @@ class Gateway final : public hub::Outbound {
   // upgrade.cpp: from a request to a WebSocket
   void upgrade(Connection& connection, const wire::HttpRequest& request, const hub::Awaited& awaited);
   void become_websocket(Connection& connection, std::string_view response);
-  void refuse_upgrade(Connection& connection, const wire::HttpProblem& problem,
-                      std::int64_t retry_after_s = 0);
+  void refuse_upgrade(Connection& connection, const wire::HttpProblem& problem);
   // Counts the connection; or answers why it may not be.
   std::optional<wire::HttpProblem> admit(Connection& connection, const IpAddress& client,
                                          const hub::Tenant& tenant);
@@ -144,10 +141,10 @@ class Gateway final : public hub::Outbound {
 
   // sse_open.cpp: from a request to an event stream
   void open_stream(Connection& connection, const wire::HttpRequest& request, const hub::Awaited& awaited);
-  std::expected<std::optional<hub::Opening>, StreamRefusal> judge_stream(Connection& connection,
-                                                                         const wire::HttpRequest& request,
-                                                                         const hub::Awaited& awaited);
-  std::optional<StreamRefusal> count_stream(Connection& connection, const hub::Opening& opening);
+  std::expected<std::optional<hub::Opening>, wire::HttpProblem> judge_stream(Connection& connection,
+                                                                             const wire::HttpRequest& request,
+                                                                             const hub::Awaited& awaited);
+  std::optional<wire::HttpProblem> count_stream(Connection& connection, const hub::Opening& opening);
   void start_stream(Connection& connection, hub::Opening&& opening, std::unique_ptr<SseStream> stream);
 
   // sse_output.cpp: what a stream does otherwise than a WebSocket

@@ -74,5 +74,6 @@ struct HttpProblem {
   std::string_view detail;                 // for humans
   std::span<const HttpField> fields = {};  // that the answer must have
 };
+  std::int64_t retry_after_ms = 0;         // 0: nothing is said of it
 
 }  // namespace tidewire::wire

@@ -500,6 +500,7 @@ async def test_a_stream_counts_as_a_request_of_its_user(start):
     response, problem = await refused(server, query_of(channel="room:1", token=mint("busy")))
     assert (response.status, problem["code"]) == (429, "rate_limited")
     assert 0 < int(response.header("retry-after")) <= 10
+    assert 0 < problem["retry_after_ms"] <= 1000 * int(response.header("retry-after"))
     await follow(server, channel(), token=mint("another"))
 
 
