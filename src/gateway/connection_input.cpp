@@ -3,6 +3,7 @@
 #include <sys/epoll.h>
 
 #include "gateway/gateway.h"
+#include "gateway/refusal.h"
 #include "wire/frame.h"
 #include "wire/http_response.h"
 
@@ -96,8 +97,8 @@ Gateway::Progress Gateway::take_http(Connection& connection, std::span<char>& ch
       outbox_of(connection).add_reply("HTTP/1.1 100 Continue\r\n\r\n", {});
       return Progress::go_on;
     case Type::failed:
-      outbox_of(connection).add_reply(wire::write_problem_response(event.problem, wire::KeepAlive::no), {});
-      finish_close(connection);
+      stage.head_only = false;
+      refuse_request(connection, event.problem);
       return Progress::stop;
     case Type::request:
       break;
@@ -121,20 +122,25 @@ bool Gateway::refuse_by_head(Connection& connection) {
   if (head == nullptr) return false;
   const bool is_upgrade =
       head->path == "/ws" || head->path == "/api/ws" || (options_.echo && head->path == "/echo");
-  std::optional<wire::HttpAnswer> refusal;
-  if (is_upgrade)
-    refusal = wire::HttpAnswer{
-        .status = 400,
-        .body = wire::problem_json(400, name_of(ErrorCode::invalid_message), "there must be no body here"),
-        .content_type = "application/problem+json",
-        .fields = {}};
-  else
-    refusal = on_head_(*head, client_of(connection, *head));
+  stage.head_only = head->method == "HEAD";
+  if (is_upgrade) {
+    refuse_request(
+        connection,
+        {.status = 400, .code = name_of(ErrorCode::invalid_message), .detail = "there must be no body here"});
+    return true;
+  }
+  const auto refusal = on_head_(*head, client_of(connection, *head));
   if (!refusal) return false;
   stage.keep_alive = false;
-  stage.head_only = head->method == "HEAD";
   respond(connection.handle, *refusal);
   return true;
+}
+
+void Gateway::refuse_request(Connection& connection, const wire::HttpProblem& problem) {
+  connection.http->keep_alive = false;
+  respond(connection.handle,
+          refusal_answer(problem, shared_fields(connection.http->reader.request().headers,
+                                                connection.stream.is_tls(), options_.allowed_origins)));
 }
 
 bool Gateway::change_over(Connection& connection, const wire::HttpRequest& request,

@@ -115,6 +115,8 @@ class Gateway final : public hub::Outbound {
   void on_bytes(Connection& connection, std::span<char> bytes);
   Progress take_http(Connection& connection, std::span<char>& chunk);
   bool refuse_by_head(Connection& connection);
+  // Answers what never gets to a route, or no longer.
+  void refuse_request(Connection& connection, const wire::HttpProblem& problem);
   void take_messages(Connection& connection, std::span<char>& chunk);
   Progress on_message(Connection& connection, const wire::MessageReader::Event& event);
   void take_echo(Connection& connection, std::span<char>& chunk);

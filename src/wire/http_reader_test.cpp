@@ -181,6 +181,27 @@ TEST(HttpReader, NamesACodeOnlyWhereTheProtocolHasOne) {
   EXPECT_EQ(code_of("GET / HTTP/1.1\n"), "400 invalid_message");
 }
 
+TEST(HttpReader, KnowsTheOriginOfWhatItRefuses) {
+  const auto origin_of = [](std::string bytes) {
+    HttpReader reader(&kLimits);
+    std::span<char> chunk(bytes);
+    EXPECT_EQ(reader.next(chunk).type, Type::failed);
+    const HttpHeaders& headers = reader.request().headers;
+    return std::string(headers.find("Origin").value_or("none")) + " at " +
+           std::string(headers.find("host").value_or("none"));
+  };
+  const std::string fields = "Host: a\r\norigin:  http://b \r\n";
+  const std::string large = "X: " + std::string(40000, 'x') + "\r\n";
+  const std::string known = "http://b at a";
+  EXPECT_EQ(origin_of("GET / HTTP/1.1\r\n" + fields + large), known);
+  EXPECT_EQ(origin_of("GET / HTTP/1.1\r\n" + large + fields + "\r\n"), known);
+  EXPECT_EQ(origin_of("GET /" + std::string(9000, 'a') + " HTTP/1.1\r\n" + fields + "\r\n"), known);
+  EXPECT_EQ(origin_of("GET /%zz HTTP/1.1\r\n" + fields + "\r\n"), known);
+  EXPECT_EQ(origin_of("POST / HTTP/1.1\r\n" + fields + "Content-Length: 1001\r\n\r\n"), known);
+  EXPECT_EQ(origin_of("GET / HTTP/1.1\r\n" + large), "none at none");
+  EXPECT_EQ(origin_of("GET / HTTP/1.1\r\nX: y\r\n" + large + "\r\n" + fields), "none at none") << "the body";
+}
+
 TEST(HttpReader, AnswersALargeBodyWith413AtOnce) {
   EXPECT_EQ(post("Content-Length: 1001\r\n", ""), Events{"!413"});
   EXPECT_EQ(post("Content-Length: 9999999999999999999\r\n", ""), Events{"!413"});

@@ -524,6 +524,28 @@ def test_cors_follows_the_allowed_origins(server, http):
         assert "access-control-allow-origin" not in reply.headers
 
 
+@clause("8.cors", "P8")
+@pytest.mark.parametrize(
+    "request_line, fields, status",
+    [
+        ("POST /api/v1/batch", {"Content-Length": 16 * 1024 * 1024 + 1}, 413),
+        ("POST /api/v1/publish", {"Content-Length": 16 * 1024 * 1024 + 1}, 413),
+        ("GET /api/v1/channels/%zz", {}, 400),
+        ("GET /" + "a" * 9000, {}, 414),
+        ("GET /healthz", {"X-Large": "x" * 40_000}, 431),
+    ],
+)
+async def test_an_origin_may_read_also_what_is_refused_unread(server, request_line, fields, status):
+    """§8: "CORS follows `server.allowed_origins`": whatever the answer is"""
+    for origin, allowed in ((ORIGIN, ORIGIN), ("https://evil.example.org", None)):
+        lines = [f"{request_line} HTTP/1.1", "Host: x", f"Origin: {origin}"]
+        lines += [f"{name}: {value}" for name, value in fields.items()]
+        answer = await exchange(server, ("\r\n".join(lines) + "\r\n\r\n").encode())
+        assert answer.status == status, answer
+        assert answer.header("access-control-allow-origin") == allowed
+        assert answer.header("content-type") == "application/problem+json"
+
+
 @clause("8.errors", "M3")
 @pytest.mark.parametrize(
     "method, path, status",
