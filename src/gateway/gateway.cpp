@@ -95,6 +95,8 @@ void Gateway::respond(Handle handle, const wire::HttpAnswer& response) {
   for (const auto& [name, value] : response.fields) fields.push_back({name, value});
   const bool keep_alive = stage.keep_alive && !draining() && !connection->peer_closed;
   outbox_of(*connection)
+  // What is the rule in HTTP/1.1 has to be said in 1.0 (RFC 9112 §C.2.2).
+  if (keep_alive && stage.reader.request().version < 11) fields.push_back({"Connection", "keep-alive"});
       .add_reply(
           wire::write_http_response(
               response.status, fields, response.body, keep_alive ? wire::KeepAlive::yes : wire::KeepAlive::no,

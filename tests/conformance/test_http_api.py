@@ -546,6 +546,22 @@ async def test_an_origin_may_read_also_what_is_refused_unread(server, request_li
         assert answer.header("content-type") == "application/problem+json"
 
 
+@clause("8.keep-alive", "C1")
+async def test_http_1_0_is_told_that_its_connection_is_kept(server):
+    """RFC 9112, C.2.2: in HTTP/1.0 it is so only where the answer says so"""
+    raw = await RawSocket.connect(server)
+    for _ in range(2):
+        await raw.send(b"GET /healthz HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+        answer = await raw.response()
+        assert answer.status == 200 and answer.header("connection") == "keep-alive"
+    await raw.send(b"GET /healthz HTTP/1.0\r\n\r\n")
+    assert (await raw.response()).header("connection") == "close"
+    assert await raw.at_end()
+    raw = await RawSocket.connect(server)
+    await raw.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert (await raw.response()).header("connection") is None
+
+
 @clause("8.errors", "M3")
 @pytest.mark.parametrize(
     "method, path, status",
