@@ -99,6 +99,7 @@ bool Router::admit(Call& call) {
   }
   if (door != Door::user || !presented.token) {
     call.respond(nobody_calls(call.route));
+    call.caller.author = std::move(grant->author);
     return false;
   }
   return admit_user(call, *presented.token);
@@ -178,7 +179,7 @@ void Router::wait_for(Call& call, hub::TenantId tenant, const std::string* user_
 hub::CallOrigin Router::origin_of(const Caller& caller) const {
   return {.tenant = caller.tenant,
           .caller = {.identity = caller.identity.get(), .server = caller.server},
-          .author = caller.server ? hub::server_author() : hub::make_author(caller.identity.get(), 0)};
+          .author = caller.server ? caller.author : hub::make_author(caller.identity.get(), 0)};
 }
 
 }  // namespace tidewire::api

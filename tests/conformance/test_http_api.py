@@ -562,6 +562,28 @@ async def test_http_1_0_is_told_that_its_connection_is_kept(server):
     assert (await raw.response()).header("connection") is None
 
 
+@clause("4.publish-key", "M6")
+@pytest.mark.parametrize("namespace", ["room", "log"])
+def test_the_keys_of_each_api_key_are_its_own(start, http, namespace):
+    """§4: "a repeat by the same user in the same channel": each API key is a publisher, also after a restart"""
+    settings = {"api": {"keys": [{"key": PUBLISH_KEY, "scopes": ["publish"]}]}}
+    server, name = start(settings), channel(namespace)
+
+    def order(by: str, data: str) -> tuple[int, bool]:
+        body = {"channel": name, "data": data, "key": "order-1"}
+        reply = http(server, "POST", "/api/v1/publish", json=body, key=by).json()
+        return reply["seq"], reply["duplicate"]
+
+    assert order(API_KEY, "a") == (1, False)
+    assert order(PUBLISH_KEY, "b") == (2, False)
+    assert order(API_KEY, "c") == (1, True)
+    if namespace == "log":
+        server.kill()
+        server = start(settings, data=server.data)
+    assert order(PUBLISH_KEY, "d") == (2, True)
+    assert order(API_KEY, "e") == (1, True)
+
+
 @clause("8.errors", "M3")
 @pytest.mark.parametrize(
     "method, path, status",
