@@ -202,6 +202,13 @@ TEST(HttpReader, KnowsTheOriginOfWhatItRefuses) {
   EXPECT_EQ(origin_of("GET / HTTP/1.1\r\nX: y\r\n" + large + "\r\n" + fields), "none at none") << "the body";
 }
 
+TEST(HttpReader, SaysHowLargeABodyIsAnnounced) {
+  EXPECT_EQ(request_of("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nab").content_length, 2u);
+  EXPECT_EQ(request_of("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n")
+                .content_length,
+            0u);
+}
+
 TEST(HttpReader, AnswersALargeBodyWith413AtOnce) {
   EXPECT_EQ(post("Content-Length: 1001\r\n", ""), Events{"!413"});
   EXPECT_EQ(post("Content-Length: 9999999999999999999\r\n", ""), Events{"!413"});
