@@ -86,6 +86,7 @@ Gateway::Progress Gateway::take_http(Connection& connection, std::span<char>& ch
     connection.begun_ms = now_ms();
     reschedule(connection);
   }
+  if (!stage.reader.in_request()) stage.late = draining();
   using Type = wire::HttpReader::Event::Type;
   const auto event = stage.reader.next(chunk);
   switch (event.type) {
@@ -107,7 +108,9 @@ Gateway::Progress Gateway::take_http(Connection& connection, std::span<char>& ch
   const wire::HttpRequest& request = stage.reader.request();
   stage.keep_alive = request.keep_alive;
   stage.head_only = request.method == "HEAD";
-  if (!change_over(connection, request, {})) {
+  if (is_too_late(connection, request)) {
+    refuse_request(connection, kDraining);
+  } else if (!change_over(connection, request, {})) {
     stage.answering = true;
     on_request_(connection.handle, request, client_of(connection, request));
   }
@@ -123,6 +126,10 @@ bool Gateway::refuse_by_head(Connection& connection) {
   const bool is_upgrade =
       head->path == "/ws" || head->path == "/api/ws" || (options_.echo && head->path == "/echo");
   stage.head_only = head->method == "HEAD";
+  if (is_too_late(connection, *head)) {
+    refuse_request(connection, kDraining);
+    return true;
+  }
   if (is_upgrade) {
     refuse_request(
         connection,
@@ -141,6 +148,10 @@ void Gateway::refuse_request(Connection& connection, const wire::HttpProblem& pr
   respond(connection.handle,
           refusal_answer(problem, shared_fields(connection.http->reader.request().headers,
                                                 connection.stream.is_tls(), options_.allowed_origins)));
+}
+
+bool Gateway::is_too_late(const Connection& connection, const wire::HttpRequest& request) const {
+  return connection.http->late && !served_in_drain(request.path);
 }
 
 bool Gateway::change_over(Connection& connection, const wire::HttpRequest& request,

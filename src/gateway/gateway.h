@@ -78,7 +78,8 @@ class Gateway final : public hub::Outbound {
   // End of turn: deliveries out, one write per touched connection, ended connections gone.
   void end_turn();
 
-  // From now on upgrades are answered 503, and live connections close within `within_ms`.
+  // From now on new requests are answered 503 (but for probes), those under way as ever, and all connections
+  // close within `within_ms`.
   void drain(std::int64_t within_ms);
   bool draining() const { return drain_by_ms_ != 0; }
   std::size_t size() const { return connections_.size(); }
@@ -117,6 +118,7 @@ class Gateway final : public hub::Outbound {
   bool refuse_by_head(Connection& connection);
   // Answers what never gets to a route, or no longer.
   void refuse_request(Connection& connection, const wire::HttpProblem& problem);
+  bool is_too_late(const Connection& connection, const wire::HttpRequest& request) const;
   void take_messages(Connection& connection, std::span<char>& chunk);
   Progress on_message(Connection& connection, const wire::MessageReader::Event& event);
   void take_echo(Connection& connection, std::span<char>& chunk);
@@ -179,6 +181,7 @@ class Gateway final : public hub::Outbound {
   void finish_close(Connection& connection);
   void lose(Connection& connection);  // the bytes are at an end
   void end_session(Connection& connection);
+  void end_late(Connection& connection);  // HTTP at the end of a drain
 
   std::int64_t now_ms() const { return loop_.now().mono_ms(); }
 

@@ -229,7 +229,8 @@ void Shard::end_turn() {
   }
   // What the end of the turn has caused is the next turn's, which then does not wait.
   if (!local_.empty()) loop_.defer([] {});
-  if (drain_by_ms_ != 0 && (gateway_.size() == 0 || loop_.now().mono_ms() >= drain_by_ms_)) loop_.stop();
+  if (drain_by_ms_ != 0)
+    drained_.store(gateway_.size() == 0 || loop_.now().mono_ms() >= drain_by_ms_, std::memory_order_relaxed);
 }
 
 api::Health Shard::health() const {
