@@ -85,6 +85,7 @@ class Shard {
   void tick();
   void recheck_users();
   void watch_load();
+  void watch_descriptors();
   hub::ShardCounts counts();
   void log_anomalies();
   api::Health health() const;
@@ -122,8 +123,8 @@ class Shard {
   net::FunctionTimer due_;           // wakes the loop for what conflated channels hold back
   std::int64_t due_at_ms_ = kNever;  // mono
   std::int64_t drain_by_ms_ = 0;
-  std::int64_t ticks_ = 0;
   std::atomic<bool> drained_ = false;
+  std::int64_t ticks_ = 0;
   double rechecks_per_tick_;  // of users, at most
   std::int64_t recheck_every_ms_;
   double recheck_credit_ = 0;
@@ -132,6 +133,7 @@ class Shard {
   std::int64_t loop_lag_us_ = 0;      // the longest of the last second and of this one
   std::int64_t loop_lag_now_us_ = 0;
   std::unique_ptr<net::Listener> listener_;
+  std::uint64_t exhausted_ = 0;  // of the listener's count, what has been looked at
 };
 
 }  // namespace tidewire::server
