@@ -23,7 +23,7 @@ PROBLEM = "application/problem+json"
 DOORS = {  # door: the statuses with which it refuses, and the ways through it
     "open": ((), None),
     "metrics": ((403,), ({}, {"apiKey": []}, {"apiKeyAsBearer": []})),
-    "key": ((403,), ({"apiKey": []}, {"apiKeyAsBearer": []})),
+    "key": ((403, 503), ({"apiKey": []}, {"apiKeyAsBearer": []})),
     "user": ((401, 403, 429, 503), ({"userToken": []}, {"apiKey": []}, {"apiKeyAsBearer": []})),
     "socket": ((), ({}, {"userToken": []})),
     "stream": ((), ({}, {"userToken": []})),

@@ -60,22 +60,26 @@ std::expected<Credentials::Grant, wire::HttpAnswer> Router::judge_key(std::strin
 
 // Why the caller may not do this, as far as the head of its request says: keys that are not known yet and
 // the user directory are waited for only once the whole request is there.
-std::optional<wire::HttpAnswer> Router::refuse_caller(const Route& route, const wire::HttpRequest& head,
-                                                      const IpAddress& client, const Time& now) {
-  if (route.door == Door::open || route.door == Door::metrics) return std::nullopt;
+std::expected<hub::TenantId, wire::HttpAnswer> Router::judge_caller(const Route& route,
+                                                                    const wire::HttpRequest& head,
+                                                                    const IpAddress& client,
+                                                                    const Time& now) {
+  if (route.door == Door::open || route.door == Door::metrics) return hub::TenantId{0};
   const Presented presented = presented_by(head.headers);
   if (presented.api_key) {
     auto grant = judge_key(*presented.api_key, route.scope);
-    return grant ? std::nullopt : std::optional(std::move(grant.error()));
+    if (!grant) return std::unexpected(std::move(grant.error()));
+    return grant->tenant;
   }
-  if (route.door != Door::user || !presented.token) return nobody_calls(route);
+  if (route.door != Door::user || !presented.token) return std::unexpected(nobody_calls(route));
   std::int64_t wait_ms = 0;
   if (shared_.attempts.blocked(client, now.mono_ms(), wait_ms))
-    return rate_limited(wait_ms, std::string(guard::Attempts::kBlockedReason));
+    return std::unexpected(rate_limited(wait_ms, std::string(guard::Attempts::kBlockedReason)));
   hub::Tenant& tenant = tenants_[tenant_of(head, *presented.token)];
   const auto verdict = tenant.verifier.verify(*presented.token, now);
-  if (verdict || verdict.error().needs_keys) return std::nullopt;
-  return refused_token(verdict.error().error, shared_.attempts, client, tenant.limits.guard, now);
+  if (verdict || verdict.error().needs_keys) return tenant.id;
+  return std::unexpected(
+      refused_token(verdict.error().error, shared_.attempts, client, tenant.limits.guard, now));
 }
 
 hub::TenantId Router::tenant_of(const wire::HttpRequest& request, std::string_view token) const {
@@ -100,6 +104,7 @@ bool Router::admit(Call& call) {
       return false;
     }
     call.caller = {.tenant = grant->tenant, .server = true, .identity = nullptr};
+    call.caller.author = std::move(grant->author);
     return true;
   }
   if (door != Door::user || !presented.token) {
@@ -193,7 +198,7 @@ void Router::wait_for(Call& call, hub::TenantId tenant, const std::string* user_
 hub::CallOrigin Router::origin_of(const Caller& caller) const {
   return {.tenant = caller.tenant,
           .caller = {.identity = caller.identity.get(), .server = caller.server},
-          .author = caller.server ? hub::server_author() : hub::make_author(caller.identity.get(), 0)};
+          .author = caller.server ? caller.author : hub::make_author(caller.identity.get(), 0)};
 }
 
 }  // namespace tidewire::api

@@ -3,6 +3,8 @@
 #include <openssl/crypto.h>
 #include <openssl/sha.h>
 
+#include "base/base64url.h"
+#include "hub/publish.h"
 #include "wire/bearer.h"
 
 namespace tidewire::api {
@@ -33,7 +35,17 @@ Credentials::Credentials(const std::vector<ApiKey>& keys) {
   rows_.reserve(keys.size());
   for (const ApiKey& key : keys)
     if (!key.key.empty())
-      rows_.push_back({.digest = digest_of(key.key), .grant = {.scopes = key.scopes, .tenant = key.tenant}});
+      rows_.push_back({.digest = digest_of(key.key),
+                       .grant = {.scopes = key.scopes,
+                                 .tenant = key.tenant,
+                                 .author = hub::server_author(publisher_name(key.key))}});
+}
+
+// It is stored beside the messages, so it is another digest than the one that keys are compared by.
+std::string Credentials::publisher_name(std::string_view key) {
+  constexpr std::size_t kBytes = 9;
+  const Digest digest = digest_of("tidewire publisher " + std::string(key));
+  return base64url_encode(std::string_view(reinterpret_cast<const char*>(digest.data()), kBytes));
 }
 
 std::optional<Credentials::Grant> Credentials::judge(std::string_view key) const {

@@ -23,6 +23,7 @@ struct Caller {
   bool server = false;  // an API key
   std::shared_ptr<const auth::Identity>
       identity;  // a user's token; null with an API key and on public routes
+  std::shared_ptr<const hub::Author> author = {};  // of an API key
 };
 
 // What a request presents, unjudged; views into the request.
@@ -42,6 +43,8 @@ class Credentials {
   struct Grant {
     std::uint8_t scopes = 0;
     hub::TenantId tenant = 0;
+    // Each key is a publisher of its own, the same one after a restart.
+    std::shared_ptr<const hub::Author> author = {};
     bool has(Scope scope) const { return (scopes & static_cast<std::uint8_t>(scope)) != 0; }
   };
   // Nothing when there is no such key.
@@ -50,6 +53,7 @@ class Credentials {
  private:
   using Digest = std::array<unsigned char, 32>;
   static Digest digest_of(std::string_view key);
+  static std::string publisher_name(std::string_view key);
 
   struct Row {
     Digest digest;

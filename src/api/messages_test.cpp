@@ -31,6 +31,23 @@ TEST(Publish, SaysThatARepeatOfAKeyIsADuplicate) {
   EXPECT_THAT(world.post("/api/v1/publish", body).body, HasSubstr(R"("seq":1,"duplicate":true)"));
 }
 
+TEST(Publish, KeepsTheKeysOfEachApiKeyApart) {
+  World world;
+  const auto publish = [&](const std::string& api_key) {
+    return world.post("/api/v1/publish", R"({"channel":"room:a","data":1,"key":"k"})", api_key).body;
+  };
+  EXPECT_THAT(publish("tw_all"), HasSubstr(R"("seq":1,"duplicate":false)"));
+  EXPECT_THAT(publish("tw_publish"), HasSubstr(R"("seq":2,"duplicate":false)"));
+  EXPECT_THAT(publish("tw_all"), HasSubstr(R"("seq":1,"duplicate":true)"));
+  // As after a restart.
+  world.router->reload({.keys = {{"tw_publish", kAllScopes, 0}, {"tw_new", kAllScopes, 0}},
+                        .allowed_origins = {},
+                        .demo_secret = {},
+                        .version = {}});
+  EXPECT_THAT(publish("tw_publish"), HasSubstr(R"("seq":2,"duplicate":true)"));
+  EXPECT_THAT(publish("tw_new"), HasSubstr(R"("seq":3,"duplicate":false)"));
+}
+
 TEST(Publish, AnswersAnEphemeralMessageWithoutASeq) {
   World world;
   EXPECT_EQ(world.post("/api/v1/publish", R"({"channel":"room:a","data":1,"ephemeral":true})").body,

@@ -1,5 +1,7 @@
 #include "api/router.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <iterator>
@@ -115,11 +117,16 @@ RouteFound find_route(std::string_view method, const std::vector<std::string>& s
   return {};
 }
 
+// By what is announced, or has come where nothing is (chunked).
+std::optional<wire::HttpAnswer> refuse_body(const wire::HttpRequest& head, std::size_t bytes_max,
+                                            std::string detail) {
+  if (std::max<std::uint64_t>(head.content_length, head.body.size()) <= bytes_max) return std::nullopt;
+  return problem_answer(ErrorCode::too_large, std::move(detail));
+}
+
 // A body that nobody reads is forgiven while it is small.
 std::optional<wire::HttpAnswer> refuse_idle_body(const wire::HttpRequest& head) {
-  constexpr std::size_t kForgivenBytes = std::size_t{64} << 10;
-  if (head.body.size() <= kForgivenBytes) return std::nullopt;
-  return problem_answer(ErrorCode::too_large, "there must be no body here");
+  return refuse_body(head, std::size_t{64} << 10, "there must be no body here");
 }
 
 constexpr std::string_view kRequestHeaders = "Authorization, X-API-Key, Content-Type";
@@ -190,9 +197,18 @@ std::optional<wire::HttpAnswer> Router::refuse_by_head(const wire::HttpRequest& 
   else if (found.route == nullptr || found.route->method == "GET")
     refusal = refuse_idle_body(head);
   else
-    refusal = refuse_caller(*found.route, head, client, now);
+    refusal = refuse_post(*found.route, head, client, now);
   if (refusal) dress_for(head)(*refusal);
   return refusal;
+}
+
+std::optional<wire::HttpAnswer> Router::refuse_post(const Route& route, const wire::HttpRequest& head,
+                                                    const IpAddress& client, const Time& now) {
+  const auto tenant = judge_caller(route, head, client, now);
+  if (!tenant) return tenant.error();
+  const std::size_t bytes_max =
+      route.serve == &Router::batch ? options_.batch_bytes : tenants_[*tenant].limits.message_bytes;
+  return refuse_body(head, bytes_max, fmt::format("the body may have {} bytes", bytes_max));
 }
 
 void Router::serve(const wire::HttpRequest& request, const IpAddress& client, const Time& now,

@@ -40,8 +40,8 @@ class Router {
   void handle(const wire::HttpRequest& request, const IpAddress& client, const Time& now, Respond respond);
 
   // The answer to a request that can only be refused, judged by its head while its body is still to come:
-  // no such path or method, no right, a body where there should be none. Nothing where the body is to be
-  // taken.
+  // no such path or method, no right, a body where there should be none or a larger one than the path takes.
+  // Nothing where the body is to be taken.
   std::optional<wire::HttpAnswer> refuse_by_head(const wire::HttpRequest& head, const IpAddress& client,
                                                  const Time& now);
 
@@ -95,8 +95,12 @@ class Router {
   // access.cpp: who calls, and whether they may
   bool admit(Call& call);
   std::expected<Credentials::Grant, wire::HttpAnswer> judge_key(std::string_view key, Scope scope) const;
-  std::optional<wire::HttpAnswer> refuse_caller(const Route& route, const wire::HttpRequest& head,
-                                                const IpAddress& client, const Time& now);
+  std::optional<wire::HttpAnswer> refuse_post(const Route& route, const wire::HttpRequest& head,
+                                              const IpAddress& client, const Time& now);
+  // The tenant that the caller speaks to, or why it may not.
+  std::expected<hub::TenantId, wire::HttpAnswer> judge_caller(const Route& route,
+                                                              const wire::HttpRequest& head,
+                                                              const IpAddress& client, const Time& now);
   hub::TenantId tenant_of(const wire::HttpRequest& request, std::string_view token) const;
   bool admit_user(Call& call, std::string_view token);
   void watch(Call& call, hub::TenantId tenant, const std::string& user_id);

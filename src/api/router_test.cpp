@@ -52,6 +52,48 @@ TEST(Router, DecodesASegmentAfterSplitting) {
   EXPECT_EQ(world.get("/api/v1/channels/room:a/b").status, 404);
 }
 
+// The status by which the head alone is refused; 0 where the body is to be taken.
+int refused(World& world, const World::Ask& ask, std::uint64_t announced) {
+  wire::HttpRequest head = World::request_of(ask);
+  head.content_length = announced;
+  const auto refusal = world.router->refuse_by_head(head, world.client, world.now);
+  return refusal ? refusal->status : 0;
+}
+
+TEST(RefuseByHead, KnowsHowLargeABodyEachPathTakes) {
+  World world;
+  world.tenants[1].limits.message_bytes = 1000;
+  const auto with = [](std::string target, std::string key, std::string body = {}) {
+    return World::Ask{"POST", std::move(target), std::move(body), {{"X-API-Key", std::move(key)}}};
+  };
+  const std::size_t most = world.tenants[0].limits.message_bytes;
+  for (const char* path : {"/api/v1/publish", "/api/v1/broadcast", "/api/v1/users/ann/notify"}) {
+    EXPECT_EQ(refused(world, with(path, "tw_all"), most), 0) << path;
+    EXPECT_EQ(refused(world, with(path, "tw_all"), most + 1), 413) << path;
+    EXPECT_EQ(refused(world, with(path, "tw_acme"), 1001), 413) << path;
+    EXPECT_EQ(refused(world, with(path, "tw_acme", std::string(1000, 'x')), 0), 0) << path;
+    EXPECT_EQ(refused(world, with(path, "tw_acme", std::string(1001, 'x')), 0), 413) << "chunked " << path;
+    EXPECT_EQ(refused(world, with(path, "tw_wrong"), most + 1), 403) << path;
+  }
+  EXPECT_EQ(refused(world, with("/api/v1/batch", "tw_acme"), std::size_t{16} << 20), 0);
+  EXPECT_EQ(refused(world, with("/api/v1/batch", "tw_acme"), (std::size_t{16} << 20) + 1), 413);
+}
+
+TEST(RefuseByHead, HoldsUsersToTheirTenantsBound) {
+  World world;
+  const World::Ask ask{"POST", "/api/v1/publish", {}, {{"Authorization", "Bearer " + world.token("ann")}}};
+  const std::size_t most = world.tenants[0].limits.message_bytes;
+  EXPECT_EQ(refused(world, ask, most), 0);
+  EXPECT_EQ(refused(world, ask, most + 1), 413);
+}
+
+TEST(RefuseByHead, ForgivesASmallBodyThatNobodyReads) {
+  World world;
+  EXPECT_EQ(refused(world, {.target = "/healthz"}, 65536), 0);
+  EXPECT_EQ(refused(world, {.target = "/healthz"}, 65537), 413);
+  EXPECT_EQ(refused(world, {.target = "/sse"}, 65537), 413);
+}
+
 TEST(Cors, LetsAnAllowedOriginReadTheAnswer) {
   World world(with_origins({"https://app.example"}));
   const Answer allowed = world.send({.target = "/healthz", .fields = {{"Origin", "https://app.example"}}});

@@ -34,6 +34,7 @@ struct HttpStage {
   bool head_only = false;
   bool answering = false;      // a request is being answered; the next one waits
   bool upgrade_waits = false;  // an upgrade waits for keys
+  bool late = false;           // the request began when the server was draining
 };
 
 // A pair of contexts that only this connection uses (`compression.mode = "dedicated"`).

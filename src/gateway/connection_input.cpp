@@ -3,6 +3,7 @@
 #include <sys/epoll.h>
 
 #include "gateway/gateway.h"
+#include "gateway/refusal.h"
 #include "wire/frame.h"
 #include "wire/http_response.h"
 
@@ -85,6 +86,7 @@ Gateway::Progress Gateway::take_http(Connection& connection, std::span<char>& ch
     connection.begun_ms = now_ms();
     reschedule(connection);
   }
+  if (!stage.reader.in_request()) stage.late = draining();
   using Type = wire::HttpReader::Event::Type;
   const auto event = stage.reader.next(chunk);
   switch (event.type) {
@@ -96,8 +98,8 @@ Gateway::Progress Gateway::take_http(Connection& connection, std::span<char>& ch
       outbox_of(connection).add_reply("HTTP/1.1 100 Continue\r\n\r\n", {});
       return Progress::go_on;
     case Type::failed:
-      outbox_of(connection).add_reply(wire::write_problem_response(event.problem, wire::KeepAlive::no), {});
-      finish_close(connection);
+      stage.head_only = false;
+      refuse_request(connection, event.problem);
       return Progress::stop;
     case Type::request:
       break;
@@ -106,7 +108,9 @@ Gateway::Progress Gateway::take_http(Connection& connection, std::span<char>& ch
   const wire::HttpRequest& request = stage.reader.request();
   stage.keep_alive = request.keep_alive;
   stage.head_only = request.method == "HEAD";
-  if (!change_over(connection, request, {})) {
+  if (is_too_late(connection, request)) {
+    refuse_request(connection, kDraining);
+  } else if (!change_over(connection, request, {})) {
     stage.answering = true;
     on_request_(connection.handle, request, client_of(connection, request));
   }
@@ -121,20 +125,33 @@ bool Gateway::refuse_by_head(Connection& connection) {
   if (head == nullptr) return false;
   const bool is_upgrade =
       head->path == "/ws" || head->path == "/api/ws" || (options_.echo && head->path == "/echo");
-  std::optional<wire::HttpAnswer> refusal;
-  if (is_upgrade)
-    refusal = wire::HttpAnswer{
-        .status = 400,
-        .body = wire::problem_json(400, name_of(ErrorCode::invalid_message), "there must be no body here"),
-        .content_type = "application/problem+json",
-        .fields = {}};
-  else
-    refusal = on_head_(*head, client_of(connection, *head));
+  stage.head_only = head->method == "HEAD";
+  if (is_too_late(connection, *head)) {
+    refuse_request(connection, kDraining);
+    return true;
+  }
+  if (is_upgrade) {
+    refuse_request(
+        connection,
+        {.status = 400, .code = name_of(ErrorCode::invalid_message), .detail = "there must be no body here"});
+    return true;
+  }
+  const auto refusal = on_head_(*head, client_of(connection, *head));
   if (!refusal) return false;
   stage.keep_alive = false;
-  stage.head_only = head->method == "HEAD";
   respond(connection.handle, *refusal);
   return true;
+}
+
+void Gateway::refuse_request(Connection& connection, const wire::HttpProblem& problem) {
+  connection.http->keep_alive = false;
+  respond(connection.handle,
+          refusal_answer(problem, shared_fields(connection.http->reader.request().headers,
+                                                connection.stream.is_tls(), options_.allowed_origins)));
+}
+
+bool Gateway::is_too_late(const Connection& connection, const wire::HttpRequest& request) const {
+  return connection.http->late && !served_in_drain(request.path);
 }
 
 bool Gateway::change_over(Connection& connection, const wire::HttpRequest& request,

@@ -67,6 +67,7 @@ void Gateway::on_timer(Connection& connection) {
   const ConnectionExtras& extras = connection.extras();
   if (over(extras.close_by_ms)) {
     if (connection.state == Connection::State::sse) return finish_close(connection);
+    if (connection.state == Connection::State::http) return end_late(connection);
     if (connection.state != Connection::State::websocket) return lose(connection);
     return start_close(connection, 1012, "draining");
   }
@@ -248,6 +249,15 @@ void Gateway::finish_close(Connection& connection) {
     connection.more().close_by_ms = now_ms() + options_.close_timeout_ms;
   touch(connection);
   reschedule(connection);
+}
+
+// Whoever is still sending a request is told why it ends; of one that is being carried out nothing is known.
+void Gateway::end_late(Connection& connection) {
+  HttpStage& stage = *connection.http;
+  if (stage.answering || !connection.stream.ready()) return lose(connection);
+  if (!stage.reader.in_request() && !stage.upgrade_waits) return finish_close(connection);
+  stage.head_only = false;
+  refuse_request(connection, kDraining);
 }
 
 // The connection is over, in whatever way: nothing of it is left when the turn ends.

@@ -87,6 +87,7 @@ void Gateway::accept(net::Stream stream, const IpAddress& peer) {
     connections_.erase(handle);
     return;
   }
+  if (draining()) connection.close_by_ms = drain_by_ms_;
   reschedule(connection);
 }
 
@@ -98,6 +99,8 @@ void Gateway::respond(Handle handle, const wire::HttpAnswer& response) {
   if (!response.body.empty()) fields.push_back({"Content-Type", response.content_type});
   for (const auto& [name, value] : response.fields) fields.push_back({name, value});
   const bool keep_alive = stage.keep_alive && !draining() && !connection->peer_closed;
+  // What is the rule in HTTP/1.1 has to be said in 1.0 (RFC 9112 §C.2.2).
+  if (keep_alive && stage.reader.request().version < 11) fields.push_back({"Connection", "keep-alive"});
   outbox_of(*connection)
       .add_reply(
           wire::write_http_response(
@@ -309,6 +312,7 @@ void Gateway::drain(std::int64_t within_ms) {
   // Spread over the drain, so that the clients do not all come back at once.
   std::size_t i = 0;
   const std::size_t count = std::max<std::size_t>(connections_.size(), 1);
+  std::vector<Handle> idle;
   connections_.for_each([&](Handle handle, Connection& connection) {
     const std::int64_t after_ms =
         within_ms * static_cast<std::int64_t>(++i) / static_cast<std::int64_t>(count);
@@ -325,10 +329,21 @@ void Gateway::drain(std::int64_t within_ms) {
       send_lines(connection, retry);
       connection.more().close_by_ms = now_ms() + after_ms;
       reschedule(connection);
-    } else if (connection.state == Connection::State::http && !connection.http->answering) {
-      finish_close(connection);
+    } else if (connection.state == Connection::State::http) {
+      connection.close_by_ms = drain_by_ms_;
+      reschedule(connection);
+      const bool under_way = connection.http->answering || connection.http->upgrade_waits;
+      if (connection.begun_ms == 0 && !under_way && !connection.holding) idle.push_back(handle);
     }
   });
+  // Kept-alive ones that nobody uses. A request may have come that was not read yet: it gets its answer.
+  for (const Handle handle : idle) {
+    Connection& connection = *connections_.get(handle);
+    on_readable(connection);
+    if (connection.state == Connection::State::http && connection.begun_ms == 0 &&
+        !connection.http->answering)
+      finish_close(connection);
+  }
 }
 
 }  // namespace tidewire::gateway

@@ -77,7 +77,8 @@ class Gateway final : public hub::Outbound {
   // End of turn: deliveries out, one write per touched connection, ended connections gone.
   void end_turn();
 
-  // From now on upgrades are answered 503, and live connections close within `within_ms`.
+  // From now on new requests are answered 503 (but for probes), those under way as ever, and all connections
+  // close within `within_ms`.
   void drain(std::int64_t within_ms);
   bool draining() const { return drain_by_ms_ != 0; }
   std::size_t size() const { return connections_.size(); }
@@ -87,12 +88,6 @@ class Gateway final : public hub::Outbound {
   // What belongs to no tenant, such as HTTP calls; and what belongs to each.
   const GatewayCounts& counts() const { return counts_; }
   const std::vector<GatewayCounts>& tenant_counts() const { return tenant_counts_; }
-
-  // Why a stream is refused.
-  struct StreamRefusal {
-    wire::HttpProblem problem;
-    std::int64_t retry_after_s = 0;
-  };
 
   // hub::Outbound
   void send(Handle connection, std::string_view json) override;
@@ -110,7 +105,11 @@ class Gateway final : public hub::Outbound {
  private:
   friend class Connection;
   enum class Progress : std::uint8_t { go_on, stop };
-  static constexpr std::int64_t kRetryAfterS = 5;
+  static constexpr std::int64_t kRetryAfterMs = 5000;
+  static constexpr wire::HttpProblem kDraining{.status = 503,
+                                               .code = "unavailable",
+                                               .detail = "the server is draining",
+                                               .retry_after_ms = kRetryAfterMs};
 
   // connection_input.cpp: from bytes to requests and messages
   void on_readable(Connection& connection);
@@ -118,6 +117,9 @@ class Gateway final : public hub::Outbound {
   void on_bytes(Connection& connection, std::span<char> bytes);
   Progress take_http(Connection& connection, std::span<char>& chunk);
   bool refuse_by_head(Connection& connection);
+  // Answers what never gets to a route, or no longer.
+  void refuse_request(Connection& connection, const wire::HttpProblem& problem);
+  bool is_too_late(const Connection& connection, const wire::HttpRequest& request) const;
   void take_messages(Connection& connection, std::span<char>& chunk);
   Progress on_message(Connection& connection, const wire::MessageReader::Event& event);
   void take_echo(Connection& connection, std::span<char>& chunk);
@@ -136,8 +138,7 @@ class Gateway final : public hub::Outbound {
   // upgrade.cpp: from a request to a WebSocket
   void upgrade(Connection& connection, const wire::HttpRequest& request, const hub::Awaited& awaited);
   void become_websocket(Connection& connection, std::string_view response);
-  void refuse_upgrade(Connection& connection, const wire::HttpProblem& problem,
-                      std::int64_t retry_after_s = 0);
+  void refuse_upgrade(Connection& connection, const wire::HttpProblem& problem);
   // Counts the connection; or answers why it may not be.
   std::optional<wire::HttpProblem> admit(Connection& connection, const IpAddress& client,
                                          const hub::Tenant& tenant);
@@ -146,10 +147,10 @@ class Gateway final : public hub::Outbound {
 
   // sse_open.cpp: from a request to an event stream
   void open_stream(Connection& connection, const wire::HttpRequest& request, const hub::Awaited& awaited);
-  std::expected<std::optional<hub::Opening>, StreamRefusal> judge_stream(Connection& connection,
-                                                                         const wire::HttpRequest& request,
-                                                                         const hub::Awaited& awaited);
-  std::optional<StreamRefusal> count_stream(Connection& connection, const hub::Opening& opening);
+  std::expected<std::optional<hub::Opening>, wire::HttpProblem> judge_stream(Connection& connection,
+                                                                             const wire::HttpRequest& request,
+                                                                             const hub::Awaited& awaited);
+  std::optional<wire::HttpProblem> count_stream(Connection& connection, const hub::Opening& opening);
   void start_stream(Connection& connection, hub::Opening&& opening, std::unique_ptr<SseStream> stream);
 
   // sse_output.cpp: what a stream does otherwise than a WebSocket
@@ -182,6 +183,7 @@ class Gateway final : public hub::Outbound {
   void finish_close(Connection& connection);
   void lose(Connection& connection);  // the bytes are at an end
   void end_session(Connection& connection);
+  void end_late(Connection& connection);  // HTTP at the end of a drain
 
   std::int64_t now_ms() const { return loop_.now().mono_ms(); }
 

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include "gateway/gateway.h"
+#include "gateway/refusal.h"
 #include "gateway/sse_request.h"
 #include "telemetry/log.h"
 #include "wire/bearer.h"
@@ -19,35 +20,20 @@ namespace {
 constexpr std::string_view kAllow = "GET, OPTIONS";
 constexpr std::string_view kRequestHeaders = "Authorization, Last-Event-ID, Cache-Control";
 
-using Fields = std::vector<std::pair<std::string, std::string>>;
-
-std::int64_t seconds_of(std::int64_t ms) { return (ms + 999) / 1000; }
-
 std::optional<std::string> token_of(const wire::HttpRequest& request) {
   if (const auto bearer = wire::bearer_token(request.headers)) return std::string(*bearer);
-  return wire::query_parameter(request.query, "token");
+  return wire::query_token(request.query);
 }
 
-Gateway::StreamRefusal refusal(ErrorCode code, std::string_view detail, std::int64_t retry_after_s = 0) {
-  return {.problem = {.status = http_status_of(code), .code = name_of(code), .detail = detail},
-          .retry_after_s = retry_after_s};
+wire::HttpProblem refusal(ErrorCode code, std::string_view detail, std::int64_t retry_after_ms = 0) {
+  return {.status = http_status_of(code),
+          .code = name_of(code),
+          .detail = detail,
+          .retry_after_ms = retry_after_ms};
 }
-Gateway::StreamRefusal refusal(ErrorCode code) { return refusal(code, meaning_of(code)); }
+wire::HttpProblem refusal(ErrorCode code) { return refusal(code, meaning_of(code)); }
 
-wire::HttpAnswer answer_of(const Gateway::StreamRefusal& refusal, Fields fields) {
-  const wire::HttpProblem& problem = refusal.problem;
-  for (const wire::HttpField& field : problem.fields) fields.emplace_back(field.name, field.value);
-  fields.emplace_back("Cache-Control", "no-store");
-  // RFC 9110 §15.5.2: a 401 names the scheme that would help.
-  if (problem.status == 401) fields.emplace_back("WWW-Authenticate", "Bearer");
-  if (refusal.retry_after_s > 0) fields.emplace_back("Retry-After", std::to_string(refusal.retry_after_s));
-  return {.status = problem.status,
-          .body = wire::problem_json(problem.status, problem.code, problem.detail),
-          .content_type = "application/problem+json",
-          .fields = std::move(fields)};
-}
-
-wire::HttpAnswer preflight(bool is_browser, Fields fields) {
+wire::HttpAnswer preflight(bool is_browser, AnswerFields fields) {
   fields.emplace_back("Allow", kAllow);
   if (is_browser) {
     fields.emplace_back("Access-Control-Allow-Methods", kAllow);
@@ -57,7 +43,7 @@ wire::HttpAnswer preflight(bool is_browser, Fields fields) {
   return {.status = 204, .body = {}, .content_type = {}, .fields = std::move(fields)};
 }
 
-std::string head_of(const Fields& shared) {
+std::string head_of(const AnswerFields& shared) {
   std::vector<wire::HttpField> fields{{"Content-Type", "text/event-stream"},
                                       {"Cache-Control", "no-store"},
                                       // nginx would hold events back otherwise
@@ -74,21 +60,18 @@ void Gateway::open_stream(Connection& connection, const wire::HttpRequest& reque
   const std::string_view host = request.headers.find("host").value_or("");
   const bool allowed =
       wire::origin_allowed(origin, host, connection.stream.is_tls(), options_.allowed_origins);
-  Fields shared{{"Vary", "Origin"}, {"X-Content-Type-Options", "nosniff"}};
-  if (origin && allowed) {
-    shared.emplace_back("Access-Control-Allow-Origin", *origin);
-    shared.emplace_back("Access-Control-Expose-Headers", "Retry-After");
-  }
-  const auto refuse = [&](const StreamRefusal& refusal) {
-    respond(connection.handle, answer_of(refusal, shared));
+  const AnswerFields shared =
+      shared_fields(request.headers, connection.stream.is_tls(), options_.allowed_origins);
+  const auto refuse = [&](const wire::HttpProblem& problem) {
+    respond(connection.handle, refusal_answer(problem, shared));
   };
 
   if (request.method != "GET" && request.method != "OPTIONS") {
     const wire::HttpField allow{"Allow", kAllow};
-    return refuse({.problem = {.status = 405,
-                               .code = {},
-                               .detail = "an event stream is asked for with GET",
-                               .fields = std::span(&allow, 1)}});
+    return refuse({.status = 405,
+                   .code = {},
+                   .detail = "an event stream is asked for with GET",
+                   .fields = std::span(&allow, 1)});
   }
   if (request.headers.count("origin") > 1)
     return refuse(refusal(ErrorCode::invalid_message, "there are two Origin headers"));
@@ -99,15 +82,15 @@ void Gateway::open_stream(Connection& connection, const wire::HttpRequest& reque
   if (!opening) return refuse(opening.error());
   if (!*opening) return;  // it waits
   auto channels = read_sse_request(request);
-  if (!channels) return refuse({.problem = channels.error()});
+  if (!channels) return refuse(channels.error());
   if (const auto over = count_stream(connection, **opening)) return refuse(*over);
   start_stream(connection, std::move(**opening),
                std::make_unique<SseStream>(head_of(shared), std::move(*channels)));
   if (connection.extras().sse->begun()) return;
 
   // The hub has closed it in place of a first word: its user has too many connections.
-  const wire::HttpAnswer answer = answer_of(
-      refusal(ErrorCode::connection_limit, "too many connections of this user", kRetryAfterS), shared);
+  const wire::HttpAnswer answer = refusal_answer(
+      refusal(ErrorCode::connection_limit, "too many connections of this user", kRetryAfterMs), shared);
   std::vector<wire::HttpField> fields{{"Content-Type", answer.content_type}};
   for (const auto& [name, value] : answer.fields) fields.push_back({name, value});
   send_lines(connection, wire::write_http_response(answer.status, fields, answer.body, wire::KeepAlive::no));
@@ -116,13 +99,12 @@ void Gateway::open_stream(Connection& connection, const wire::HttpRequest& reque
 
 // Who asks, as for a WebSocket (protocol §2), but that there is always a status to say no with. Nothing
 // while it waits for keys, or for what the directory says of its user.
-std::expected<std::optional<hub::Opening>, Gateway::StreamRefusal> Gateway::judge_stream(
+std::expected<std::optional<hub::Opening>, wire::HttpProblem> Gateway::judge_stream(
     Connection& connection, const wire::HttpRequest& request, const hub::Awaited& awaited) {
-  if (draining())
-    return std::unexpected(refusal(ErrorCode::unavailable, "the server is draining", kRetryAfterS));
+  if (draining()) return std::unexpected(kDraining);
   if (shared_.limits.overload().refuses_connections()) {
     shared_.limits.overload().note_refused_connection();
-    return std::unexpected(refusal(ErrorCode::unavailable, "the server is overloaded", kRetryAfterS));
+    return std::unexpected(refusal(ErrorCode::unavailable, "the server is overloaded", kRetryAfterMs));
   }
   const IpAddress client = client_of(connection, request);
   const std::optional<std::string> token = token_of(request);
@@ -130,8 +112,7 @@ std::expected<std::optional<hub::Opening>, Gateway::StreamRefusal> Gateway::judg
   hub::Tenant& tenant = tenants_[tenant_id];
   std::int64_t wait_ms = 0;
   if (shared_.attempts.blocked(client, now_ms(), wait_ms))
-    return std::unexpected(
-        refusal(ErrorCode::rate_limited, guard::Attempts::kBlockedReason, seconds_of(wait_ms)));
+    return std::unexpected(refusal(ErrorCode::rate_limited, guard::Attempts::kBlockedReason, wait_ms));
 
   hub::Opening opening{.tenant = tenant_id,
                        .connection_id = 0,
@@ -152,7 +133,7 @@ std::expected<std::optional<hub::Opening>, Gateway::StreamRefusal> Gateway::judg
     log::info("token refused",
               {{"code", name_of(error.code)}, {"reason", error.message}, {"address", client.text()}});
     if (error.code == ErrorCode::unavailable)
-      return std::unexpected(refusal(error.code, meaning_of(error.code), kRetryAfterS));
+      return std::unexpected(refusal(error.code, meaning_of(error.code), kRetryAfterMs));
     shared_.attempts.record_failure(client, tenant.limits.guard, now_ms());
     return std::unexpected(refusal(error.code));
   }
@@ -161,16 +142,13 @@ std::expected<std::optional<hub::Opening>, Gateway::StreamRefusal> Gateway::judg
 }
 
 // Counts the stream in the limits, as a connection and as the `subscribe` that it is.
-std::optional<Gateway::StreamRefusal> Gateway::count_stream(Connection& connection,
-                                                            const hub::Opening& opening) {
+std::optional<wire::HttpProblem> Gateway::count_stream(Connection& connection, const hub::Opening& opening) {
   const hub::Tenant& tenant = tenants_[opening.tenant];
   if (const auto over = sessions_->pass_rate(
           {.tenant = opening.tenant, .identity = opening.identity.get(), .address = opening.address},
           loop_.now()))
-    return refusal(over->code, meaning_of(over->code), seconds_of(over->retry_after_ms));
-  if (const auto full = admit(connection, opening.address, tenant))
-    return StreamRefusal{.problem = *full, .retry_after_s = kRetryAfterS};
-  return std::nullopt;
+    return refusal(over->code, meaning_of(over->code), over->retry_after_ms);
+  return admit(connection, opening.address, tenant);
 }
 
 void Gateway::start_stream(Connection& connection, hub::Opening&& opening,

@@ -23,7 +23,7 @@ std::optional<std::string> token_of(const wire::HttpRequest& request, const wire
   if (const auto bearer = wire::bearer_token(request.headers)) return std::string(*bearer);
   for (const std::string_view offered : upgrade.subprotocols)
     if (offered.starts_with(kTokenSubprotocol)) return std::string(offered.substr(kTokenSubprotocol.size()));
-  return wire::query_parameter(request.query, "token");
+  return wire::query_token(request.query);
 }
 
 bool offers_subprotocol(const wire::UpgradeRequest& upgrade) {
@@ -43,14 +43,8 @@ IpAddress Gateway::client_of(const Connection& connection, const wire::HttpReque
   return guard::client_address(connection.address, lines, options_.trusted_proxies);
 }
 
-void Gateway::refuse_upgrade(Connection& connection, const wire::HttpProblem& problem,
-                             std::int64_t retry_after_s) {
-  std::vector<wire::HttpField> fields(problem.fields.begin(), problem.fields.end());
-  const std::string retry_after = std::to_string(retry_after_s);
-  if (retry_after_s > 0) fields.push_back({"Retry-After", retry_after});
-  wire::HttpProblem complete = problem;
-  complete.fields = fields;
-  outbox_of(connection).add_reply(wire::write_problem_response(complete, wire::KeepAlive::no), {});
+void Gateway::refuse_upgrade(Connection& connection, const wire::HttpProblem& problem) {
+  outbox_of(connection).add_reply(wire::write_problem_response(problem, wire::KeepAlive::no), {});
   finish_close(connection);
 }
 
@@ -62,11 +56,7 @@ void Gateway::upgrade(Connection& connection, const wire::HttpRequest& request, 
     return refuse_upgrade(
         connection,
         {.status = 403, .code = name_of(ErrorCode::forbidden), .detail = "this origin is not allowed"});
-  if (draining())
-    return refuse_upgrade(
-        connection,
-        {.status = 503, .code = name_of(ErrorCode::unavailable), .detail = "the server is draining"},
-        kRetryAfterS);
+  if (draining()) return refuse_upgrade(connection, kDraining);
 
   const bool is_echo = request.path == "/echo";
   const auto negotiation = wire::negotiate_deflate(asked->extensions, options_.compression);
@@ -98,10 +88,10 @@ void Gateway::upgrade(Connection& connection, const wire::HttpRequest& request, 
 
   if (shared_.limits.overload().refuses_connections()) {
     shared_.limits.overload().note_refused_connection();
-    return refuse_upgrade(
-        connection,
-        {.status = 503, .code = name_of(ErrorCode::unavailable), .detail = "the server is overloaded"},
-        kRetryAfterS);
+    return refuse_upgrade(connection, {.status = 503,
+                                       .code = name_of(ErrorCode::unavailable),
+                                       .detail = "the server is overloaded",
+                                       .retry_after_ms = kRetryAfterMs});
   }
   const IpAddress client = client_of(connection, request);
   const std::optional<std::string> token = token_of(request, *asked);
@@ -119,11 +109,10 @@ void Gateway::upgrade(Connection& connection, const wire::HttpRequest& request, 
   std::int64_t blocked_ms = 0;
   if (shared_.attempts.blocked(client, now_ms(), blocked_ms)) {
     if (options_.reject_with_http)
-      return refuse_upgrade(connection,
-                            {.status = 429,
-                             .code = name_of(ErrorCode::rate_limited),
-                             .detail = guard::Attempts::kBlockedReason},
-                            (blocked_ms + 999) / 1000);
+      return refuse_upgrade(connection, {.status = 429,
+                                         .code = name_of(ErrorCode::rate_limited),
+                                         .detail = guard::Attempts::kBlockedReason,
+                                         .retry_after_ms = blocked_ms});
     return accept_and_close({}, guard::Attempts::kBlockedReason);
   }
 
@@ -146,8 +135,7 @@ void Gateway::upgrade(Connection& connection, const wire::HttpRequest& request, 
     identity = std::move(*verdict);
   }
 
-  if (const auto full = admit(connection, client, tenant))
-    return refuse_upgrade(connection, *full, kRetryAfterS);
+  if (const auto full = admit(connection, client, tenant)) return refuse_upgrade(connection, *full);
   connection.accepts_brotli = wire::query_parameter(request.query, "accept") == "br";
   use_deflate();
   become_websocket(connection, accepted);
@@ -176,12 +164,15 @@ std::optional<wire::HttpProblem> Gateway::admit(Connection& connection, const Ip
     case guard::Admission::user_full:
     case guard::Admission::server_full:
     case guard::Admission::tenant_full:
-      return wire::HttpProblem{
-          .status = 503, .code = name_of(ErrorCode::unavailable), .detail = "the server is full"};
+      return wire::HttpProblem{.status = 503,
+                               .code = name_of(ErrorCode::unavailable),
+                               .detail = "the server is full",
+                               .retry_after_ms = kRetryAfterMs};
     case guard::Admission::address_full:
       return wire::HttpProblem{.status = 429,
                                .code = name_of(ErrorCode::connection_limit),
-                               .detail = "too many connections from this address"};
+                               .detail = "too many connections from this address",
+                               .retry_after_ms = kRetryAfterMs};
   }
   connection.admitted = true;
   connection.address = client;

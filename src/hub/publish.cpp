@@ -112,12 +112,14 @@ std::shared_ptr<const Author> make_author(const auth::Identity* identity, std::u
 }
 
 std::shared_ptr<const Author> server_author() {
-  static const auto author = [] {
-    auto server = std::make_shared<Author>();
-    server->user_json = "null";
-    server->scope = "s";
-    return std::shared_ptr<const Author>(server);
-  }();
+  static const auto author = server_author({});
+  return author;
+}
+
+std::shared_ptr<const Author> server_author(std::string_view key) {
+  auto author = std::make_shared<Author>();
+  author->user_json = "null";
+  author->scope = "s" + std::string(key);
   return author;
 }
 

@@ -21,8 +21,9 @@ PublishCommand prepare_publish(TenantId tenant, const Admission& admission,
 // The author as others see it; `identity` may be null, `connection` 0.
 std::shared_ptr<const Author> make_author(const auth::Identity* identity, std::uint64_t connection);
 
-// The author of what comes with an API key.
+// The author of what the server does by itself; and of what comes with an API key, `key` naming which.
 std::shared_ptr<const Author> server_author();
+std::shared_ptr<const Author> server_author(std::string_view key);
 
 // Whether a publish may go on while the server is overloaded (requirement P7): a share of them, and
 // always what is critical. One that may not is counted.

@@ -175,6 +175,7 @@ bool Listener::turn_one_away() {
 }
 
 void Listener::rest() {
+  ++exhausted_;
   loop_.remove(socket_.fd(), this);
   watching_ = false;
   loop_.timers().schedule(*this, loop_.now().mono_ms() + kRest_ms);

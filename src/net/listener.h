@@ -57,6 +57,8 @@ class Listener final : private Watcher, private LoopTimer {
   SocketAddress address() const { return socket_.address(); }
   // Connections turned away for want of descriptors.
   std::uint64_t refused() const { return refused_; }
+  // How often it had to rest for want of descriptors or memory.
+  std::uint64_t exhausted() const { return exhausted_; }
 
  private:
   void on_events(std::uint32_t events) override;
@@ -71,6 +73,7 @@ class Listener final : private Watcher, private LoopTimer {
   bool watching_ = false;
   bool* destroyed_ = nullptr;  // set while on_accept runs
   std::uint64_t refused_ = 0;
+  std::uint64_t exhausted_ = 0;
 };
 
 }  // namespace tidewire::net

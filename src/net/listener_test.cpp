@@ -151,6 +151,7 @@ TEST(Listener, TurnsConnectionsAwayWithoutSpinningWhenDescriptorsRunOut) {
   while (listener.refused() == 0) loop.turn(-1);
   ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
   EXPECT_TRUE(accepted.empty());
+  EXPECT_EQ(listener.exhausted(), 1u);
 
   Stream client(turned_away);
   pollfd readable{.fd = client.fd(), .events = POLLIN, .revents = 0};

@@ -275,10 +275,13 @@ class Process {
           {{"url", fmt::format("{}://{}/demo/", settings_.tls() ? "https" : "http", bound.to_string())}});
   }
 
-  // Until all shards have stopped.
+  // Until all shards have stopped, which after a drain they do together: each is home to channels that the
+  // others' connections use.
   void wait(const sigset_t& signals) {
     bool draining = false;
     while (stopped_ < threads_.size()) {
+      if (draining && std::ranges::all_of(shards_, [](const auto& shard) { return shard->drained(); }))
+        for (auto& shard : shards_) shard->loop().stop();
       const timespec a_moment{.tv_sec = 0, .tv_nsec = 50'000'000};
       const int signal =
           draining ? sigtimedwait(&signals, nullptr, &a_moment) : sigwaitinfo(&signals, nullptr);

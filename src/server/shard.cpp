@@ -1,5 +1,6 @@
 #include "server/shard.h"
 
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -242,7 +243,8 @@ void Shard::end_turn() {
   }
   // What the end of the turn has caused is the next turn's, which then does not wait.
   if (!local_.empty()) loop_.defer([] {});
-  if (drain_by_ms_ != 0 && (gateway_.size() == 0 || loop_.now().mono_ms() >= drain_by_ms_)) loop_.stop();
+  if (drain_by_ms_ != 0)
+    drained_.store(gateway_.size() == 0 || loop_.now().mono_ms() >= drain_by_ms_, std::memory_order_relaxed);
 }
 
 api::Health Shard::health() const {
@@ -270,6 +272,21 @@ void Shard::watch_load() {
                      {"pressure", overload.pressure()}});
 }
 
+// Descriptors are the process's, so one shard speaks for all.
+void Shard::watch_descriptors() {
+  constexpr std::int64_t kEveryMs = 10'000;
+  static std::atomic<std::int64_t> next_ms{0};
+  if (listener_ == nullptr || listener_->exhausted() == exhausted_) return;
+  exhausted_ = listener_->exhausted();
+  const std::int64_t now_ms = loop_.now().mono_ms();
+  std::int64_t due_ms = next_ms.load();
+  if (now_ms < due_ms || !next_ms.compare_exchange_strong(due_ms, now_ms + kEveryMs)) return;
+  rlimit limit{};
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  log::warn("out of file descriptors or socket memory: connections are turned away",
+            {{"limit", static_cast<std::uint64_t>(limit.rlim_cur)}});
+}
+
 void Shard::log_anomalies() {
   for (const guard::AnomalyReport& report : shared_.limits.anomalies().take_new())
     log::warn("anomaly", {{"kind", name_of(report.kind)},
@@ -287,6 +304,7 @@ void Shard::tick() {
   home_.tick(loop_.now());
   ++ticks_;
   watch_load();
+  watch_descriptors();
   sessions_.pass_health(loop_.now());
   if (sessions_.recent().due(loop_.now())) {
     const std::vector<hub::ShardCounts> tenants = tenant_counts();

@@ -4,6 +4,7 @@
 // through mailboxes, in whole batches once a turn.
 #pragma once
 
+#include <atomic>
 #include <limits>
 #include <memory>
 #include <string>
@@ -69,8 +70,11 @@ class Shard {
   void user_answered(const guard::LimitKey& user, guard::UserState state);
   // The directory has said, to whomever, that the user does not exist.
   void user_gone(std::string_view tenant, const std::string& user_id);
-  // Stops the loop once all connections are gone, or at the deadline.
   void drain(std::int64_t within_ms);
+
+  // Any thread: whether a drain has left no connection, or its time is over. The loop goes on, since other
+  // shards' connections may need what is at home here.
+  bool drained() const { return drained_.load(std::memory_order_relaxed); }
 
  private:
   void post(hub::ShardId to, hub::Message&& message);
@@ -81,6 +85,7 @@ class Shard {
   void tick();
   void recheck_users();
   void watch_load();
+  void watch_descriptors();
   std::vector<hub::ShardCounts> tenant_counts() const;
   hub::ShardCounts counts(const std::vector<hub::ShardCounts>& tenants) const;
   void log_anomalies();
@@ -119,6 +124,7 @@ class Shard {
   net::FunctionTimer due_;           // wakes the loop for what conflated channels hold back
   std::int64_t due_at_ms_ = kNever;  // mono
   std::int64_t drain_by_ms_ = 0;
+  std::atomic<bool> drained_ = false;
   std::int64_t ticks_ = 0;
   double rechecks_per_tick_;  // of users, at most
   std::int64_t recheck_every_ms_;
@@ -128,6 +134,7 @@ class Shard {
   std::int64_t loop_lag_us_ = 0;      // the longest of the last second and of this one
   std::int64_t loop_lag_now_us_ = 0;
   std::unique_ptr<net::Listener> listener_;
+  std::uint64_t exhausted_ = 0;  // of the listener's count, what has been looked at
 };
 
 }  // namespace tidewire::server

@@ -161,6 +161,7 @@ std::optional<HttpProblem> parse_head(std::string_view head, HttpRequest& reques
   if (auto problem = read_framing(request, framing)) return problem;
   if (auto problem = read_target(request)) return problem;
   request.has_body = framing.chunked || framing.content_length > 0;
+  request.content_length = framing.content_length;
   request.keep_alive = request.version >= 11 ? !request.headers.has_element("Connection", "close")
                                              : request.headers.has_element("Connection", "keep-alive") &&
                                                    !request.headers.has_element("Connection", "close");

@@ -18,9 +18,8 @@ constexpr std::size_t kMaxExtensionBytes = 8192;
 HttpReader::Event HttpReader::fail(int status, std::string_view detail) {
   state_ = State::ended;
   line_.clear();
-  const std::string_view code = status == 400                                     ? "invalid_message"
-                                : status == 413 || status == 414 || status == 431 ? "too_large"
-                                                                                  : "";
+  // 414 and 431 have no code of the protocol's (§6).
+  const std::string_view code = status == 400 ? "invalid_message" : status == 413 ? "too_large" : "";
   return {.type = Event::Type::failed, .problem = {.status = status, .code = code, .detail = detail}};
 }
 
@@ -81,16 +80,20 @@ HttpReader::Event HttpReader::read_head(std::span<char>& chunk) {
 // Finds the end of the head, and refuses what is too long or ends lines otherwise than by CR LF before
 // more of it arrives. `fresh`: what begins there was not looked at yet.
 HttpReader::Event HttpReader::scan_head(std::string_view text, std::size_t fresh) {
+  const auto refuse = [&](int status, std::string_view detail) {
+    keep_origin(text);
+    return fail(status, detail);
+  };
   while (true) {
     const std::size_t end = text.find('\n', std::max(scanned_, fresh));
     const std::size_t line_end = end == std::string_view::npos ? text.size() : end;
     if (lines_ == 0) {
-      if (line_end - scanned_ > limits_->request_line + 1) return fail(414, "the request line is too long");
+      if (line_end - scanned_ > limits_->request_line + 1) return refuse(414, "the request line is too long");
     } else if (line_end - fields_ > limits_->header_bytes + 1) {
-      return fail(431, "the header is too long");
+      return refuse(431, "the header is too long");
     }
     if (end == std::string_view::npos) return {};
-    if (end == scanned_ || text[end - 1] != '\r') return fail(400, "a line does not end with CR LF");
+    if (end == scanned_ || text[end - 1] != '\r') return refuse(400, "a line does not end with CR LF");
     const std::size_t size = end - 1 - scanned_;
     if (lines_ == 0) {
       if (size == 0) return fail(400, "there is no request line");
@@ -99,12 +102,30 @@ HttpReader::Event HttpReader::scan_head(std::string_view text, std::size_t fresh
       head_bytes_ = end + 1;
       return {};
     } else if (text[scanned_] == ' ' || text[scanned_] == '\t') {
-      return fail(400, "a folded field");
+      return refuse(400, "a folded field");
     } else if (lines_ > limits_->header_lines) {
-      return fail(431, "the header has too many lines");
+      return refuse(431, "the header has too many lines");
     }
     ++lines_;
     scanned_ = end + 1;
+  }
+}
+
+// Of a head that is refused unread, what says who may read the refusal, as far as it has come.
+void HttpReader::keep_origin(std::string_view text) {
+  std::size_t end = text.find("\r\n");
+  while (end != std::string_view::npos) {
+    const std::size_t begin = end + 2;
+    end = text.find("\r\n", begin);
+    if (end == begin || end == std::string_view::npos) return;
+    const std::string_view line = text.substr(begin, end - begin);
+    const std::string_view name = line.substr(0, line.find(':'));
+    if (!is_field_line(line) || (!equal_ignoring_case(name, "Origin") && !equal_ignoring_case(name, "Host")))
+      continue;
+    std::string_view value = line.substr(name.size() + 1);
+    value.remove_prefix(std::min(value.find_first_not_of(" \t"), value.size()));
+    value.remove_suffix(value.size() - (value.find_last_not_of(" \t") + 1));
+    request_.headers.add(name, value);
   }
 }
 

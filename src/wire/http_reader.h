@@ -41,7 +41,8 @@ class HttpReader {
   // 431, 501 transfer coding other than chunked, 505 version.
   Event next(std::span<char>& chunk);
 
-  // The last request; valid until the next call of next(). Its owner may move it away.
+  // The last request; valid until the next call of next(). Its owner may move it away. After `failed`, what
+  // is known of one: Origin and Host also where the head was not read for its size.
   HttpRequest& request() { return request_; }
 
   // The request whose body is still being read, so far with an unfinished one; else null. It can be
@@ -60,6 +61,7 @@ class HttpReader {
 
   Event read_head(std::span<char>& chunk);
   Event scan_head(std::string_view text, std::size_t fresh);
+  void keep_origin(std::string_view text);
   Event begin_body(std::string_view head, bool body_is_here);
   Event read_body(std::span<char>& chunk);
   Event chunk_size(std::string_view line);

@@ -168,6 +168,47 @@ TEST(HttpReader, AnswersManyLinesWith431) {
   EXPECT_EQ(get(lines + "X: y\r\n"), Events{"!431"});
 }
 
+TEST(HttpReader, NamesACodeOnlyWhereTheProtocolHasOne) {
+  const auto code_of = [](std::string bytes) {
+    HttpReader reader(&kLimits);
+    std::span<char> chunk(bytes);
+    const auto event = reader.next(chunk);
+    return std::to_string(event.problem.status) + " " + std::string(event.problem.code);
+  };
+  EXPECT_EQ(code_of("GET /" + std::string(9000, 'a')), "414 ");
+  EXPECT_EQ(code_of("GET / HTTP/1.1\r\nX: " + std::string(40000, 'a')), "431 ");
+  EXPECT_EQ(code_of("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1001\r\n\r\n"), "413 too_large");
+  EXPECT_EQ(code_of("GET / HTTP/1.1\n"), "400 invalid_message");
+}
+
+TEST(HttpReader, KnowsTheOriginOfWhatItRefuses) {
+  const auto origin_of = [](std::string bytes) {
+    HttpReader reader(&kLimits);
+    std::span<char> chunk(bytes);
+    EXPECT_EQ(reader.next(chunk).type, Type::failed);
+    const HttpHeaders& headers = reader.request().headers;
+    return std::string(headers.find("Origin").value_or("none")) + " at " +
+           std::string(headers.find("host").value_or("none"));
+  };
+  const std::string fields = "Host: a\r\norigin:  http://b \r\n";
+  const std::string large = "X: " + std::string(40000, 'x') + "\r\n";
+  const std::string known = "http://b at a";
+  EXPECT_EQ(origin_of("GET / HTTP/1.1\r\n" + fields + large), known);
+  EXPECT_EQ(origin_of("GET / HTTP/1.1\r\n" + large + fields + "\r\n"), known);
+  EXPECT_EQ(origin_of("GET /" + std::string(9000, 'a') + " HTTP/1.1\r\n" + fields + "\r\n"), known);
+  EXPECT_EQ(origin_of("GET /%zz HTTP/1.1\r\n" + fields + "\r\n"), known);
+  EXPECT_EQ(origin_of("POST / HTTP/1.1\r\n" + fields + "Content-Length: 1001\r\n\r\n"), known);
+  EXPECT_EQ(origin_of("GET / HTTP/1.1\r\n" + large), "none at none");
+  EXPECT_EQ(origin_of("GET / HTTP/1.1\r\nX: y\r\n" + large + "\r\n" + fields), "none at none") << "the body";
+}
+
+TEST(HttpReader, SaysHowLargeABodyIsAnnounced) {
+  EXPECT_EQ(request_of("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nab").content_length, 2u);
+  EXPECT_EQ(request_of("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n")
+                .content_length,
+            0u);
+}
+
 TEST(HttpReader, AnswersALargeBodyWith413AtOnce) {
   EXPECT_EQ(post("Content-Length: 1001\r\n", ""), Events{"!413"});
   EXPECT_EQ(post("Content-Length: 9999999999999999999\r\n", ""), Events{"!413"});

@@ -61,7 +61,8 @@ struct HttpRequest {
   std::string body;
   int version = 11;  // 10 or 11
   bool keep_alive = true;
-  bool has_body = false;  // a Content-Length above 0, or chunked
+  bool has_body = false;             // a Content-Length above 0, or chunked
+  std::uint64_t content_length = 0;  // of the body, as announced; 0 when it is chunked
 
   // The path before decoding, for routes with a percent-encoded segment.
   std::string_view raw_path() const;
@@ -73,6 +74,7 @@ struct HttpProblem {
   std::string_view code;                   // the protocol's error code; empty where it has none
   std::string_view detail;                 // for humans
   std::span<const HttpField> fields = {};  // that the answer must have
+  std::int64_t retry_after_ms = 0;         // 0: nothing is said of it
 };
 
 }  // namespace tidewire::wire

@@ -128,27 +128,40 @@ std::string write_http_stream_head(int status, std::span<const HttpField> fields
 }
 
 std::string problem_json(int status, std::string_view code, std::string_view detail) {
+  return problem_json({.status = status, .code = code, .detail = detail});
+}
+
+std::string problem_json(const HttpProblem& problem) {
   std::string out = R"({"type":"about:blank","title":)";
-  append_json_string(out, reason_phrase(status));
+  append_json_string(out, reason_phrase(problem.status));
   out += R"(,"status":)";
-  append_json_int(out, status);
-  if (!code.empty()) {
+  append_json_int(out, problem.status);
+  if (!problem.code.empty()) {
     out += R"(,"code":)";
-    append_json_string(out, code);
+    append_json_string(out, problem.code);
   }
-  if (!detail.empty()) {
+  if (!problem.detail.empty()) {
     out += R"(,"detail":)";
-    append_json_string(out, detail);
+    append_json_string(out, problem.detail);
+  }
+  if (problem.retry_after_ms > 0) {
+    out += R"(,"retry_after_ms":)";
+    append_json_int(out, problem.retry_after_ms);
   }
   out += '}';
   return out;
 }
 
+std::string retry_after_value(std::int64_t retry_after_ms) {
+  return std::to_string((retry_after_ms + 999) / 1000);
+}
+
 std::string write_problem_response(const HttpProblem& problem, KeepAlive keep_alive, ResponseBody send) {
   std::vector<HttpField> fields{{"Content-Type", "application/problem+json"}};
   fields.insert(fields.end(), problem.fields.begin(), problem.fields.end());
-  return write_http_response(problem.status, fields,
-                             problem_json(problem.status, problem.code, problem.detail), keep_alive, send);
+  const std::string retry_after = retry_after_value(problem.retry_after_ms);
+  if (problem.retry_after_ms > 0) fields.push_back({"Retry-After", retry_after});
+  return write_http_response(problem.status, fields, problem_json(problem), keep_alive, send);
 }
 
 }  // namespace tidewire::wire

@@ -26,6 +26,11 @@ std::string write_http_stream_head(int status, std::span<const HttpField> fields
 
 // {"type":"about:blank","title":…,"status":…,"code":…,"detail":…}; without an empty `code` or `detail`.
 std::string problem_json(int status, std::string_view code, std::string_view detail);
+// Likewise, with `retry_after_ms` where there is one.
+std::string problem_json(const HttpProblem& problem);
+
+// Retry-After's value: whole seconds, no shorter than that.
+std::string retry_after_value(std::int64_t retry_after_ms);
 
 // The whole response to a refused request, with the fields that the problem needs.
 std::string write_problem_response(const HttpProblem& problem, KeepAlive keep_alive,

@@ -4,6 +4,7 @@
 
 #include <array>
 
+#include "wire/bearer.h"
 #include "wire/sse.h"
 #include "wire/url.h"
 
@@ -48,6 +49,13 @@ TEST(Problem, IsJson) {
   EXPECT_EQ(problem_json(405, "", ""), R"({"type":"about:blank","title":"Method Not Allowed","status":405})");
 }
 
+TEST(Problem, SaysWhenToComeBackInWholeSecondsAndInMilliseconds) {
+  const HttpProblem problem{.status = 503, .code = "unavailable", .detail = "later", .retry_after_ms = 1001};
+  const std::string response = write_problem_response(problem, KeepAlive::no);
+  EXPECT_NE(response.find("\r\nRetry-After: 2\r\n"), std::string::npos) << response;
+  EXPECT_TRUE(response.ends_with(R"("detail":"later","retry_after_ms":1001})")) << response;
+}
+
 TEST(Problem, ResponseHasTheFieldsThatItNeeds) {
   static constexpr std::array kAllow{HttpField{"Allow", "GET"}};
   const std::string json = problem_json(405, "", "use GET");
@@ -55,6 +63,14 @@ TEST(Problem, ResponseHasTheFieldsThatItNeeds) {
             "HTTP/1.1 405 Method Not Allowed\r\nContent-Type: application/problem+json\r\nAllow: GET\r\n"
             "Content-Length: " +
                 std::to_string(json.size()) + "\r\nConnection: close\r\n\r\n" + json);
+}
+
+TEST(QueryToken, IsThereAlsoWhereItIsBadlyEncoded) {
+  EXPECT_EQ(query_token("a=b&token=x%2Ey&token=z"), "x.y");
+  EXPECT_EQ(query_token("token=%zz&token=x"), "%zz");
+  EXPECT_EQ(query_token("token=%"), "%");
+  EXPECT_EQ(query_token("token"), "");
+  EXPECT_EQ(query_token("tokens=x"), std::nullopt);
 }
 
 TEST(PercentDecode, DecodesAndRefuses) {
@@ -75,6 +91,7 @@ TEST(QueryParameter, FindsTheFirstOfItsName) {
   EXPECT_EQ(query_parameter(kQuery, "e"), std::nullopt);
   EXPECT_EQ(query_parameter(kQuery, "bad"), std::nullopt);
   EXPECT_EQ(query_parameter("", "a"), std::nullopt);
+  EXPECT_EQ(raw_query_parameter(kQuery, "bad"), "%zz");
   EXPECT_EQ(query_parameter("t=a=b", "t"), "a=b");
   EXPECT_EQ(query_parameters(kQuery, "a"), (std::vector<std::string>{"1", "2"}));
 }

@@ -52,13 +52,20 @@ void for_each_value(std::string_view query, std::string_view name, F&& f) {
 std::optional<std::string> percent_decode(std::string_view text) { return decode(text, Plus::literal); }
 
 std::optional<std::string> query_parameter(std::string_view query, std::string_view name) {
-  std::optional<std::string> value;
+  const auto raw = raw_query_parameter(query, name);
+  return raw ? query_decode(*raw) : std::nullopt;
+}
+
+std::optional<std::string_view> raw_query_parameter(std::string_view query, std::string_view name) {
+  std::optional<std::string_view> value;
   for_each_value(query, name, [&](std::string_view raw) {
-    value = decode(raw, Plus::space);
+    value = raw;
     return false;
   });
   return value;
 }
+
+std::optional<std::string> query_decode(std::string_view raw) { return decode(raw, Plus::space); }
 
 std::vector<std::string> query_parameters(std::string_view query, std::string_view name) {
   std::vector<std::string> values;

@@ -17,6 +17,10 @@ std::optional<std::string> percent_decode(std::string_view text);
 // Nothing when it is not there or its value is badly encoded.
 std::optional<std::string> query_parameter(std::string_view query, std::string_view name);
 
+// The same as it came, undecoded; and how it is decoded.
+std::optional<std::string_view> raw_query_parameter(std::string_view query, std::string_view name);
+std::optional<std::string> query_decode(std::string_view raw);
+
 // The values of all parameters of that name, in order; badly encoded ones are left out.
 std::vector<std::string> query_parameters(std::string_view query, std::string_view name);
 

@@ -470,7 +470,24 @@ async def test_a_token_that_lives_long_is_not_warned_of_at_once(server):
     assert await client.barrier() == []
 
 
+@clause("2.token-ways", "A1")
+@pytest.mark.parametrize("tail", ["%zz", "%", "%2", "jwt%zz"])
+async def test_a_token_that_is_badly_encoded_is_there_all_the_same(server, tail):
+    """§2: "the first one present counts, and if it is bad the connection is refused (no fall-through)" """
+    token = tail.replace("jwt", mint("alice"))
+    await assert_refused(await by_way(server, "query", token), "token_malformed")
+
+
 # -- repeated failures
+
+
+@clause("2.attempts", "C7")
+async def test_a_badly_encoded_token_is_a_failed_attempt(start):
+    server = start({"auth": {"attempts_per_minute": 3, "attempts_penalty": "30s"}})
+    for _ in range(3):
+        await assert_refused(await by_way(server, "query", "%zz"), "token_malformed")
+    client = await by_way(server, "query", mint("alice"))
+    assert await client.closed() == (1008, "Too many failed connection attempts")
 
 
 @clause("2.attempts", "C7")

@@ -114,6 +114,31 @@ async def test_a_body_on_an_upgrade_is_not_taken(server):
 
 
 @clause("8.http", "P8")
+@pytest.mark.parametrize("path", ["/api/v1/publish", "/api/v1/broadcast", "/api/v1/users/ann/notify"])
+async def test_each_path_s_bound_holds_for_what_is_announced_and_for_what_comes(server, path):
+    """§8: "Bodies up to `limits.message_bytes`, a batch 16 MiB" """
+    over = 1024 * 1024 + 1  # the default
+    await refused(server, head(server, path, length=over, X_API_Key=API_KEY), 413, "too_large")
+    raw = await RawSocket.connect(server)
+    await raw.send(head(server, path, length=over, Expect="100-continue", X_API_Key=API_KEY))
+    assert (await raw.read_until(b"\r\n")).startswith(b"HTTP/1.1 413")
+    chunked = head(server, path, length=None, Transfer_Encoding="chunked", X_API_Key=API_KEY)
+    pieces = b"10000\r\n" + b"x" * 65536 + b"\r\n"
+    await refused(server, chunked, 413, "too_large", pieces * 17)
+    body = json.dumps({"channel": channel(), "data": "x" * 1_000_000}).encode()
+    raw = await RawSocket.connect(server)
+    await raw.send(head(server, path, length=len(body), X_API_Key=API_KEY))
+    await raw.send(body)
+    assert (await raw.response()).status == 200
+
+
+@clause("8.http", "P8")
+async def test_a_user_s_token_is_held_to_the_same_bound(server):
+    ask = head(server, "/api/v1/publish", length=1024 * 1024 + 1, Authorization=f"Bearer {mint('ada')}")
+    await refused(server, ask, 413, "too_large")
+
+
+@clause("8.http", "P8")
 async def test_a_large_batch_of_somebody_who_may_is_taken(server):
     body = json.dumps({"publish": [{"channel": channel(), "data": "x" * 900_000} for _ in range(12)]}).encode()
     raw = await RawSocket.connect(server)

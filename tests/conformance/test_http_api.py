@@ -524,6 +524,66 @@ def test_cors_follows_the_allowed_origins(server, http):
         assert "access-control-allow-origin" not in reply.headers
 
 
+@clause("8.cors", "P8")
+@pytest.mark.parametrize(
+    "request_line, fields, status",
+    [
+        ("POST /api/v1/batch", {"Content-Length": 16 * 1024 * 1024 + 1}, 413),
+        ("POST /api/v1/publish", {"Content-Length": 16 * 1024 * 1024 + 1}, 413),
+        ("GET /api/v1/channels/%zz", {}, 400),
+        ("GET /" + "a" * 9000, {}, 414),
+        ("GET /healthz", {"X-Large": "x" * 40_000}, 431),
+    ],
+)
+async def test_an_origin_may_read_also_what_is_refused_unread(server, request_line, fields, status):
+    """§8: "CORS follows `server.allowed_origins`": whatever the answer is"""
+    for origin, allowed in ((ORIGIN, ORIGIN), ("https://evil.example.org", None)):
+        lines = [f"{request_line} HTTP/1.1", "Host: x", f"Origin: {origin}"]
+        lines += [f"{name}: {value}" for name, value in fields.items()]
+        answer = await exchange(server, ("\r\n".join(lines) + "\r\n\r\n").encode())
+        assert answer.status == status, answer
+        assert answer.header("access-control-allow-origin") == allowed
+        assert answer.header("content-type") == "application/problem+json"
+
+
+@clause("8.keep-alive", "C1")
+async def test_http_1_0_is_told_that_its_connection_is_kept(server):
+    """RFC 9112, C.2.2: in HTTP/1.0 it is so only where the answer says so"""
+    raw = await RawSocket.connect(server)
+    for _ in range(2):
+        await raw.send(b"GET /healthz HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+        answer = await raw.response()
+        assert answer.status == 200 and answer.header("connection") == "keep-alive"
+    await raw.send(b"GET /healthz HTTP/1.0\r\n\r\n")
+    assert (await raw.response()).header("connection") == "close"
+    assert await raw.at_end()
+    raw = await RawSocket.connect(server)
+    await raw.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert (await raw.response()).header("connection") is None
+
+
+@clause("4.publish-key", "M6")
+@pytest.mark.parametrize("namespace", ["room", "log"])
+def test_the_keys_of_each_api_key_are_its_own(start, http, namespace):
+    """§4: "a repeat by the same user in the same channel": each API key is a publisher, also after a restart"""
+    settings = {"api": {"keys": [{"key": PUBLISH_KEY, "scopes": ["publish"]}]}}
+    server, name = start(settings), channel(namespace)
+
+    def order(by: str, data: str) -> tuple[int, bool]:
+        body = {"channel": name, "data": data, "key": "order-1"}
+        reply = http(server, "POST", "/api/v1/publish", json=body, key=by).json()
+        return reply["seq"], reply["duplicate"]
+
+    assert order(API_KEY, "a") == (1, False)
+    assert order(PUBLISH_KEY, "b") == (2, False)
+    assert order(API_KEY, "c") == (1, True)
+    if namespace == "log":
+        server.kill()
+        server = start(settings, data=server.data)
+    assert order(PUBLISH_KEY, "d") == (2, True)
+    assert order(API_KEY, "e") == (1, True)
+
+
 @clause("8.errors", "M3")
 @pytest.mark.parametrize(
     "method, path, status",

@@ -477,6 +477,18 @@ async def test_failed_attempts_are_429_with_retry_after(start):
         assert (response.status, problem["code"]) == (429, "rate_limited")
         assert 0 < int(response.header("retry-after")) <= 30
         assert problem["detail"] == "Too many failed connection attempts"
+        assert 0 < problem["retry_after_ms"] <= 30_000
+
+
+@clause("8.sse", "A1")
+async def test_a_token_that_is_badly_encoded_is_there_all_the_same(start):
+    """§2: "the first one present counts, and if it is bad the connection is refused (no fall-through)" """
+    server = start({"auth": {"attempts_per_minute": 3, "attempts_penalty": "30s"}})
+    for token in ("%zz", "%", mint("u") + "%zz"):
+        response, problem = await refused(server, f"channel=room:1&token={token}")
+        assert (response.status, problem["code"]) == (401, "token_malformed")
+    response, _ = await refused(server, query_of(channel="room:1", token=mint("u")))
+    assert response.status == 429, "each was a failed attempt"
 
 
 @clause("8.sse", "P1")
@@ -488,6 +500,7 @@ async def test_a_stream_counts_as_a_request_of_its_user(start):
     response, problem = await refused(server, query_of(channel="room:1", token=mint("busy")))
     assert (response.status, problem["code"]) == (429, "rate_limited")
     assert 0 < int(response.header("retry-after")) <= 10
+    assert 0 < problem["retry_after_ms"] <= 1000 * int(response.header("retry-after"))
     await follow(server, channel(), token=mint("another"))
 
 
