@@ -87,7 +87,7 @@ void Gateway::accept(net::Stream stream, const IpAddress& peer) {
     connections_.erase(handle);
     return;
   }
-  if (draining()) connection.close_by_ms = drain_by_ms_;
+  if (draining()) connection.more().close_by_ms = drain_by_ms_;
   reschedule(connection);
 }
 
@@ -330,7 +330,7 @@ void Gateway::drain(std::int64_t within_ms) {
       connection.more().close_by_ms = now_ms() + after_ms;
       reschedule(connection);
     } else if (connection.state == Connection::State::http) {
-      connection.close_by_ms = drain_by_ms_;
+      connection.more().close_by_ms = drain_by_ms_;
       reschedule(connection);
       const bool under_way = connection.http->answering || connection.http->upgrade_waits;
       if (connection.begun_ms == 0 && !under_way && !connection.holding) idle.push_back(handle);
