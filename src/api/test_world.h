@@ -149,7 +149,7 @@ class World {
                     std::string secret = std::string(auth::kDevelopmentSecret)) const {
     return auth::mint({.user = std::move(user),
                        .type = {},
-                       .ttl_ms = 3'600'000,
+                       .ttl_s = 3'600,
                        .secret = std::move(secret),
                        .kid = {},
                        .tenant = {},
