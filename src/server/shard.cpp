@@ -275,6 +275,7 @@ void Shard::tick() {
   ++ticks_;
   watch_load();
   sessions_.pass_health(loop_.now());
+  sessions_.pass_reviews();
   sessions_.recent().tick(counts(), loop_.now());
   router_.tick(loop_.now());
   if (shared_.users != nullptr) recheck_users();
@@ -328,7 +329,7 @@ void Shard::keys_unchanged(hub::TenantId tenant) {
 
 void Shard::reload(const Plan& plan) {
   tls_ = plan.tls;
-  namespaces_.replace(plan.namespaces);
+  if (namespaces_.replace(plan.namespaces)) sessions_.begin_reviews();
   hosts_ = hosts_of(plan.tenants);
   for (const TenantPlan& tenant : plan.tenants) {
     const auto found = std::ranges::find(tenants_, tenant.name, &hub::Tenant::name);
