@@ -9,6 +9,12 @@ namespace {
 template <class Owner>
 using Named = std::map<std::string, Owner, std::less<>>;
 
+bool keeps_kind(const TenantSettings&, const TenantSettings&) { return true; }
+// Its channels are of the kind that they were opened as.
+bool keeps_kind(const NamespaceSettings& running, const NamespaceSettings& fresh) {
+  return running.kind == fresh.kind;
+}
+
 // Where what is new needs a restart, `added` is Changes::needs_restart.
 template <class Owner>
 void compare_named(const std::string& section, const Named<Owner>& running, const Named<Owner>& fresh,
@@ -17,6 +23,10 @@ void compare_named(const std::string& section, const Named<Owner>& running, cons
     const auto after = fresh.find(name);
     if (after == fresh.end()) {
       out.reloadable.push_back(section + name);
+      continue;
+    }
+    if (!keeps_kind(before, after->second)) {
+      out.needs_restart.push_back(section + name + ".kind");
       continue;
     }
     for (const Field<Owner>& field : fields<Owner>())
@@ -53,6 +63,11 @@ Settings apply_reload(const Settings& running, const Settings& fresh) {
     }
   }
   out.namespaces = fresh.namespaces;
+  // Rules are made for a kind: the whole namespace stays as it is.
+  for (const auto& [name, before] : running.namespaces) {
+    const auto after = out.namespaces.find(name);
+    if (after != out.namespaces.end() && !keeps_kind(before, after->second)) after->second = before;
+  }
   return out;
 }
 

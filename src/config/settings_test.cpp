@@ -275,5 +275,16 @@ TEST(Reload, NeverMovesATenant) {
   EXPECT_THAT(compare(running, fresh).needs_restart, UnorderedElementsAre("tenants.a", "tenants.c"));
 }
 
+TEST(Reload, LeavesANamespaceAsItIsWhereItWouldBeOfAnotherKind) {
+  const Settings running = default_settings();
+  Settings fresh = running;
+  fresh.namespaces.at("room").kind = Kind::session;
+  fresh.namespaces.at("room").subscribe = Access::member;
+  const Changes changes = compare(running, fresh);
+  EXPECT_THAT(changes.needs_restart, UnorderedElementsAre("namespaces.room.kind"));
+  EXPECT_THAT(changes.reloadable, IsEmpty());
+  EXPECT_EQ(apply_reload(running, fresh).namespaces, running.namespaces);
+}
+
 }  // namespace
 }  // namespace tidewire::config

@@ -33,8 +33,7 @@ bool granted(const Caller& caller, auth::Action action, std::string_view channel
 
 }  // namespace
 
-Result<Admission> admit(const Namespaces& namespaces, const Caller& caller, auth::Action action,
-                        std::string_view channel) {
+Result<const Namespace*> namespace_for(const Namespaces& namespaces, std::string_view channel) {
   if (protocol::is_server_name(channel))
     return fail(ErrorCode::forbidden, "names that begin with $ are the server's own");
   if (!protocol::is_valid_channel(channel))
@@ -43,7 +42,14 @@ Result<Admission> admit(const Namespaces& namespaces, const Caller& caller, auth
   const std::string_view name = protocol::namespace_of(channel);
   const Namespace* ns = namespaces.find(name);
   if (ns == nullptr) return fail(ErrorCode::not_found, fmt::format("there is no namespace `{}`", name));
+  return ns;
+}
 
+Result<Admission> admit(const Namespaces& namespaces, const Caller& caller, auth::Action action,
+                        std::string_view channel) {
+  const auto found = namespace_for(namespaces, channel);
+  if (!found) return std::unexpected(found.error());
+  const Namespace* ns = *found;
   const bool publishing = action == auth::Action::publish;
   Admission admission{.ns = ns, .rights = {.server = caller.server}};
   const auto allows = [&](Access rule, auth::Action what) {
@@ -57,9 +63,9 @@ Result<Admission> admit(const Namespaces& namespaces, const Caller& caller, auth
   if (!allowed && caller.identity == nullptr && (rule == Access::authenticated || rule == Access::owner))
     return fail(ErrorCode::unauthorized);
   if (!allowed && rule != Access::owner)
-    return fail(ErrorCode::forbidden, fmt::format("this identity may not do that in `{}`", name));
+    return fail(ErrorCode::forbidden, fmt::format("this identity may not do that in `{}`", ns->name));
   if (action == auth::Action::presence && !ns->presence)
-    return fail(ErrorCode::forbidden, fmt::format("presence is off in the namespace `{}`", name));
+    return fail(ErrorCode::forbidden, fmt::format("presence is off in the namespace `{}`", ns->name));
   return admission;
 }
 

@@ -20,9 +20,13 @@ struct Admission {
   Rights rights;
 };
 
+// What stands before any right: the name (invalid_channel, forbidden for `$…`), and that its namespace
+// exists (not_found). Never null.
+Result<const Namespace*> namespace_for(const Namespaces& namespaces, std::string_view channel);
+
 // Whether this caller may do `action` in a channel, or may if it is the channel's owner, for its home to
-// decide. Checks the name (invalid_channel, forbidden for `$…`), that the namespace exists (not_found),
-// and the rules (unauthorized where a token would help, else forbidden); in this order, protocol §3.
+// decide. Checks namespace_for(), and then the rules (unauthorized where a token would help, else
+// forbidden); in this order, protocol §3.
 Result<Admission> admit(const Namespaces& namespaces, const Caller& caller, auth::Action action,
                         std::string_view channel);
 

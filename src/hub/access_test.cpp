@@ -62,5 +62,27 @@ TEST(Namespaces, StaysReachableForWhatWasUnderWayWhenAReloadDropsIt) {
   EXPECT_NE(namespaces.find("tiny"), nullptr);
 }
 
+TEST(Namespaces, SaysWhenARuleThatLetSomebodyInHasChanged) {
+  Namespaces namespaces(test_namespaces());
+  EXPECT_FALSE(namespaces.replace(test_namespaces()));
+  auto list = test_namespaces();
+  list[1].history_messages = 7;
+  EXPECT_FALSE(namespaces.replace(list));
+  list[1].subscribe = Access::server;
+  EXPECT_TRUE(namespaces.replace(list));
+  list[1].presence = false;
+  EXPECT_TRUE(namespaces.replace(list));
+  list.pop_back();
+  EXPECT_TRUE(namespaces.replace(list));
+}
+
+TEST(Namespaces, KeepsOneOutOfReachThatComesBackAsAnotherKind) {
+  Namespaces namespaces(test_namespaces());
+  namespaces.replace({});
+  namespaces.replace({{.name = "room", .kind = Kind::document}, {.name = "tiny"}});
+  EXPECT_EQ(namespaces.find("room"), nullptr);
+  EXPECT_NE(namespaces.find("tiny"), nullptr);
+}
+
 }  // namespace
 }  // namespace tidewire::hub

@@ -159,6 +159,8 @@ TEST(ChannelFlow, EndsASubscriptionOnce) {
   const auto a = shards.open();
   const std::string unsubscribe = R"({"type":"unsubscribe","id":"u","channel":"room:1"})";
   EXPECT_EQ(shards.code_of(a, unsubscribe), "not_subscribed");
+  EXPECT_EQ(shards.code_of(a, R"({"type":"unsubscribe","channel":"nope:1"})"), "not_found");
+  EXPECT_EQ(shards.code_of(a, R"({"type":"unsubscribe","channel":"$all"})"), "forbidden");
   shards.ask(a, subscribe("room:1"));
   EXPECT_THAT(shards.ask(a, unsubscribe),
               ElementsAre(R"({"type":"unsubscribed","id":"u","channel":"room:1"})"));

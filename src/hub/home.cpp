@@ -218,16 +218,18 @@ void Home::handle(ShardId from, PresenceCommand&& command, const Time& now) {
   using enum protocol::PresenceAction;
   Handle handle;
   Channel& channel = open(command.channel, now, &handle);
+  bool may_list = true;
   if (channel.folded) {  // whose channel it is stands in the log
     if (wait_for_log(handle, channel, from, command, now)) return;
-    if (!may_read(channel, command.author, command.rights))
+    may_list = may_read(channel, command.author, command.rights);
+    if (!may_list && command.action != leave)
       return refuse({.from = from, .command = std::move(command)},
                     fail(ErrorCode::forbidden, "this channel belongs to others").error());
   }
   Presence::Outcome outcome;
   if (command.action == enter) {
     if (!channel.presence) channel.presence = std::make_unique<Presence>();
-    outcome = channel.presence->enter(*command.author, command.data, now.unix_ms);
+    outcome = channel.presence->enter(*command.author, command.data, now.unix_ms, command.rights.subscribe);
   } else if (command.action == update) {
     auto updated = channel.presence ? channel.presence->update(*command.author, command.data) : std::nullopt;
     if (!updated) {
@@ -241,9 +243,10 @@ void Home::handle(ShardId from, PresenceCommand&& command, const Time& now) {
   } else if (command.action == leave && channel.presence) {
     outcome = channel.presence->leave(*command.author);
   }
-  post_(from, PresenceResult{.reply = command.reply,
-                             .channel = std::move(command.channel),
-                             .result = channel.presence ? channel.presence->members_json() : "[]"});
+  post_(from,
+        PresenceResult{.reply = command.reply,
+                       .channel = std::move(command.channel),
+                       .result = channel.presence && may_list ? channel.presence->members_json() : "[]"});
   tell_presence(channel, outcome, command.session, from);
   if (channel.presence && channel.presence->empty()) channel.presence.reset();
 }

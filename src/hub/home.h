@@ -47,6 +47,7 @@ class Home {
   void handle(ShardId from, HistoryCommand&& command, const Time& now);
   void handle(ShardId from, PresenceCommand&& command, const Time& now);
   void handle(ShardId from, DepartCommand&& command, const Time& now);
+  void handle(ShardId from, ReviewCommand&& command, const Time& now);
   void handle(ShardId from, CatchUpCommand&& command, const Time& now);
   void handle(ShardId from, ChannelInfoCommand&& command, const Time& now);
   void handle(ShardId from, AckCommand&& command, const Time& now);
@@ -145,7 +146,10 @@ class Home {
              const Time& now);
   void after_event(Handle handle, Channel& channel, const PendingEntry& pending, const Time& now);
   bool tell_absent(Handle handle, Channel& channel, const kinds::Event& event, Folded::Telling&& telling);
+  // review.cpp
+  void review_reader(ShardId from, Channel& channel, const ReviewCommand& command);
   void revoke_readers(Channel& channel);
+  void leave_presence(Channel& channel, const Author& author, Handle skip, ShardId skip_shard);
   void watch_run(Handle handle, Channel& channel);
   void check_runs(const Time& now);
 

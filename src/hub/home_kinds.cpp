@@ -421,17 +421,6 @@ void Home::handle(ShardId, PublishResult&& result, const Time&) {
   answer_all(told.duplicate);
 }
 
-// A subscription ends with the membership that it rested on.
-void Home::revoke_readers(Channel& channel) {
-  for (const Folded::Reader& reader : channel.folded->readers) {
-    if (reader.by_right || channel.folded->fold->owned_by(reader.user_id)) continue;
-    post_(reader.shard, SubscriptionLost{.follower = reader.follower,
-                                         .session = reader.session,
-                                         .subscription = reader.subscription,
-                                         .code = "revoked"});
-  }
-}
-
 void Home::handle(ShardId from, SnapshotCommand&& command, const Time& now) {
   const Namespace* ns = namespaces_.find(protocol::namespace_of(command.channel.name));
   const auto refuse_with = [&](ErrorCode code, std::string why) {

@@ -229,6 +229,10 @@ void Home::refuse(DurableState::Waiting&& waiting, const Error& error) {
                             .channel = std::move(history->channel),
                             .result = std::unexpected(error)});
   } else if (auto* presence = std::get_if<PresenceCommand>(&waiting.command)) {
+    // To leave is to ask for nothing.
+    Channel* channel = find(presence->channel);
+    if (channel != nullptr && presence->action == protocol::PresenceAction::leave)
+      leave_presence(*channel, *presence->author, presence->session, to);
     post_(to, PresenceResult{.reply = presence->reply,
                              .channel = std::move(presence->channel),
                              .result = std::unexpected(error)});
@@ -239,6 +243,9 @@ void Home::refuse(DurableState::Waiting&& waiting, const Error& error) {
     post_(to, SnapshotResult{.reply = snapshot->reply,
                              .channel = std::move(snapshot->channel),
                              .result = std::unexpected(error)});
+  } else if (const auto* review = std::get_if<ReviewCommand>(&waiting.command)) {
+    Channel* channel = find(review->channel);
+    if (channel != nullptr && review->entered) leave_presence(*channel, *review->entered, {}, to);
   } else if (const auto* info = std::get_if<ChannelInfoCommand>(&waiting.command)) {
     post_(to, ChannelInfoResult{.reply = info->reply, .result = std::unexpected(error)});
   } else if (const auto* catch_up = std::get_if<CatchUpCommand>(&waiting.command)) {

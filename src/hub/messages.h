@@ -108,6 +108,17 @@ struct CatchUpCommand {
   bool merged = false;        // what can be merged for it is, also where the channel is not conflated
 };
 
+// What a connection may, or who it is, has changed: what it was let into before is looked at again.
+struct ReviewCommand {
+  ChannelKey channel;
+  std::shared_ptr<const Author> author;  // as it is now; null: it may do nothing here any more
+  Rights rights = {};
+  std::shared_ptr<const Author> entered = {};  // as whom it has entered presence; null: it has not
+  Handle session = {};
+  Handle follower = {};
+  std::uint32_t subscription = 0;  // 0: none
+};
+
 struct ChannelInfoCommand {
   ChannelKey channel;
   ReplyTo reply;
@@ -343,11 +354,12 @@ struct Answer {
   AnswerPart part;
 };
 
-using Message = std::variant<SubscribeCommand, UnsubscribeCommand, PublishCommand, HistoryCommand,
-                             PresenceCommand, DepartCommand, CatchUpCommand, ChannelInfoCommand, AckCommand,
-                             SnapshotCommand, SubscribeResult, PublishResult, HistoryResult, PresenceResult,
-                             AckResult, SnapshotResult, Delivery, PresenceDelivery, CatchUpResult,
-                             SubscriptionLost, EpochChanged, ChannelInfoResult, Ask, Answer>;
+using Message =
+    std::variant<SubscribeCommand, UnsubscribeCommand, PublishCommand, HistoryCommand, PresenceCommand,
+                 DepartCommand, ReviewCommand, CatchUpCommand, ChannelInfoCommand, AckCommand,
+                 SnapshotCommand, SubscribeResult, PublishResult, HistoryResult, PresenceResult, AckResult,
+                 SnapshotResult, Delivery, PresenceDelivery, CatchUpResult, SubscriptionLost, EpochChanged,
+                 ChannelInfoResult, Ask, Answer>;
 
 struct Envelope {
   ShardId from = 0;

@@ -3,6 +3,7 @@
 // reload changes rules in place on each shard's own copy.
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <string>
 #include <string_view>
@@ -28,10 +29,22 @@ class Namespaces {
     return found == by_name_.end() ? nullptr : &found->second.rules;
   }
 
-  // Channels point at their namespace, so one that the new list lacks stays in memory, out of reach.
-  void replace(const std::vector<Namespace>& list) {
+  // Channels point at their namespace, so one that the new list lacks stays in memory, out of reach; and
+  // so does one that comes back as another kind. True when somebody may have lost a right by it.
+  bool replace(const std::vector<Namespace>& list) {
+    std::map<std::string, Row, std::less<>> before = by_name_;
     for (auto& [name, row] : by_name_) row.configured = false;
-    for (const Namespace& rules : list) by_name_[rules.name] = {rules, true};
+    for (const Namespace& rules : list) {
+      const auto known = before.find(rules.name);
+      if (known == before.end() || known->second.rules.kind == rules.kind)
+        by_name_[rules.name] = {rules, true};
+    }
+    return std::ranges::any_of(before, [&](const auto& entry) {
+      const auto& [name, row] = entry;
+      const Row& now = by_name_.find(name)->second;
+      return row.configured && (!now.configured || now.rules.subscribe != row.rules.subscribe ||
+                                (row.rules.presence && !now.rules.presence));
+    });
   }
 
  private:

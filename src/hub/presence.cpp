@@ -6,6 +6,14 @@
 
 namespace tidewire::hub {
 
+bool Presence::Member::has(std::uint64_t connection) const {
+  return std::ranges::find(connections, connection, &Link::connection) != connections.end();
+}
+
+std::size_t Presence::Member::drop(std::uint64_t connection) {
+  return std::erase_if(connections, [&](const Link& link) { return link.connection == connection; });
+}
+
 Presence::Member* Presence::find(std::string_view scope) {
   const auto found = std::ranges::find(members_, scope, &Member::scope);
   return found == members_.end() ? nullptr : &*found;
@@ -14,19 +22,19 @@ Presence::Member* Presence::find(std::string_view scope) {
 void Presence::erase(const Member& member) { members_.erase(members_.begin() + (&member - members_.data())); }
 
 Presence::Outcome Presence::enter(const Author& author, const std::optional<std::string>& data,
-                                  std::int64_t now_ms) {
+                                  std::int64_t now_ms, bool by_right) {
   Member* member = find(author.scope);
   if (member == nullptr) {
     members_.push_back({.scope = author.scope,
                         .user_json = author.user_json,
                         .data = data.value_or(""),
                         .since_ms = now_ms,
-                        .connections = {author.connection}});
+                        .connections = {{author.connection, by_right}}});
     return {Change::enter, json_of(members_.back())};
   }
   member->leaves_at_ms = 0;
-  if (std::ranges::find(member->connections, author.connection) == member->connections.end())
-    member->connections.push_back(author.connection);
+  member->drop(author.connection);
+  member->connections.push_back({author.connection, by_right});
   if (!data || *data == member->data) return {};
   member->data = *data;
   return {Change::update, json_of(*member)};
@@ -35,9 +43,7 @@ Presence::Outcome Presence::enter(const Author& author, const std::optional<std:
 std::optional<Presence::Outcome> Presence::update(const Author& author,
                                                   const std::optional<std::string>& data) {
   Member* member = find(author.scope);
-  if (member == nullptr ||
-      std::ranges::find(member->connections, author.connection) == member->connections.end())
-    return std::nullopt;
+  if (member == nullptr || !member->has(author.connection)) return std::nullopt;
   if (!data || *data == member->data) return Outcome{};
   member->data = *data;
   return Outcome{Change::update, json_of(*member)};
@@ -46,18 +52,41 @@ std::optional<Presence::Outcome> Presence::update(const Author& author,
 Presence::Outcome Presence::leave(const Author& author) {
   Member* member = find(author.scope);
   if (member == nullptr) return {};
-  if (std::erase(member->connections, author.connection) == 0 || !member->connections.empty()) return {};
+  if (member->drop(author.connection) == 0 || !member->connections.empty()) return {};
   Outcome outcome{Change::leave, json_of(*member)};
   erase(*member);
   return outcome;
+}
+
+std::vector<Presence::Outcome> Presence::become(const Author& before, const Author& after,
+                                                std::int64_t now_ms, bool by_right) {
+  const Member* member = find(before.scope);
+  if (member == nullptr || !member->has(before.connection)) return {};
+  if (before.scope == after.scope) return {enter(after, std::nullopt, now_ms, by_right)};
+  std::optional<std::string> data;
+  if (!member->data.empty()) data = member->data;
+  Outcome left = leave(before);
+  return {std::move(left), enter(after, data, now_ms, by_right)};
+}
+
+std::vector<Presence::Outcome> Presence::expel(const std::function<bool(std::string_view)>& owns) {
+  std::vector<Outcome> out;
+  for (std::size_t i = members_.size(); i-- > 0;) {
+    Member& member = members_[i];
+    if (member.scope.starts_with('u') && owns(std::string_view(member.scope).substr(1))) continue;
+    const auto gone = std::erase_if(member.connections, [](const Link& link) { return !link.by_right; });
+    if (gone == 0 || !member.connections.empty()) continue;
+    out.push_back({Change::leave, json_of(member)});
+    erase(member);
+  }
+  return out;
 }
 
 std::optional<std::int64_t> Presence::depart(const Author& author, std::int64_t now_ms,
                                              std::int64_t grace_ms) {
   Member* member = find(author.scope);
   if (member == nullptr) return std::nullopt;
-  if (std::erase(member->connections, author.connection) == 0 || !member->connections.empty())
-    return std::nullopt;
+  if (member->drop(author.connection) == 0 || !member->connections.empty()) return std::nullopt;
   member->leaves_at_ms = now_ms + std::max<std::int64_t>(grace_ms, 1);
   return member->leaves_at_ms;
 }

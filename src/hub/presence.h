@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -24,11 +25,19 @@ class Presence {
     std::string member;  // JSON of the member as it is now (on leave: as it was)
   };
 
-  // `data` is JSON; absent keeps what the member had.
-  Outcome enter(const Author& author, const std::optional<std::string>& data, std::int64_t now_ms);
+  // `data` is JSON; absent keeps what the member had. `by_right`: of a grant or rule, so that the
+  // connection stays when its user does not own the channel any more.
+  Outcome enter(const Author& author, const std::optional<std::string>& data, std::int64_t now_ms,
+                bool by_right = true);
   // nullopt when this connection has not entered.
   std::optional<Outcome> update(const Author& author, const std::optional<std::string>& data);
   Outcome leave(const Author& author);
+  // The connection is another user from now on, or the same with other rights; nothing where it has not
+  // entered as `before`. What others are told, in order.
+  std::vector<Outcome> become(const Author& before, const Author& after, std::int64_t now_ms, bool by_right);
+  // Takes out the connections that were there because the channel was their user's, where `owns` says that
+  // it is not.
+  std::vector<Outcome> expel(const std::function<bool(std::string_view user_id)>& owns);
 
   // The connection closed. If it was its user's last one, returns when to call expire() for the user.
   std::optional<std::int64_t> depart(const Author& author, std::int64_t now_ms, std::int64_t grace_ms);
@@ -39,13 +48,19 @@ class Presence {
   bool empty() const { return members_.empty(); }
 
  private:
+  struct Link {
+    std::uint64_t connection = 0;
+    bool by_right = true;
+  };
   struct Member {
     std::string scope;
     std::string user_json;
     std::string data;  // JSON; empty: none
     std::int64_t since_ms = 0;
     std::int64_t leaves_at_ms = 0;  // 0: has connections
-    std::vector<std::uint64_t> connections;
+    std::vector<Link> connections;
+    bool has(std::uint64_t connection) const;
+    std::size_t drop(std::uint64_t connection);
   };
   Member* find(std::string_view scope);
   void erase(const Member& member);

@@ -113,6 +113,16 @@ TEST(SessionLife, WarnsAMinuteBeforeTheTokenEndsAndThenEnds) {
   EXPECT_EQ(shards.at(peer).closed, "1008 token_expired");
 }
 
+TEST(SessionLife, WarnsNoEarlierThanTheInboxIsFollowed) {
+  TestShards shards;
+  const auto peer = shards.open(nullptr, 0, false);
+  shards.say(peer, R"({"type":"auth","token":")" + shards.token("a", 30'000) + "\"}");
+  shards.sessions().on_timer(peer.handle, shards.now);
+  shards.run();
+  EXPECT_THAT(shards.take(peer),
+              ElementsAre(HasSubstr("auth_success"), HasSubstr("user:a"), HasSubstr("auth_expiring")));
+}
+
 TEST(SessionLife, WarnsAnewAfterARenewal) {
   TestShards shards;
   const auto peer = shards.open(nullptr);

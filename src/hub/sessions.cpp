@@ -242,7 +242,8 @@ void Sessions::on_timer(Handle connection, const Time& now) {
   if (expires_at <= now.unix_ms) return expel(ErrorCode::token_expired);
   if (!session->expiry_warned && expires_at - kExpiryWarningMs <= now.unix_ms) {
     session->expiry_warned = true;
-    outbound_.send(connection, MessageWriter("auth_expiring").number("expires_at", expires_at).finish());
+    // The inbox's own `subscribed` comes right after `connected` or `auth_success` (protocol §7).
+    reply(connection, *session, MessageWriter("auth_expiring").number("expires_at", expires_at).finish());
   }
 }
 

@@ -178,6 +178,10 @@ class Sessions {
 
   // Tells live sessions what a reload changed: the options, and their tenants' limits before.
   void reload(SessionOptions options, const Time& now);
+  // review.cpp: somebody may have lost a right by a reload. Everybody is looked at again, a slice with each
+  // call of pass_reviews(), some of which should come every second.
+  void begin_reviews() { review_next_ = 0; }
+  void pass_reviews();
 
   const Session* session(Handle connection) const;
   Tenant& tenant(TenantId id) { return tenants_[id]; }
@@ -197,6 +201,7 @@ class Sessions {
   static constexpr std::int64_t kExpiryWarningMs = 60'000;
   static constexpr std::size_t kHealthSlice = 4096;  // looked at in one call, at most
   static constexpr std::size_t kEndedPerSlice = 16;  // of these
+  static constexpr std::size_t kReviewSlice = 8192;  // likewise, subscriptions
 
  private:
   struct Context {  // of the request being carried out
@@ -296,6 +301,11 @@ class Sessions {
   void fall_behind(const Replica& replica, Subscriber& subscriber, std::size_t from);
   void note_own(Session& session, const ChannelKey& channel, std::uint64_t seq);
 
+  // review.cpp: ends what the connection would be refused now, and makes what stays the present user's.
+  void review(Handle connection, Session& session);
+  void review_subscriptions(Handle connection, Session& session);
+  void review_presence(Handle connection, Session& session);
+
   // catch_up.cpp
   // A part of a channel's log as frames: what there is from first_seq to before next_seq.
   struct Page {
@@ -363,6 +373,8 @@ class Sessions {
   std::size_t health_next_ = 0;            // the slot whose turn it is
   std::int64_t health_looked_ms_ = -1;     // when the last slice was; -1: never
   double health_owed_ = 0;                 // slots that are due
+  // The slot whose turn it is; max: there is no review.
+  std::size_t review_next_ = std::numeric_limits<std::size_t>::max();
   struct Everybody {
     guard::Population usual;
     guard::PopulationWatch watch;

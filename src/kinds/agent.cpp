@@ -54,7 +54,10 @@ Result<void> Agent::admit(const Event& event, const Asker& asker) const {
 
 Result<Taken> Agent::take(const Event& event, const Asker& asker) {
   auto judged = judge(event, asker);
-  if (judged && event.seq != 0) fold(event);
+  if (judged && event.seq != 0)
+    fold(event);
+  else if (judged)
+    claim(event);
   return judged;
 }
 

@@ -99,7 +99,18 @@ TEST(Agent, OnlyWhatDoesNotLastMayBeEphemeral) {
   EXPECT_TRUE(feed.ephemeral({.name = "status", .payload = "1"}));
   EXPECT_TRUE(feed.ephemeral({.name = "cursor"}));
   EXPECT_EQ(Json::parse(feed.snapshot())["status"], "pending");
-  EXPECT_EQ(feed.fold.creator(), "");
+}
+
+TEST(Agent, WhoPublishesFirstIsItsCreatorAlsoWithAnEphemeralEvent) {
+  AgentFeed feed;
+  EXPECT_EQ(code_of(feed.ephemeral({.name = "delta", .payload = R"({"text":"x"})"})),
+            ErrorCode::invalid_event);
+  EXPECT_EQ(feed.fold.creator(), "") << "nothing was published";
+  EXPECT_TRUE(feed.ephemeral({.name = "status", .payload = "1"}));
+  const std::string creator(feed.fold.creator());
+  EXPECT_NE(creator, "");
+  EXPECT_TRUE(feed.fold.owned_by(creator));
+  EXPECT_FALSE(feed.fold.admit({}, {.user_id = "another"}));
 }
 
 TEST(Agent, TextIsBounded) {

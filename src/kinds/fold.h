@@ -52,7 +52,8 @@ class Fold {
   virtual Result<void> admit(const Event& event, const Asker& asker) const = 0;
 
   // The kind's own rules, for an admitted event: folds it, or says invalid_event, forbidden (an edit of
-  // another's message) or too_large, and then nothing has changed. An ephemeral event is checked only.
+  // another's message) or too_large, and then nothing has changed. An ephemeral event is checked only:
+  // the state does not change.
   virtual Result<Taken> take(const Event& event, const Asker& asker) = 0;
 
   // What take() would say now; nothing changes.

@@ -11,7 +11,7 @@ namespace tidewire::kinds {
 Result<void> OwnedRun::admit(const Event&, const Asker& asker) const {
   if (asker.server || asker.may_publish || owned_by(asker.user_id)) return {};
   if (asker.user_id.empty()) return fail(ErrorCode::unauthorized);
-  if (creator_.empty()) return {};
+  if (creator().empty()) return {};
   return fail(ErrorCode::forbidden, "only the creator, who published first, may publish here");
 }
 

@@ -16,7 +16,7 @@ namespace tidewire::kinds {
 
 class OwnedRun : public Fold {
  public:
-  bool owned_by(std::string_view user_id) const override { return !user_id.empty() && user_id == creator_; }
+  bool owned_by(std::string_view user_id) const override { return !user_id.empty() && user_id == creator(); }
 
   // Who may publish by rule or grant, the creator, and any user while nobody is.
   Result<void> admit(const Event& event, const Asker& asker) const override;
@@ -25,7 +25,7 @@ class OwnedRun : public Fold {
   // Unix time of the last event in the log; 0: none yet.
   std::int64_t last_event_ms() const { return last_event_ms_; }
   // In string form; empty: no user has published yet.
-  std::string_view creator() const { return creator_; }
+  std::string_view creator() const { return creator_.empty() ? claimed_by_ : creator_; }
 
  protected:
   enum class Status : std::uint8_t { pending, running, complete, failed, cancelled };
@@ -36,6 +36,11 @@ class OwnedRun : public Fold {
 
   // What is true of both kinds: events have names, carry `data`, and come before the end.
   Result<void> check(const Event& event) const;
+  // The first user to publish is the creator, also with an ephemeral event. That one is in no log, and so no
+  // part of the state: it holds while the channel is in memory.
+  void claim(const Event& event) {
+    if (creator().empty()) claimed_by_ = event.user_id;
+  }
   // Takes note of an event of the log: its author, its time, the status after it.
   void note(const Event& event);
 
@@ -47,6 +52,7 @@ class OwnedRun : public Fold {
   Status status_ = Status::pending;
   std::int64_t last_event_ms_ = 0;
   std::string creator_;
+  std::string claimed_by_;
 };
 
 }  // namespace tidewire::kinds

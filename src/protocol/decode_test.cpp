@@ -85,6 +85,9 @@ TEST(Decode, TakesAnEscapedTypeForWhatItSays) { EXPECT_EQ(refusal(R"({"type":"p\
 TEST(Decode, RepeatsTheIdAsItStands) {
   EXPECT_EQ(id_of(R"({"type":"ping","id":"a\u0062"})"), R"("a\u0062")");
   EXPECT_EQ(id_of(R"({"type":"ping","id":-17})"), "-17");
+  EXPECT_EQ(id_of(R"({"type":"ping","id":9223372036854775808})"), "9223372036854775808");
+  EXPECT_EQ(id_of(R"({"type":"ping","id":)" + std::string(64, '9') + "}"), std::string(64, '9'));
+  EXPECT_EQ(refusal(R"({"type":"ping","id":)" + std::string(65, '9') + "}"), "invalid_message");
   EXPECT_EQ(id_of(R"({"type":"ping","id":""})"), "\"\"");
   EXPECT_EQ(id_of(R"({"type":"ping","id":null})"), "");
   EXPECT_EQ(id_of(R"({"type":"ping"})"), "");

@@ -306,6 +306,7 @@ void Shard::tick() {
   watch_load();
   watch_descriptors();
   sessions_.pass_health(loop_.now());
+  sessions_.pass_reviews();
   if (sessions_.recent().due(loop_.now())) {
     const std::vector<hub::ShardCounts> tenants = tenant_counts();
     sessions_.recent().tick(tenants, counts(tenants), loop_.now());
@@ -363,7 +364,7 @@ void Shard::keys_unchanged(hub::TenantId tenant) {
 
 void Shard::reload(const Plan& plan) {
   tls_ = plan.tls;
-  namespaces_.replace(plan.namespaces);
+  if (namespaces_.replace(plan.namespaces)) sessions_.begin_reviews();
   hosts_ = hosts_of(plan.tenants);
   for (const TenantPlan& tenant : plan.tenants) {
     const auto found = std::ranges::find(tenants_, tenant.name, &hub::Tenant::name);

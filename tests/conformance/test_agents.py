@@ -189,6 +189,18 @@ async def test_an_option_that_agents_do_not_know_is_invalid_event(server, http, 
     assert state(http, server, name)["text"] == ""
 
 
+@clause("7.agent-creator", "K6")
+async def test_the_first_user_to_publish_is_the_creator_also_with_an_ephemeral_event(server):
+    """§7: "The creator of an upload or agent channel is the first user to publish to it" """
+    name = channel("agent")
+    first, second = [await Client.connect(server, mint(unique("u"))) for _ in range(2)]
+    assert (await first.publish(name, 1, event="status", ephemeral=True))["ephemeral"] is True
+    await second.refused({"type": "publish", "channel": name, "event": "start"}, "forbidden")
+    await second.refused({"type": "subscribe", "channel": name}, "forbidden")
+    await first.subscribe(name)
+    await first.publish(name, event="start")
+
+
 @clause("4.publish-ephemeral", "K6")
 async def test_an_ephemeral_event_is_not_folded(server, http):
     """§4: ephemeral in "streams, sessions, agents and documents": "no seq, no history" [K6]"""

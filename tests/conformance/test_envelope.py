@@ -89,7 +89,7 @@ async def test_whitespace_and_escapes_in_the_envelope_are_json(server):
 @clause("3.id", "M1")
 @pytest.mark.parametrize(
     "ident",
-    [0, 1, -1, 9007199254740991, "", "a", "x" * 64, "ü" * 64, '\u0000"\\\n'],
+    [0, 1, -1, 9007199254740991, 2**63, -(10**40), "", "a", "x" * 64, "ü" * 64, '\u0000"\\\n'],
 )
 async def test_an_id_is_repeated_as_it_came(server, ident):
     """§3: "`id`, a string of at most 64 characters or an integer, which the reply repeats" """

@@ -271,6 +271,14 @@ async def test_a_bad_list_is_invalid_message(server, value):
     assert (reply["type"], reply["code"]) == ("error", "invalid_message")
 
 
+@clause("3.order", "M3")
+async def test_unsubscribe_looks_at_the_name_as_all_requests_do(server):
+    """§3: "Checks come in this order: … channel name, access" """
+    client = await Client.connect(server, mint(unique("u")))
+    for name, code in (("nope:x", "not_found"), ("$all", "forbidden"), ("room:", "invalid_channel")):
+        await client.refused({"type": "unsubscribe", "channel": name}, code)
+
+
 @clause("4.unsubscribe", "M1")
 async def test_unsubscribe_ends_the_deliveries(server):
     """§4: `{"type":"unsubscribed","channel":C}`, or `not_subscribed`"""

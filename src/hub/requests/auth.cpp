@@ -74,6 +74,7 @@ Sessions::Taken Sessions::authenticate(Context& context, const protocol::AuthReq
   reply(context, success.finish());
   outbound_.deadline_changed(context.connection);
   if (!renewed) follow_inbox(context.connection, session, context.now);
+  review(context.connection, session);
   return Taken::yes;
 }
 

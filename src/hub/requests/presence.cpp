@@ -9,7 +9,14 @@ void Sessions::carry_out(Context& context, protocol::PresenceRequest&& request) 
   using enum protocol::PresenceAction;
   Session& session = context.session;
   const auto admission = admit(namespaces_, caller_of(session), auth::Action::presence, request.channel);
-  if (!admission) return refuse(context, admission.error(), request.channel);
+  if (!admission) {
+    // To leave needs no right, and whoever has none here has not entered (review.cpp) and sees no list.
+    const auto ns = namespace_for(namespaces_, request.channel);
+    if (request.action != leave || !ns || !(*ns)->presence)
+      return refuse(context, admission.error(), request.channel);
+    protocol::MessageWriter nobody("presence", context.id);
+    return reply(context, nobody.text("channel", request.channel).json("members", "[]").finish());
+  }
 
   PresenceCommand command{.channel = {session.tenant, std::move(request.channel)},
                           .reply = {},

@@ -1,17 +1,16 @@
 #include "hub/sessions.h"
-#include "protocol/channel_name.h"
 #include "protocol/message_writer.h"
 
 namespace tidewire::hub {
 
 void Sessions::carry_out(Context& context, protocol::UnsubscribeRequest&& request) {
   Session& session = context.session;
-  if (!protocol::is_server_name(request.channel) && !protocol::is_valid_channel(request.channel))
-    return refuse(context, fail(ErrorCode::invalid_channel).error(), request.channel);
   const Handle replica = replicas_.find({session.tenant, request.channel});
   Subscription* subscription = replica ? session.find_replica(replica) : nullptr;
-  if (subscription == nullptr)
-    return refuse(context, fail(ErrorCode::not_subscribed).error(), request.channel);
+  if (subscription == nullptr) {
+    const auto ns = namespace_for(namespaces_, request.channel);
+    return refuse(context, ns ? fail(ErrorCode::not_subscribed).error() : ns.error(), request.channel);
+  }
   end_subscription(context.connection, session, *subscription);
   reply(context,
         protocol::MessageWriter("unsubscribed", context.id).text("channel", request.channel).finish());
