@@ -21,8 +21,8 @@ KEY = {"Authorization": "Bearer tw_dev"}
 
 
 def answers(url: str) -> httpx.Response:
-    """Its answer, once it listens."""
-    end = time.monotonic() + 100
+    """Its answer, once it listens; an example's first start installs what it needs."""
+    end = time.monotonic() + 300
     while True:
         try:
             return httpx.get(url)
