@@ -248,7 +248,6 @@ class World {
         part.tenants[i].channels = shard.home->sizes()[i];
     }
     if (const auto* count = std::get_if<hub::CountThings>(&ask.question); count && count->window_us) {
-      shard.sessions->recent().tick(part.tenants, part.counts, now);
       part.analytics = std::make_shared<hub::Analytics>(
           shard.sessions->recent().over(*count->window_us, part.tenants, part.counts, now));
     }

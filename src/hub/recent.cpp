@@ -33,17 +33,18 @@ Analytics Recent::over(std::int64_t window_us, const std::vector<ShardCounts>& t
     out.round_trips = round_trips_;
     return out;
   }
+  // Before the first tick the slot has no beginning yet: what there is counts, over no time.
   const auto add = [&](const Slot& slot) {
     out.requests.merge(slot.requests);
     out.round_trips.merge(slot.round_trips);
     out.talkers.merge(slot.talkers);
-    out.window_us = now.mono_us - slot.began_us;
+    out.window_us = slot.began_us < 0 ? 0 : now.mono_us - slot.began_us;
     out.traffic = counts.since(slot.at_start);
     out.tenants = tenants;
     for (std::size_t i = 0; i < std::min(tenants.size(), slot.tenants_at_start.size()); ++i)
       out.tenants[i] = tenants[i].since(slot.tenants_at_start[i]);
   };
-  if (now_.began_us >= 0) add(now_);
+  add(now_);
   for (auto slot = before_.rbegin(); slot != before_.rend() && out.window_us < window_us; ++slot) add(*slot);
   return out;
 }

@@ -22,10 +22,17 @@ struct Rig {
 
 guard::LimitKey key(std::uint64_t n) { return {.high = n, .low = n}; }
 
-TEST(Recent, KnowsNothingBeforeItBegins) {
+TEST(Recent, CountsWhatCameBeforeItsFirstTick) {
   Rig rig;
-  EXPECT_EQ(rig.over(5).window_us, 0);
   EXPECT_EQ(rig.over(5).traffic.messages_in, 0u);
+  rig.counts.messages_in = 3;
+  rig.tenants[1].connections_opened = 1;
+  rig.recent.note_request(1'000);
+  const Analytics early = rig.over(5);
+  EXPECT_EQ(early.window_us, 0);
+  EXPECT_EQ(early.traffic.messages_in, 3u);
+  EXPECT_EQ(early.tenants[1].connections_opened, 1u);
+  EXPECT_EQ(early.requests.count(), 1u);
 }
 
 TEST(Recent, TellsWhatCameInTheWindowAndNoMore) {
