@@ -19,13 +19,13 @@ import multiprocessing
 import os
 import pathlib
 import selectors
-import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.request
+
+from rig.configured import ConfiguredServer, handshake
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 SECRET = "conflation-bench-secret-conflation-bench"
@@ -50,17 +50,9 @@ durability = "{durability}"
 """
 
 
-class Server:
+class Server(ConfiguredServer):
     def __init__(self, binary: str, durability: str):
-        self.binary, self.folder = binary, tempfile.mkdtemp(prefix="tidewire-conflation-")
-        config = pathlib.Path(self.folder) / "tidewire.toml"
-        config.write_text(CONFIG.format(secret=SECRET, key=KEY, durability=durability))
-        command = [binary, "serve", "--config", str(config), "--listen", "127.0.0.1:0"]
-        command += ["--data", self.folder + "/data", "--log-level", "error"]
-        if shutil.which("taskset") and (os.cpu_count() or 1) > 1:
-            command = ["taskset", "-c", "0", *command]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        self.port = int(self.process.stdout.readline().rsplit(":", 1)[1])
+        super().__init__(binary, CONFIG.format(secret=SECRET, key=KEY, durability=durability))
 
     def token(self, *options: str) -> str:
         command = [self.binary, "token", "--secret", SECRET, *options]
@@ -79,26 +71,12 @@ class Server:
         pages = int(pathlib.Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
-    def end(self) -> None:
-        self.process.kill()
-        self.process.wait()
-        shutil.rmtree(self.folder, ignore_errors=True)
-
 
 class WebSocket:
     def __init__(self, port: int, token: str):
-        self.sock = socket.create_connection(("127.0.0.1", port), timeout=10)
-        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.sock.sendall(
-            f"GET /ws HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-            "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-            f"Authorization: Bearer {token}\r\n\r\n".encode()
-        )
-        self.received = bytearray()
-        while b"\r\n\r\n" not in self.received:
-            self.received += self.sock.recv(65536) or b"\r\n\r\n"
-        assert self.received.startswith(b"HTTP/1.1 101 "), bytes(self.received)
-        del self.received[: self.received.index(b"\r\n\r\n") + 4]
+        status, self.sock, rest = handshake(port, token=token)
+        assert status == 101, status
+        self.received = bytearray(rest)
 
     def send(self, *texts: str) -> None:
         out = bytearray()

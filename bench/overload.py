@@ -18,12 +18,10 @@ import json
 import os
 import pathlib
 import selectors
-import shutil
-import socket
-import subprocess
 import sys
-import tempfile
 import time
+
+from rig.configured import ConfiguredServer, handshake
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 KEY = "tw_overload_bench"
@@ -54,17 +52,9 @@ history_messages = 1
 """
 
 
-class Server:
+class Server(ConfiguredServer):
     def __init__(self, binary: str, max_lag: str):
-        self.folder = tempfile.mkdtemp(prefix="tidewire-overload-")
-        config = pathlib.Path(self.folder) / "tidewire.toml"
-        config.write_text(CONFIG.format(key=KEY, max_lag=max_lag))
-        command = [binary, "serve", "--config", str(config), "--listen", "127.0.0.1:0"]
-        command += ["--data", self.folder + "/data", "--log-level", "error"]
-        if shutil.which("taskset") and (os.cpu_count() or 1) > 1:
-            command = ["taskset", "-c", "0", *command]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        self.port = int(self.process.stdout.readline().rsplit(":", 1)[1])
+        super().__init__(binary, CONFIG.format(key=KEY, max_lag=max_lag))
 
     def get(self, path: str) -> tuple[int, dict]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
@@ -77,32 +67,6 @@ class Server:
 
     def load(self) -> dict:
         return self.get("/api/health/detailed")[1]["overload"]
-
-    def end(self) -> None:
-        self.process.kill()
-        self.process.wait()
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def handshake(port: int, timeout_s: float = 10) -> tuple[int, socket.socket | None, bytes]:
-    """The status of an upgrade, the socket where it is 101, and what came behind the answer."""
-    sock = socket.create_connection(("127.0.0.1", port), timeout=timeout_s)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.sendall(
-        f"GET /ws HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
-    )
-    data = b""
-    while b"\r\n\r\n" not in data:
-        data += (more := sock.recv(65536))
-        if not more:
-            break
-    head, _, rest = data.partition(b"\r\n\r\n")
-    status = int(head.split()[1])
-    if status == 101:
-        return status, sock, rest
-    sock.close()
-    return status, None, b""
 
 
 class Connection:
