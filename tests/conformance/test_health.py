@@ -40,6 +40,19 @@ async def slow_reader(raw: RawWebSocket, delay_s: float, seen: list[dict]) -> No
                 seen.append(json.loads(frame.payload))
 
 
+async def degraded_connection(server, http, name: str) -> tuple[RawWebSocket, list[dict], asyncio.Task]:
+    """One that is DEGRADED, or worse, by its round trips; what it has seen, and its reader."""
+    raw = await RawWebSocket.open(server, f"/ws?inbox=manual&token={mint(name)}")
+    seen: list[dict] = []
+    reader = asyncio.create_task(slow_reader(raw, 0.35, seen))
+
+    async def degraded():
+        return health(http, server, name)[0]["status"] in ("DEGRADED", "UNHEALTHY")
+
+    await eventually(degraded, "a degraded connection")
+    return raw, seen, reader
+
+
 @clause("8.connection-health", "P6")
 async def test_a_healthy_connection_has_a_measured_round_trip(server, http):
     """§8: "`{"connections":[{"connection_id","score":0..1,"status","latency_ms","error_rate","activity"}]}`" """
@@ -87,14 +100,7 @@ async def test_errors_degrade_a_connection_and_are_forgotten(server, http):
 async def test_a_slow_connection_is_treated_gently_and_loses_nothing(server, http):
     """P6: "unhealthy ones treated gently first (conflation, lower rate)"; §5: no silent loss"""
     name = unique("slow")
-    raw = await RawWebSocket.open(server, f"/ws?inbox=manual&token={mint(name)}")
-    seen: list[dict] = []
-    reader = asyncio.create_task(slow_reader(raw, 0.35, seen))
-
-    async def degraded():
-        return health(http, server, name)[0]["status"] in ("DEGRADED", "UNHEALTHY")
-
-    await eventually(degraded, "a degraded connection")
+    raw, seen, reader = await degraded_connection(server, http, name)
     run = unique("agent:r-")
     writer = await Client.connect(server, mint(name))
     await writer.publish(run, {}, event="start")
@@ -119,14 +125,7 @@ async def test_a_slow_connection_is_treated_gently_and_loses_nothing(server, htt
 async def test_a_slow_connection_gets_documents_merged_and_presence_as_a_list(server, http):
     """P6: conflation, also in a namespace that conflates for nobody; §5: `first_seq`..`seq` covers it all"""
     name, room = unique("slow"), unique("room:p-")
-    raw = await RawWebSocket.open(server, f"/ws?inbox=manual&token={mint(name)}")
-    seen: list[dict] = []
-    reader = asyncio.create_task(slow_reader(raw, 0.35, seen))
-
-    async def degraded():
-        return health(http, server, name)[0]["status"] in ("DEGRADED", "UNHEALTHY")
-
-    await eventually(degraded, "a degraded connection")
+    raw, seen, reader = await degraded_connection(server, http, name)
     doc = unique("doc:d-")
     writer, well = await Client.connect(server, mint(name)), await Client.connect(server, mint(unique("well")))
     await raw.text(json.dumps({"type": "subscribe", "channel": doc}))
