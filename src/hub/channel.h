@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "base/check.h"
 #include "base/ring.h"
 #include "base/short_list.h"
 #include "hub/history.h"
@@ -127,7 +128,9 @@ struct Folded {
 class Epoch {
  public:
   explicit Epoch(std::string_view text)
-      : size_(static_cast<std::uint8_t>(text.copy(text_.data(), text_.size()))) {}
+      : size_(static_cast<std::uint8_t>(text.copy(text_.data(), text_.size()))) {
+    TIDEWIRE_CHECK(size_ == text.size());
+  }
   std::string_view view() const { return {text_.data(), size_}; }
   operator std::string() const { return std::string(view()); }
   friend bool operator==(const Epoch& a, std::string_view b) { return a.view() == b; }
