@@ -37,7 +37,7 @@ wire::HttpAnswer problem_answer(const Error& error) {
   answer.body = writer.finish();
   answer.fields.emplace_back("Cache-Control", "no-store");
   if (error.retry_after_ms > 0)
-    answer.fields.emplace_back("Retry-After", std::to_string((error.retry_after_ms + 999) / 1000));
+    answer.fields.emplace_back("Retry-After", wire::retry_after_value(error.retry_after_ms));
   // RFC 9110 §15.5.2: a 401 names the scheme that would help.
   if (answer.status == 401) answer.fields.emplace_back("WWW-Authenticate", "Bearer");
   return answer;

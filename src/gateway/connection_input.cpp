@@ -363,8 +363,9 @@ void Gateway::take_echo(Connection& connection, std::span<char>& chunk) {
 void Gateway::hold(Connection& connection, std::span<char> rest) {
   connection.holding = true;
   if (!rest.empty()) {
-    if (!connection.extras().held) connection.more().held = std::make_unique<std::string>();
-    connection.extras().held->append(rest.data(), rest.size());
+    std::unique_ptr<std::string>& held = connection.more().held;
+    if (!held) held = std::make_unique<std::string>();
+    held->append(rest.data(), rest.size());
   }
   connection.update_interest();
 }

@@ -219,8 +219,9 @@ void Gateway::start_close(Connection& connection, std::uint16_t code, std::strin
   connection.state = Connection::State::closing;
   connection.close_sent = true;
   connection.holding = false;
-  if (connection.extras().held) connection.more().held.reset();
-  connection.more().close_by_ms = now_ms() + options_.close_timeout_ms;
+  ConnectionExtras& extras = connection.more();
+  extras.held.reset();
+  extras.close_by_ms = now_ms() + options_.close_timeout_ms;
   connection.update_interest();
   reschedule(connection);
 }

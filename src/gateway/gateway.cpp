@@ -169,15 +169,11 @@ bool Gateway::push(Handle handle, protocol::DeliveryBatch& batch, std::size_t fi
   if (connection->outbox &&
       (connection->outbox->queued() >= options_.outbound_bytes || !takes_deliveries(*connection)))
     return false;
-  counts_of(*connection).messages_out += last - first;
-
   if (connection->deflate == Connection::Deflate::dedicated) {
-    for (std::size_t i = first; i < last; ++i) {
-      --counts_of(*connection).messages_out;
-      send(handle, batch.json(i));
-    }
+    for (std::size_t i = first; i < last; ++i) send(handle, batch.json(i));
     return true;
   }
+  counts_of(*connection).messages_out += last - first;
   if (connection->accepts_brotli && has_large_snapshot(batch, first, last)) {
     push_brotli(*connection, batch, first, last, lane);
     return true;
