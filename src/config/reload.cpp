@@ -15,6 +15,11 @@ bool keeps_kind(const NamespaceSettings& running, const NamespaceSettings& fresh
   return running.kind == fresh.kind;
 }
 
+// TLS is turned on or off at a start only; other files of it come with a reload.
+bool is_reloadable(const Field<Settings>& field, const Settings& running, const Settings& fresh) {
+  return field.reloadable && (running.tls() == fresh.tls() || !field.key.starts_with("server.tls_"));
+}
+
 // Where what is new needs a restart, `added` is Changes::needs_restart.
 template <class Owner>
 void compare_named(const std::string& section, const Named<Owner>& running, const Named<Owner>& fresh,
@@ -43,7 +48,7 @@ Changes compare(const Settings& running, const Settings& fresh) {
   Changes out;
   for (const Field<Settings>& field : fields<Settings>())
     if (!field.equal(running, fresh))
-      (field.reloadable ? out.reloadable : out.needs_restart).emplace_back(field.key);
+      (is_reloadable(field, running, fresh) ? out.reloadable : out.needs_restart).emplace_back(field.key);
   compare_named("tenants.", running.tenants, fresh.tenants, out, out.needs_restart);
   compare_named("namespaces.", running.namespaces, fresh.namespaces, out, out.reloadable);
   return out;
@@ -52,7 +57,7 @@ Changes compare(const Settings& running, const Settings& fresh) {
 Settings apply_reload(const Settings& running, const Settings& fresh) {
   Settings out = running;
   for (const Field<Settings>& field : fields<Settings>())
-    if (field.reloadable) field.copy(out, fresh);
+    if (is_reloadable(field, running, fresh)) field.copy(out, fresh);
   for (auto& [name, tenant] : out.tenants) {
     const auto found = fresh.tenants.find(name);
     if (found != fresh.tenants.end()) {

@@ -275,6 +275,20 @@ TEST(Reload, NeverMovesATenant) {
   EXPECT_THAT(compare(running, fresh).needs_restart, UnorderedElementsAre("tenants.a", "tenants.c"));
 }
 
+TEST(Reload, TurnsTlsNeitherOnNorOff) {
+  Settings plain = default_settings(), safe = plain, renewed = plain;
+  safe.server.tls_cert = safe.server.tls_key = "old.pem";
+  renewed.server.tls_cert = renewed.server.tls_key = "new.pem";
+  for (const auto& [running, fresh] : {std::pair(&plain, &safe), std::pair(&safe, &plain)}) {
+    const Changes changes = compare(*running, *fresh);
+    EXPECT_THAT(changes.needs_restart, UnorderedElementsAre("server.tls_cert", "server.tls_key"));
+    EXPECT_THAT(changes.reloadable, IsEmpty());
+    EXPECT_EQ(apply_reload(*running, *fresh).server.tls_cert, running->server.tls_cert);
+  }
+  EXPECT_THAT(compare(safe, renewed).reloadable, UnorderedElementsAre("server.tls_cert", "server.tls_key"));
+  EXPECT_EQ(apply_reload(safe, renewed).server.tls_key, "new.pem");
+}
+
 TEST(Reload, LeavesANamespaceAsItIsWhereItWouldBeOfAnotherKind) {
   const Settings running = default_settings();
   Settings fresh = running;

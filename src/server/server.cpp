@@ -308,7 +308,7 @@ class Process {
     const config::Changes changes = config::compare(settings_, loaded->settings);
     const config::Settings merged = config::apply_reload(settings_, loaded->settings);
     std::shared_ptr<const net::TlsContext> tls = tls_;
-    if (settings_.tls() && merged.tls()) {
+    if (merged.tls()) {
       // The files may have changed where their names have not.
       auto fresh = net::TlsContext::load(merged.server.tls_cert, merged.server.tls_key);
       if (!fresh) return log::error("reload refused", {{"problem", fresh.error().message}});
