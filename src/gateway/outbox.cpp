@@ -22,31 +22,12 @@ void Outbox::add_reply(std::string_view header, std::string_view payload) {
 
 void Outbox::keep_delivery(hub::Priority lane, SharedBytes bytes, std::size_t offset, std::size_t size,
                            Handle channel) {
-  lane_bytes_ += size;
-  lanes_[static_cast<std::size_t>(lane)].push_back(
-      {.bytes = std::move(bytes), .offset = offset, .size = size, .channel = channel});
+  lanes_.add(lane, {.bytes = std::move(bytes), .offset = offset, .size = size, .channel = channel});
 }
 
 void Outbox::begin_with(SharedBytes bytes, std::size_t offset, std::size_t size) {
   piece_ = {.bytes = std::move(bytes), .offset = offset, .size = size, .channel = {}};
   stalled_ = true;
-}
-
-void Outbox::drop(hub::Priority lane, Handle channel) {
-  Ring<Piece>& pieces = lanes_[static_cast<std::size_t>(lane)];
-  for (std::size_t left = pieces.size(); left > 0; --left) {
-    Piece piece = std::move(pieces.front());
-    pieces.pop_front();
-    if (piece.channel == channel)
-      lane_bytes_ -= piece.size;
-    else
-      pieces.push_back(std::move(piece));
-  }
-}
-
-void Outbox::drop_deliveries() {
-  for (Ring<Piece>& lane : lanes_) lane.clear();
-  lane_bytes_ = 0;
 }
 
 void Outbox::clear() {
@@ -68,11 +49,12 @@ net::IoStatus Outbox::flush(net::Stream& stream, std::size_t& written) {
       asked += bytes.size();
     };
     add(std::string_view(begun_).substr(begun_sent_));
-    add(piece_.bytes.view().substr(piece_.offset, piece_.size));
+    add(piece_.view());
     add(replies_);
-    for (const Ring<Piece>& lane : lanes_)
-      for (std::size_t i = 0; i < lane.size() && count < kPiecesPerWrite; ++i)
-        add(lane[i].bytes.view().substr(lane[i].offset, lane[i].size));
+    lanes_.each([&](std::string_view bytes) {
+      add(bytes);
+      return count < kPiecesPerWrite;
+    });
 
     const net::IoResult result =
         count == 1
@@ -102,8 +84,7 @@ void Outbox::consume(std::size_t bytes) {
     begun_sent_ = 0;
   }
   const std::size_t of_piece = take(piece_.size);
-  piece_.offset += of_piece;
-  piece_.size -= of_piece;
+  piece_.advance(of_piece);
   if (piece_.size == 0) piece_ = {};
   if (bytes == 0) return;
 
@@ -117,21 +98,10 @@ void Outbox::consume(std::size_t bytes) {
     replies_ = {};
     bytes = 0;
   }
-  for (Ring<Piece>& lane : lanes_) {
-    while (bytes > 0 && !lane.empty()) {
-      Piece& piece = lane.front();
-      if (bytes < piece.size) {
-        lane_bytes_ -= piece.size;
-        piece_ = std::move(piece);
-        piece_.offset += bytes;
-        piece_.size -= bytes;
-        bytes = 0;
-      } else {
-        bytes -= piece.size;
-        lane_bytes_ -= piece.size;
-      }
-      lane.pop_front();
-    }
+  while (bytes > 0 && !lanes_.empty()) {
+    Piece piece = lanes_.pop();
+    piece.advance(take(piece.size));
+    if (piece.size > 0) piece_ = std::move(piece);
   }
 }
 

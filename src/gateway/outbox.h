@@ -9,14 +9,11 @@
 
 #include <sys/uio.h>
 
-#include <array>
 #include <cstdint>
 #include <string>
 #include <string_view>
 
-#include "base/ring.h"
-#include "base/shared_bytes.h"
-#include "hub/types.h"
+#include "gateway/lanes.h"
 #include "net/stream.h"
 
 namespace tidewire::gateway {
@@ -25,7 +22,7 @@ class Outbox {
  public:
   bool empty() const { return queued() == 0; }
   std::size_t queued() const {
-    return (begun_.size() - begun_sent_) + piece_left() + replies_.size() + lane_bytes_;
+    return (begun_.size() - begun_sent_) + piece_.size + replies_.size() + lanes_.bytes();
   }
   // The socket took less than there was.
   bool stalled() const { return stalled_; }
@@ -34,7 +31,7 @@ class Outbox {
   void add_reply(std::string_view header, std::string_view payload);
 
   // Whether deliveries may still be copied behind what this turn has written, keeping their order.
-  bool copies_deliveries() const { return !stalled_ && lane_bytes_ == 0; }
+  bool copies_deliveries() const { return !stalled_ && lanes_.empty(); }
   void copy_delivery(std::string_view frames) { begun_.append(frames); }
   // Keeps a reference to the part of `bytes` that begins at `offset`. `channel` names whose it is.
   void keep_delivery(hub::Priority lane, SharedBytes bytes, std::size_t offset, std::size_t size,
@@ -43,9 +40,9 @@ class Outbox {
   void begin_with(SharedBytes bytes, std::size_t offset, std::size_t size);
 
   // Drops the channel's deliveries that were not begun.
-  void drop(hub::Priority lane, Handle channel);
+  void drop(hub::Priority lane, Handle channel) { lanes_.drop(lane, channel); }
   // Drops all deliveries that were not begun: the connection is closing.
-  void drop_deliveries();
+  void drop_deliveries() { lanes_.clear(); }
 
   // Writes until all is out or the socket is full. failed: the connection is broken.
   net::IoStatus flush(net::Stream& stream, std::size_t& written);
@@ -53,21 +50,13 @@ class Outbox {
   void clear();
 
  private:
-  struct Piece {
-    SharedBytes bytes;
-    std::size_t offset = 0;
-    std::size_t size = 0;
-    Handle channel;
-  };
-  std::size_t piece_left() const { return piece_.size; }
   void consume(std::size_t bytes);
 
   std::string begun_;  // first on the wire
   std::size_t begun_sent_ = 0;
   Piece piece_;  // a delivery that the socket took in part
   std::string replies_;
-  std::array<Ring<Piece>, hub::kLanes> lanes_;
-  std::size_t lane_bytes_ = 0;
+  Lanes lanes_;
   bool stalled_ = false;
 };
 

@@ -67,26 +67,7 @@ void SseStream::keep_lines(std::string_view lines) {
 
 void SseStream::keep_delivery(hub::Priority lane, SharedBytes frames, std::size_t offset, std::size_t size,
                               Handle channel) {
-  lane_bytes_ += size;
-  lanes_[static_cast<std::size_t>(lane)].push_back(
-      {.frames = std::move(frames), .offset = offset, .size = size, .channel = channel});
-}
-
-void SseStream::drop(hub::Priority lane, Handle channel) {
-  Ring<Piece>& pieces = lanes_[static_cast<std::size_t>(lane)];
-  for (std::size_t left = pieces.size(); left > 0; --left) {
-    Piece piece = std::move(pieces.front());
-    pieces.pop_front();
-    if (piece.channel == channel)
-      lane_bytes_ -= piece.size;
-    else
-      pieces.push_back(std::move(piece));
-  }
-}
-
-void SseStream::drop_deliveries() {
-  for (Ring<Piece>& lane : lanes_) lane.clear();
-  lane_bytes_ = 0;
+  lanes_.add(lane, {.bytes = std::move(frames), .offset = offset, .size = size, .channel = channel});
 }
 
 void SseStream::render_waiting(std::string& out, std::size_t bytes) {
@@ -100,17 +81,10 @@ void SseStream::render_waiting(std::string& out, std::size_t bytes) {
       render(out, reply.text, reply.start);
   }
   if (!open_ || has_replies()) return;
-  for (Ring<Piece>& lane : lanes_) {
-    while (!lane.empty() && out.size() < bytes) {
-      Piece& piece = lane.front();
-      const wire::WrittenFrame frame =
-          wire::first_written_frame(piece.frames.view().substr(piece.offset, piece.size));
-      render(out, frame.payload);
-      piece.offset += frame.bytes;
-      piece.size -= frame.bytes;
-      lane_bytes_ -= frame.bytes;
-      if (piece.size == 0) lane.pop_front();
-    }
+  while (!lanes_.empty() && out.size() < bytes) {
+    const wire::WrittenFrame frame = wire::first_written_frame(lanes_.front());
+    render(out, frame.payload);
+    lanes_.advance(frame.bytes);
   }
 }
 

@@ -8,7 +8,6 @@
 // No socket inside. Owned by its connection.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -16,8 +15,7 @@
 #include <vector>
 
 #include "base/ring.h"
-#include "base/shared_bytes.h"
-#include "hub/types.h"
+#include "gateway/lanes.h"
 #include "protocol/request.h"
 #include "protocol/resume_token.h"
 
@@ -50,17 +48,17 @@ class SseStream {
   // A part of a batch of unmasked WebSocket text frames, as Outbox::keep_delivery().
   void keep_delivery(hub::Priority lane, SharedBytes frames, std::size_t offset, std::size_t size,
                      Handle channel);
-  void drop(hub::Priority lane, Handle channel);
-  void drop_deliveries();
+  void drop(hub::Priority lane, Handle channel) { lanes_.drop(lane, channel); }
+  void drop_deliveries() { lanes_.clear(); }
 
   // Counts bytes that the client sends behind its request. False once they are more than idle talk.
   bool tolerates(std::size_t bytes) { return (input_bytes_ += bytes) <= kInputBytesMax; }
 
   // Bytes that wait; and whether any of them may be rendered now.
-  std::size_t queued() const { return reply_bytes_ + lane_bytes_; }
+  std::size_t queued() const { return reply_bytes_ + lanes_.bytes(); }
   std::size_t queued_replies() const { return reply_bytes_; }
   bool has_replies() const { return !replies_.empty(); }
-  bool can_render() const { return has_replies() || (open_ && lane_bytes_ > 0); }
+  bool can_render() const { return has_replies() || (open_ && !lanes_.empty()); }
   // Renders what waits, replies first, then lane by lane, until `out` has `bytes` or nothing is left.
   void render_waiting(std::string& out, std::size_t bytes);
 
@@ -71,12 +69,6 @@ class SseStream {
     std::string text;
     std::optional<std::uint64_t> start;
     bool is_lines = false;
-  };
-  struct Piece {
-    SharedBytes frames;
-    std::size_t offset = 0;
-    std::size_t size = 0;
-    Handle channel;
   };
   // Moves the position in the message's channel; true when the event has an `id:`.
   bool note(std::string_view json, std::optional<std::uint64_t> start);
@@ -90,8 +82,7 @@ class SseStream {
   bool open_ = false;
   Ring<Reply> replies_;
   std::size_t reply_bytes_ = 0;
-  std::array<Ring<Piece>, hub::kLanes> lanes_;
-  std::size_t lane_bytes_ = 0;
+  Lanes lanes_;
   std::size_t input_bytes_ = 0;
 };
 
