@@ -33,7 +33,6 @@ struct ApiKey {
 struct Options {
   std::vector<ApiKey> keys;
   std::vector<std::string> allowed_origins;  // as wire::origin_allowed() takes them
-  bool tls = false;                          // clients see https, for `same-host`
   bool metrics_public = true;
   bool demo_enabled = false;
   std::string demo_secret;  // signs the tokens of /demo/token (HS256); empty: there are none

@@ -89,6 +89,7 @@ Gateway::Progress Gateway::take_http(Connection& connection, std::span<char>& ch
   if (!stage.reader.in_request()) stage.late = draining();
   using Type = wire::HttpReader::Event::Type;
   const auto event = stage.reader.next(chunk);
+  stage.reader.request().over_tls = is_over_tls(connection, stage.reader.request());
   switch (event.type) {
     case Type::need_more:
       refuse_by_head(connection);
@@ -145,9 +146,8 @@ bool Gateway::refuse_by_head(Connection& connection) {
 
 void Gateway::refuse_request(Connection& connection, const wire::HttpProblem& problem) {
   connection.http->keep_alive = false;
-  respond(connection.handle,
-          refusal_answer(problem, shared_fields(connection.http->reader.request().headers,
-                                                connection.stream.is_tls(), options_.allowed_origins)));
+  respond(connection.handle, refusal_answer(problem, shared_fields(connection.http->reader.request(),
+                                                                   options_.allowed_origins)));
 }
 
 bool Gateway::is_too_late(const Connection& connection, const wire::HttpRequest& request) const {

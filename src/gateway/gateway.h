@@ -144,6 +144,8 @@ class Gateway final : public hub::Outbound {
                                          const hub::Tenant& tenant);
   void release(Connection& connection);
   IpAddress client_of(const Connection& connection, const wire::HttpRequest& request) const;
+  // Whether the client speaks TLS, with us or with a trusted proxy that says so.
+  bool is_over_tls(const Connection& connection, const wire::HttpRequest& request) const;
 
   // sse_open.cpp: from a request to an event stream
   void open_stream(Connection& connection, const wire::HttpRequest& request, const hub::Awaited& awaited);

@@ -5,11 +5,12 @@
 
 namespace tidewire::gateway {
 
-AnswerFields shared_fields(const wire::HttpHeaders& headers, bool tls,
+AnswerFields shared_fields(const wire::HttpRequest& request,
                            const std::vector<std::string>& allowed_origins) {
   AnswerFields fields{{"Vary", "Origin"}, {"X-Content-Type-Options", "nosniff"}};
-  const auto origin = headers.find("origin");
-  if (origin && wire::origin_allowed(origin, headers.find("host").value_or(""), tls, allowed_origins)) {
+  const auto origin = request.headers.find("origin");
+  const std::string_view host = request.headers.find("host").value_or("");
+  if (origin && wire::origin_allowed(origin, host, request.over_tls, allowed_origins)) {
     fields.emplace_back("Access-Control-Allow-Origin", *origin);
     fields.emplace_back("Access-Control-Expose-Headers", "Retry-After");
   }

@@ -15,8 +15,7 @@ namespace tidewire::gateway {
 using AnswerFields = std::vector<std::pair<std::string, std::string>>;
 
 // What every answer to this request has; with CORS where its origin is one of `allowed_origins`.
-AnswerFields shared_fields(const wire::HttpHeaders& headers, bool tls,
-                           const std::vector<std::string>& allowed_origins);
+AnswerFields shared_fields(const wire::HttpRequest& request, const std::vector<std::string>& allowed_origins);
 
 // problem+json with Retry-After and WWW-Authenticate where they belong.
 wire::HttpAnswer refusal_answer(const wire::HttpProblem& problem, AnswerFields fields);

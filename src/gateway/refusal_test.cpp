@@ -15,15 +15,16 @@ std::string field(const AnswerFields& fields, std::string_view name) {
 wire::HttpProblem problem(int status) { return {.status = status, .code = {}, .detail = {}}; }
 
 TEST(Refusal, MayBeReadByAnAllowedOriginAlone) {
-  wire::HttpHeaders headers;
-  headers.add("Host", "tide.example");
-  EXPECT_EQ(field(shared_fields(headers, true, {"*"}), "Access-Control-Allow-Origin"), "");
-  headers.add("Origin", "https://app.example");
-  const AnswerFields fields = shared_fields(headers, true, {"https://app.example"});
+  wire::HttpRequest request;
+  request.over_tls = true;
+  request.headers.add("Host", "tide.example");
+  EXPECT_EQ(field(shared_fields(request, {"*"}), "Access-Control-Allow-Origin"), "");
+  request.headers.add("Origin", "https://app.example");
+  const AnswerFields fields = shared_fields(request, {"https://app.example"});
   EXPECT_EQ(field(fields, "Access-Control-Allow-Origin"), "https://app.example");
   EXPECT_EQ(field(fields, "Access-Control-Expose-Headers"), "Retry-After");
   EXPECT_EQ(field(fields, "Vary"), "Origin");
-  EXPECT_EQ(field(shared_fields(headers, true, {"same-host"}), "Access-Control-Allow-Origin"), "");
+  EXPECT_EQ(field(shared_fields(request, {"same-host"}), "Access-Control-Allow-Origin"), "");
 }
 
 TEST(Refusal, SaysInBodyAndHeaderWhenToComeBack) {

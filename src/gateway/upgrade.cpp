@@ -43,6 +43,12 @@ IpAddress Gateway::client_of(const Connection& connection, const wire::HttpReque
   return guard::client_address(connection.address, lines, options_.trusted_proxies);
 }
 
+bool Gateway::is_over_tls(const Connection& connection, const wire::HttpRequest& request) const {
+  return connection.stream.is_tls() ||
+         (guard::is_trusted(connection.address, options_.trusted_proxies) &&
+          wire::equal_ignoring_case(request.headers.find("x-forwarded-proto").value_or(""), "https"));
+}
+
 void Gateway::refuse_upgrade(Connection& connection, const wire::HttpProblem& problem) {
   outbox_of(connection).add_reply(wire::write_problem_response(problem, wire::KeepAlive::no), {});
   finish_close(connection);
@@ -52,7 +58,7 @@ void Gateway::upgrade(Connection& connection, const wire::HttpRequest& request, 
   const auto asked = wire::check_upgrade(request);
   if (!asked) return refuse_upgrade(connection, asked.error());
   const std::string_view host = request.headers.find("host").value_or("");
-  if (!wire::origin_allowed(asked->origin, host, connection.stream.is_tls(), options_.allowed_origins))
+  if (!wire::origin_allowed(asked->origin, host, request.over_tls, options_.allowed_origins))
     return refuse_upgrade(
         connection,
         {.status = 403, .code = name_of(ErrorCode::forbidden), .detail = "this origin is not allowed"});

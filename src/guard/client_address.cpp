@@ -12,13 +12,14 @@ std::string_view without_blanks(std::string_view text) {
 }
 }  // namespace
 
+bool is_trusted(const IpAddress& peer, std::span<const IpPrefix> trusted) {
+  return std::ranges::any_of(trusted, [&](const IpPrefix& prefix) { return prefix.contains(peer); });
+}
+
 IpAddress client_address(const IpAddress& peer, std::span<const std::string_view> forwarded_for,
                          std::span<const IpPrefix> trusted) {
-  const auto is_trusted = [&](const IpAddress& address) {
-    return std::ranges::any_of(trusted, [&](const IpPrefix& prefix) { return prefix.contains(address); });
-  };
   IpAddress client = peer;
-  if (!is_trusted(client)) return client;
+  if (!is_trusted(client, trusted)) return client;
   for (std::size_t i = forwarded_for.size(); i-- > 0;) {
     std::string_view rest = forwarded_for[i];
     while (!rest.empty()) {
@@ -30,7 +31,7 @@ IpAddress client_address(const IpAddress& peer, std::span<const std::string_view
       const std::optional<IpAddress> address = IpAddress::parse_with_port(entry);
       if (!address) return client;
       client = *address;
-      if (!is_trusted(client)) return client;
+      if (!is_trusted(client, trusted)) return client;
     }
   }
   return client;

@@ -8,6 +8,8 @@
 
 namespace tidewire::guard {
 
+bool is_trusted(const IpAddress& peer, std::span<const IpPrefix> trusted);
+
 // The right-most address in X-Forwarded-For that `trusted` (server.trusted_proxies) does not list.
 // `forwarded_for` are the values of that header's lines, in the order in which they came. Only what a
 // trusted proxy wrote is believed: with a peer that is not trusted the header says nothing, and an

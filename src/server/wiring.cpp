@@ -236,7 +236,6 @@ guard::OverloadLimits overload_limits(const config::Settings& settings) {
 api::Options api_options(const config::Settings& settings, const std::vector<TenantPlan>& tenants) {
   api::Options options{.keys = {},
                        .allowed_origins = settings.server.allowed_origins,
-                       .tls = settings.tls(),
                        .metrics_public = settings.metrics.is_public,
                        .demo_enabled = settings.demo.enabled,
                        .demo_secret = settings.development ? settings.auth.hs256_secret : std::string(),

@@ -61,6 +61,7 @@ struct HttpRequest {
   std::string body;
   int version = 11;  // 10 or 11
   bool keep_alive = true;
+  bool over_tls = false;             // where the client is; set by whoever knows the connection
   bool has_body = false;             // a Content-Length above 0, or chunked
   std::uint64_t content_length = 0;  // of the body, as announced; 0 when it is chunked
 

@@ -576,6 +576,21 @@ async def test_behind_a_trusted_proxy_the_forwarded_address_counts(start):
         await assert_accepted(client, "a")
 
 
+@clause("2.handshake", "P8")
+@pytest.mark.parametrize("proto, status", [("https", 101), ("HTTPS", 101), ("http", 403), (None, 403)])
+async def test_behind_a_trusted_proxy_the_scheme_is_the_one_that_it_names(start, http, proto, status):
+    """§2: "scheme, host and port are compared"; §9: "same host otherwise": a page on the proxy's own
+    host is at home"""
+    forwarded = {"Host": "tide.example", "Origin": "https://tide.example", "X-Forwarded-Proto": proto}
+    for proxies, expected in ((["127.0.0.1"], status), ([], 403)):
+        server = start({"server": {"trusted_proxies": proxies}})
+        assert (await exchange(server, upgrade_request(server, headers=forwarded))).status == expected
+        fields = {name: value for name, value in forwarded.items() if value}
+        answer = http(server, "GET", "/healthz", headers=fields)
+        shared = answer.headers.get("Access-Control-Allow-Origin")
+        assert shared == ("https://tide.example" if expected == 101 else None)
+
+
 # -- key sets
 
 
