@@ -46,12 +46,12 @@ Result<void> SessionChannel::admit(const Event& event, const Asker& asker) const
 
 Result<void> SessionChannel::admit_join(const Event& event, const Asker& asker) const {
   if (asker.user_id.empty()) return refuse(asker, "a session is joined by a user");
-  if (asker.may_publish || led_by(asker.user_id)) return {};
+  if (led_by(asker.user_id)) return {};
   // Whoever may join itself is told by take() what is wrong with data that names nobody.
   const auto action = session_action_of(event);
   if (action && action->user.id != asker.user_id)
     return refuse(asker, "only the owner adds another user to this session");
-  if (!founded_ || options_.open_join || owned_by(asker.user_id)) return {};
+  if (!founded_ || asker.may_publish || options_.open_join || owned_by(asker.user_id)) return {};
   return refuse(asker, "the owner of this session adds its members");
 }
 

@@ -58,9 +58,9 @@ struct Model {
     const bool self = step.bad_data || step.about.empty() || step.about == step.user;
     if (step.name == "join") {
       if (step.user.empty()) return no;
-      if (step.grant || owner(step.user)) return "ok";
+      if (owner(step.user)) return "ok";
       if (!self) return no;
-      return !founded || options.open_join || member(step.user) != nullptr ? "ok" : no;
+      return !founded || step.grant || options.open_join || member(step.user) != nullptr ? "ok" : no;
     }
     if (!step.grant && member(step.user) == nullptr) return no;
     if (step.name == "leave" && !self && !owner(step.user)) return no;

@@ -116,8 +116,9 @@ TEST(SessionChannel, IsJoinedByTheFirstUserWhoBecomesTheOwner) {
 TEST(SessionChannel, IsJoinedWithAGrantOrWhereItIsOpen) {
   WorldOfTwo world;
   EXPECT_EQ(world.publish(kGuest, "join"), "ok");
-  EXPECT_EQ(world.publish({"\"other\"", true}, "join", R"({"user":"third"})"), "ok");
-  EXPECT_TRUE(world.session.owned_by("third"));
+  EXPECT_EQ(world.publish({"\"other\"", true}, "join"), "ok");
+  EXPECT_TRUE(world.session.owned_by("other"));
+  EXPECT_EQ(world.publish({"\"other\"", true}, "join", R"({"user":"third"})"), "forbidden");
   EXPECT_EQ(world.publish(kSeven, "join"), "forbidden");
   world.session.set_options({.open_join = true});
   EXPECT_EQ(world.publish(kSeven, "join", R"({"user":"eight"})"), "forbidden");

@@ -219,7 +219,9 @@ async def test_with_a_grant_a_user_joins_itself(server, http):
     """§7: "a user itself only with a grant" [K4]"""
     name, (owner,) = await session(server, 1)
     guest = await staff(server, "publish", "subscribe", channels="session:*")
+    await refused(guest, publish(name, event="join", data={"user": unique("other")}), "forbidden")
     await post(guest, name, event="join")
+    await refused(guest, publish(name, event="join", data={"user": unique("other")}), "forbidden")
     assert members(http, server, name).keys() == {me(owner), me(guest)}
     assert owners(http, server, name) == [me(owner)]
 
