@@ -5,10 +5,10 @@
 #include <charconv>
 
 #include "api/answers.h"
+#include "api/query.h"
 #include "api/router.h"
 #include "guard/anomalies.h"
 #include "hub/recent.h"
-#include "wire/url.h"
 
 namespace tidewire::api {
 
@@ -166,8 +166,9 @@ std::string overload_json(const guard::SharedOverload& overload) {
 }
 
 void Router::analytics(Call& call) {
-  const auto text = wire::query_parameter(call.request.query, "window");
-  const auto window = text ? window_us(*text) : std::optional(kDefaultWindow_us);
+  const auto text = query_text(call.request.query, "window");
+  if (!text) return call.respond(problem_answer(text.error()));
+  const auto window = *text ? window_us(**text) : std::optional(kDefaultWindow_us);
   if (!window)
     return call.respond(
         problem_answer(ErrorCode::invalid_message, "`window` is a time such as 90s, 5m or 1h"));

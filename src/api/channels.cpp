@@ -6,7 +6,6 @@
 #include "api/query.h"
 #include "api/router.h"
 #include "base/base64url.h"
-#include "wire/url.h"
 
 namespace tidewire::api {
 
@@ -56,7 +55,9 @@ Result<protocol::HistoryRequest> history_request(std::string channel, std::strin
   if (*after) request.after = static_cast<std::uint64_t>(**after);
   if (*before) request.before = static_cast<std::uint64_t>(**before);
   if (*limit) request.limit = static_cast<std::uint64_t>(**limit);
-  request.epoch = wire::query_parameter(query, "epoch");
+  auto epoch = query_text(query, "epoch");
+  if (!epoch) return std::unexpected(epoch.error());
+  request.epoch = std::move(*epoch);
   return request;
 }
 
@@ -66,15 +67,18 @@ void Router::list_channels(Call& call) {
   const std::string_view query = call.request.query;
   const auto wanted = query_integer(query, "limit", 1, kSeqMax);
   if (!wanted) return call.respond(problem_answer(wanted.error()));
+  const auto prefix = query_text(query, "prefix"), cursor = query_text(query, "cursor");
+  if (!prefix) return call.respond(problem_answer(prefix.error()));
+  if (!cursor) return call.respond(problem_answer(cursor.error()));
   std::string after;
-  if (const auto cursor = wire::query_parameter(query, "cursor")) {
-    auto name = base64url_decode(*cursor);
+  if (*cursor) {
+    auto name = base64url_decode(**cursor);
     if (!name) return call.respond(problem_answer(ErrorCode::invalid_message, "`cursor` is not one of ours"));
     after = std::move(*name);
   }
   const auto limit = static_cast<std::size_t>(std::min(wanted->value_or(kListDefault), kListMax));
   calls_.ask_all(hub::ListChannels{.tenant = call.caller.tenant,
-                                   .prefix = wire::query_parameter(query, "prefix").value_or(""),
+                                   .prefix = prefix->value_or(""),
                                    .after = std::move(after),
                                    .limit = limit + 1},
                  [limit, respond = std::move(call.respond)](const hub::AnswerPart& answer) {

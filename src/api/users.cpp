@@ -7,7 +7,6 @@
 #include "api/query.h"
 #include "api/router.h"
 #include "base/base64url.h"
-#include "wire/url.h"
 
 namespace tidewire::api {
 
@@ -121,7 +120,9 @@ void Router::revoke(Call& call) {
 }
 
 void Router::connection_health(Call& call) {
-  auto id = wire::query_parameter(call.request.query, "user");
+  auto asked = query_text(call.request.query, "user");
+  if (!asked) return call.respond(problem_answer(asked.error()));
+  auto id = std::move(*asked);
   if (!call.caller.server) {
     const std::string& own = call.caller.identity->user_id;
     if (id && *id != own)
@@ -149,8 +150,10 @@ void Router::list_connections(Call& call) {
   if (!wanted) return call.respond(problem_answer(wanted.error()));
   const auto limit = static_cast<std::size_t>(std::min<std::int64_t>(wanted->value_or(100), 1000));
   std::pair<std::int64_t, std::uint64_t> after;
-  if (const auto cursor = wire::query_parameter(call.request.query, "cursor"); cursor && !cursor->empty()) {
-    const auto place = place_of(*cursor);
+  const auto cursor = query_text(call.request.query, "cursor");
+  if (!cursor) return call.respond(problem_answer(cursor.error()));
+  if (*cursor && !(*cursor)->empty()) {
+    const auto place = place_of(**cursor);
     if (!place)
       return call.respond(problem_answer(ErrorCode::invalid_message, "`cursor` is not one of ours"));
     after = *place;
