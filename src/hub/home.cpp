@@ -13,6 +13,11 @@ namespace {
 // A tick looks at so many channels: a million are swept within a few minutes, and a turn stays short.
 constexpr std::uint32_t kSweepPerTick = 500;
 
+// To have been asked for is no use.
+bool is_used(const Channel& channel) {
+  return channel.seq > 0 || !channel.followers.empty() || channel.presence;
+}
+
 ChannelInfo info_of(const Channel& channel) {
   return {.name = channel.key.name,
           .kind = channel.kind,
@@ -35,6 +40,7 @@ Home::Home(HomeOptions options, const Namespaces& namespaces, std::uint64_t seed
 void Home::reload(HomeOptions options) {
   options_ = std::move(options);
   inbox_options_ = std::make_shared<const kinds::InboxOptions>(options_.inbox);
+  review_runs();
 }
 
 Channel* Home::find(const ChannelKey& key) { return channels_.get(channels_.find(key)); }
@@ -286,8 +292,7 @@ void Home::handle(ShardId from, ChannelInfoCommand&& command, const Time& now) {
   Handle handle;
   Channel* channel = stored ? &open(command.channel, now, &handle) : find(command.channel);
   if (channel != nullptr && wait_for_log(handle, *channel, from, command, now)) return;
-  if (channel != nullptr && !(stored && channel->seq == 0 && channel->followers.empty()))
-    answer.result = info_of(*channel);
+  if (channel != nullptr && is_used(*channel)) answer.result = info_of(*channel);
   post_(from, std::move(answer));
 }
 
@@ -336,7 +341,8 @@ std::vector<ChannelInfo> Home::list(const ListChannels& query) {
   std::vector<ChannelInfo> out;
   channels_.for_each([&](Handle, const Channel& channel) {
     const ChannelKey& key = channel.key;
-    if (key.tenant == query.tenant && key.name.starts_with(query.prefix) && key.name > query.after)
+    if (key.tenant == query.tenant && is_used(channel) && key.name.starts_with(query.prefix) &&
+        key.name > query.after)
       out.push_back(info_of(channel));
   });
   const auto kept = std::min(query.limit, out.size());

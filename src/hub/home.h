@@ -125,6 +125,7 @@ class Home {
 
   // home_kinds.cpp
   std::unique_ptr<kinds::Fold> make_fold(const Channel& channel) const;
+  void adopt_settings(Channel& channel) const;
   static kinds::Asker asker_of(const std::shared_ptr<const Author>& author, const Rights& rights);
   static bool may_read(const Channel& channel, const std::shared_ptr<const Author>& author,
                        const Rights& rights);
@@ -152,6 +153,8 @@ class Home {
   void leave_presence(Channel& channel, const Author& author, Handle skip, ShardId skip_shard);
   void watch_run(Handle handle, Channel& channel);
   void check_runs(const Time& now);
+  // Looks at all of them anew: their namespace may say another time now.
+  void review_runs();
 
   // home_log.cpp
   void open_log(Handle handle, Channel& channel);

@@ -29,6 +29,8 @@ constexpr std::size_t kWindowBytes = 256 * 1024;
 
 std::string_view rest_of(std::string_view channel) { return channel.substr(channel.find(':') + 1); }
 
+kinds::SessionOptions session_options(const Channel& channel) { return {.open_join = channel.ns->open_join}; }
+
 std::string tail_of(std::string_view event, std::string_view from_json, std::string_view data,
                     std::string_view flags_json = {}) {
   protocol::MessageWriter writer;
@@ -41,13 +43,20 @@ std::string tail_of(std::string_view event, std::string_view from_json, std::str
 
 }  // namespace
 
+// A fold is as old as its channel; a reload may have come since.
+void Home::adopt_settings(Channel& channel) const {
+  kinds::Fold& fold = *channel.folded->fold;
+  if (channel.kind == Kind::session)
+    static_cast<kinds::SessionChannel&>(fold).set_options(session_options(channel));
+  if (channel.kind == Kind::inbox) static_cast<kinds::Inbox&>(fold).set_options(inbox_options_);
+}
+
 std::unique_ptr<kinds::Fold> Home::make_fold(const Channel& channel) const {
   switch (channel.kind) {
     case Kind::document:
       return std::make_unique<kinds::Document>();
     case Kind::session:
-      return std::make_unique<kinds::SessionChannel>(
-          kinds::SessionOptions{.open_join = channel.ns->open_join});
+      return std::make_unique<kinds::SessionChannel>(session_options(channel));
     case Kind::inbox:
       return std::make_unique<kinds::Inbox>(rest_of(channel.key.name), inbox_options_);
     case Kind::upload:
@@ -453,6 +462,12 @@ void Home::watch_run(Handle handle, Channel& channel) {
   if (check.scheduled || run.ended() || run.creator().empty()) return;
   check.scheduled = true;
   runs_.push({channel.folded->idle_from_ms + channel.ns->idle_timeout_ms, handle});
+}
+
+void Home::review_runs() {
+  Queue<Due> runs;
+  for (; !runs_.empty(); runs_.pop()) runs.push({.at_ms = 0, .channel = runs_.top().channel});
+  runs_ = std::move(runs);
 }
 
 void Home::check_runs(const Time& now) {

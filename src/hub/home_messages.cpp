@@ -90,6 +90,7 @@ void Home::handle(ShardId from, PublishCommand&& command, const Time& now) {
   };
   kinds::Asker asker;
   if (channel.folded) {
+    adopt_settings(channel);
     asker = asker_of(command.author, command.rights);
     pending.event = kinds::event_of(pending.entry.body, pending.entry.expires_ms);
     if (const auto admitted = channel.folded->fold->admit(pending.event, asker); !admitted)

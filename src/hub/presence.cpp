@@ -1,6 +1,7 @@
 #include "hub/presence.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/json_text.h"
 
@@ -60,9 +61,15 @@ Presence::Outcome Presence::leave(const Author& author) {
 
 std::vector<Presence::Outcome> Presence::become(const Author& before, const Author& after,
                                                 std::int64_t now_ms, bool by_right) {
-  const Member* member = find(before.scope);
+  Member* member = find(before.scope);
   if (member == nullptr || !member->has(before.connection)) return {};
-  if (before.scope == after.scope) return {enter(after, std::nullopt, now_ms, by_right)};
+  if (before.scope == after.scope) {
+    Outcome outcome = enter(after, std::nullopt, now_ms, by_right);
+    // A renewed token may say another type.
+    if (std::exchange(member->user_json, after.user_json) != after.user_json)
+      outcome = {Change::update, json_of(*member)};
+    return {std::move(outcome)};
+  }
   std::optional<std::string> data;
   if (!member->data.empty()) data = member->data;
   Outcome left = leave(before);

@@ -68,7 +68,8 @@ void Sessions::review_presence(Handle connection, Session& session) {
   std::erase_if(session.extras->entered, [&](Entered& entered) {
     const auto admission =
         admit(namespaces_, caller_of(session), auth::Action::presence, entered.channel.name);
-    const bool is_same = entered.author->scope == author->scope;
+    const bool is_same =
+        entered.author->scope == author->scope && entered.author->user_json == author->user_json;
     if (admission && is_same && admission->rights.subscribe && admission->ns->kind != Kind::session)
       return false;
     const ShardId home = home_of(entered.channel);

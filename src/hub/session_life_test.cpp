@@ -58,6 +58,22 @@ TEST(SessionLife, EndsWhoDoesNotAuthenticateInTime) {
   EXPECT_EQ(shards.at(peer).closed, "1008 auth_timeout");
 }
 
+TEST(SessionLife, AsksWhoIsAnonymousToAuthenticateOnceAReloadSaysSo) {
+  TestShards shards;
+  const auto peer = shards.open(nullptr), known = shards.open(TestShards::user("a"));
+  SessionOptions options;
+  options.hash_seed = kTestSeed;
+  options.auth_required = true;
+  shards.sessions().reload(options, shards.now);
+  EXPECT_EQ(shards.code_of(peer, R"({"type":"subscribe","channel":"open:1"})"), "unauthorized");
+  EXPECT_EQ(shards.code_of(known, R"({"type":"subscribe","channel":"open:1"})"), "taken");
+  EXPECT_EQ(shards.sessions().next_deadline_ms(peer.handle, shards.now), shards.now.mono_ms() + 10'000);
+  options.auth_required = false;
+  shards.sessions().reload(options, shards.now);
+  EXPECT_EQ(shards.code_of(peer, R"({"type":"subscribe","channel":"open:1"})"), "taken");
+  EXPECT_GT(shards.sessions().next_deadline_ms(peer.handle, shards.now), shards.now.mono_ms() + 10'000);
+}
+
 TEST(SessionLife, AuthenticatesLaterAndRenewsForTheSameUserOnly) {
   TestShards shards;
   const auto peer = shards.open(nullptr);

@@ -99,8 +99,7 @@ void Sessions::open(Handle connection, Opening&& opening, const Time& now) {
     if (!adopt(connection, session, std::move(opening.identity), now))
       return end(connection, session, 1008, "connection_limit");
   } else if (options_.auth_required) {
-    session.restricted = true;
-    session.more().authenticate_by_ms = now.mono_ms() + options_.auth_timeout_ms;
+    restrict(session, now);
   }
 
   MessageWriter connected("connected");
@@ -148,8 +147,7 @@ bool Sessions::adopt(Handle connection, Session& session, std::shared_ptr<const 
   session.user_counted = counts;
   session.identity = std::move(identity);
   forget_author(connection);
-  session.restricted = false;
-  if (session.extras) session.extras->authenticate_by_ms = 0;
+  lift_restriction(session);
   session.next_of_user = first_of_user(key);
   if (session.next_of_user == IndexTable::kNone) {
     users_.insert(hash_of(key), connection.index);
@@ -158,6 +156,16 @@ bool Sessions::adopt(Handle connection, Session& session, std::shared_ptr<const 
     users_.replace(hash_of(key), session.next_of_user, connection.index);
   }
   return true;
+}
+
+void Sessions::restrict(Session& session, const Time& now) {
+  session.restricted = true;
+  session.more().authenticate_by_ms = now.mono_ms() + options_.auth_timeout_ms;
+}
+
+void Sessions::lift_restriction(Session& session) {
+  session.restricted = false;
+  if (session.extras) session.extras->authenticate_by_ms = 0;
 }
 
 void Sessions::forget_user(Handle connection, Session& session, const Time&) {
@@ -176,9 +184,17 @@ void Sessions::forget_user(Handle connection, Session& session, const Time&) {
 
 void Sessions::reload(SessionOptions options, const Time& now) {
   options_ = std::move(options);
-  for (std::size_t index = 0; index < sessions_.slots(); ++index) {
+  for (std::uint32_t index = 0; index < sessions_.slots(); ++index) {
     Session* session = sessions_[index];
-    if (session == nullptr || !session->of_user || session->user_counted) continue;
+    if (session == nullptr) continue;
+    if (session->identity == nullptr && session->restricted != options_.auth_required) {
+      if (options_.auth_required)
+        restrict(*session, now);
+      else
+        lift_restriction(*session);
+      outbound_.deadline_changed({index, session->generation});
+    }
+    if (!session->of_user || session->user_counted) continue;
     if (tenant_of(*session).limits.guard.connections_per_user == 0) continue;
     shared_.limits.count_user(session->shared_keys.user, now.mono_ms());
     session->user_counted = true;

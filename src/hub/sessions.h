@@ -334,6 +334,9 @@ class Sessions {
   bool adopt(Handle connection, Session& session, std::shared_ptr<const auth::Identity> identity,
              const Time& now);
   void forget_user(Handle connection, Session& session, const Time& now);
+  // Nothing but `ping` and `auth`, and an end, until it authenticates (protocol §2, `auth.required`).
+  void restrict(Session& session, const Time& now);
+  static void lift_restriction(Session& session);
   void end(Handle connection, Session& session, std::uint16_t code, std::string_view reason);
   const std::shared_ptr<const Author>& author_of(Handle connection, const Session& session);
   void forget_author(Handle connection);

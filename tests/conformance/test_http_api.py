@@ -294,6 +294,25 @@ async def test_one_channel_is_404_until_it_is_first_used(server, http):
     assert_problem(http(server, "GET", one(name, "/snapshot")), 404, "not_found")
 
 
+@clause("8.channels", "O2", "M1")
+@pytest.mark.parametrize("namespace", ["room", "log", "doc", "session", "upload", "agent", "user"])
+async def test_a_look_at_a_channel_is_no_use_of_it(server, http, namespace):
+    """§8: "404 until it is first used"; what one GET does not know no list names"""
+    name = unique(f"{namespace}:")
+    for path in ("/history", "/presence", "/snapshot"):
+        http(server, "GET", one(name, path))
+    listed = http(server, "GET", f"/api/v1/channels?prefix={name}").json()["channels"]
+    assert listed == []
+    assert_problem(http(server, "GET", one(name)), 404, "not_found")
+
+
+@clause("8.channels", "O2")
+@pytest.mark.parametrize("query", ["prefix=%zz", "prefix=%ff", "cursor=%z", "prefix=a&cursor=%"])
+def test_a_badly_encoded_query_is_refused(server, http, query):
+    """Bad input gets an error that names it: not the list of everything"""
+    assert_problem(http(server, "GET", f"/api/v1/channels?{query}"), 400, "invalid_message")
+
+
 @clause("8.percent", "M1")
 def test_a_channel_is_one_percent_encoded_segment(server, http):
     """§8: "In a path `{c}` and `{id}` are one percent-encoded segment" """
