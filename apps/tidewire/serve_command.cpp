@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "server/server.h"
@@ -11,7 +12,7 @@ namespace tidewire {
 namespace {
 
 struct Arguments {
-  std::string config, listen, data, log_level, log_format;
+  std::optional<std::string> config, listen, data, log_level, log_format;
   bool dev = false;
   bool echo = false;
 };
@@ -23,9 +24,9 @@ int run(const Arguments& arguments) {
                                          .flags = {},
                                          .dev = arguments.dev},
                                .echo = arguments.echo};
-  if (!arguments.config.empty()) request.input.file = arguments.config;
-  const auto flag = [&](const char* name, const char* key, const std::string& value) {
-    if (!value.empty()) request.input.flags.push_back({.name = name, .key = key, .value = value});
+  if (arguments.config) request.input.file = *arguments.config;
+  const auto flag = [&](const char* name, const char* key, const std::optional<std::string>& value) {
+    if (value) request.input.flags.push_back({.name = name, .key = key, .value = *value});
   };
   flag("--listen", "server.listen", arguments.listen);
   flag("--data", "store.path", arguments.data);

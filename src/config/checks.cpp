@@ -102,12 +102,12 @@ class Checks {
   }
 
   void check_origin(const std::string& origin) {
-    if (origin == "*") return;
+    if (origin == "*" || origin == "null") return;
     const std::size_t mark = origin.find("://");
     if (mark == origin.npos || mark == 0 || mark + 3 == origin.size() ||
-        origin.find_first_of("/?# ", mark + 3) != origin.npos)
+        origin.find_first_of("/?#* ", mark + 3) != origin.npos)
       problem("server.allowed_origins",
-              "\"" + origin + "\" is not \"*\" or an origin such as https://example.com");
+              "\"" + origin + "\" is not \"*\", \"null\" or an origin such as https://example.com");
   }
 
   void auth() {

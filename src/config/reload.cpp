@@ -36,7 +36,8 @@ void compare_named(const std::string& section, const Named<Owner>& running, cons
     }
     for (const Field<Owner>& field : fields<Owner>())
       if (!field.equal(before, after->second))
-        out.reloadable.push_back(section + name + "." + std::string(field.name));
+        (field.reloadable ? out.reloadable : out.needs_restart)
+            .push_back(section + name + "." + std::string(field.name));
   }
   for (const auto& [name, after] : fresh)
     if (!running.contains(name)) added.push_back(section + name);
@@ -68,10 +69,13 @@ Settings apply_reload(const Settings& running, const Settings& fresh) {
     }
   }
   out.namespaces = fresh.namespaces;
-  // Rules are made for a kind: the whole namespace stays as it is.
   for (const auto& [name, before] : running.namespaces) {
     const auto after = out.namespaces.find(name);
-    if (after != out.namespaces.end() && !keeps_kind(before, after->second)) after->second = before;
+    if (after == out.namespaces.end()) continue;
+    // Rules are made for a kind: the whole namespace stays as it is.
+    if (!keeps_kind(before, after->second)) after->second = before;
+    for (const Field<NamespaceSettings>& field : fields<NamespaceSettings>())
+      if (!field.reloadable) field.copy(after->second, before);
   }
   return out;
 }

@@ -275,6 +275,19 @@ TEST(Reload, NeverMovesATenant) {
   EXPECT_THAT(compare(running, fresh).needs_restart, UnorderedElementsAre("tenants.a", "tenants.c"));
 }
 
+TEST(Reload, LeavesDurabilityAsItIs) {
+  const Settings running = default_settings();
+  Settings fresh = running;
+  fresh.namespaces.at("room").durability = Durability::disk;
+  fresh.namespaces.at("room").history_messages = 7;
+  const Changes changes = compare(running, fresh);
+  EXPECT_THAT(changes.needs_restart, UnorderedElementsAre("namespaces.room.durability"));
+  EXPECT_THAT(changes.reloadable, UnorderedElementsAre("namespaces.room.history_messages"));
+  const NamespaceSettings after = apply_reload(running, fresh).namespaces.at("room");
+  EXPECT_EQ(after.durability, Durability::memory) << "channels that are open would not be stored";
+  EXPECT_EQ(after.history_messages, 7);
+}
+
 TEST(Reload, TurnsTlsNeitherOnNorOff) {
   Settings plain = default_settings(), safe = plain, renewed = plain;
   safe.server.tls_cert = safe.server.tls_key = "old.pem";

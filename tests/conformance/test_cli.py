@@ -462,6 +462,102 @@ async def test_sighup_reloads_limits_keys_namespaces_and_origins(start, http):
         assert (await exchange(server, request)).status == status
 
 
+async def reloaded_to(server: Server, **settings) -> None:
+    server.reload(settings | {"limits": settings.get("limits", {}) | {"burst": 71}})
+
+    async def reloaded():
+        return (await Client.connect(server, mint("ops"))).hello["limits"]["burst"] == 71
+
+    await eventually(reloaded, "the new burst")
+
+
+@clause("9.reload", "O1", "K4", "K5", "K6")
+async def test_a_reload_reaches_channels_that_are_open(start, http):
+    """§9: "SIGHUP reloads … namespaces": for channels that are there as for those that come"""
+    server = start({"namespaces": {"session": {"kind": "session"}, "agent": {"kind": "agent"}}})
+    owner, guest = await Client.connect(server, mint("owner")), await Client.connect(server, mint("guest"))
+    meeting, run, inbox = channel("session"), channel("agent"), "user:reader"
+    await owner.publish(meeting, None, event="join")
+    await guest.refused({"type": "publish", "channel": meeting, "event": "join", "data": None}, "forbidden")
+    await owner.publish(run, {}, event="start")
+
+    def pending() -> int:
+        state = http(server, "GET", f"/api/v1/channels/{inbox}/snapshot", key=API_KEY)
+        return len(state.json()["data"]["pending"])
+
+    def notify(count: int) -> None:
+        for i in range(count):
+            body = {"channel": inbox, "data": i}
+            assert http(server, "POST", "/api/v1/publish", key=API_KEY, json=body).status_code == 200
+
+    notify(1)
+    assert pending() == 1
+    await reloaded_to(
+        server,
+        namespaces={
+            "session": {"kind": "session", "join": "open"},
+            "agent": {"kind": "agent", "idle_timeout": "300ms"},
+        },
+        inbox={"max_entries": 2},
+    )
+    await guest.publish(meeting, None, event="join")
+    notify(4)
+    assert pending() == 2
+    await owner.close()
+
+    async def failed():
+        state = http(server, "GET", f"/api/v1/channels/{run}/snapshot", key=API_KEY).json()
+        return state["data"]["status"] == "failed"
+
+    await eventually(failed, "the end of the orphaned run")
+
+
+@clause("9.reload", "O1", "A2")
+async def test_a_reload_that_demands_authentication_demands_it_of_everybody(start):
+    """§2: "Where the configuration demands authentication … until it authenticates every request but `ping` and
+    `auth` is `unauthorized`, and after `auth.timeout` … `auth_timeout`, and 1008" """
+    server = start({"auth": {"required": False, "timeout": "1s"}})
+    silent, late = await Client.connect(server), await Client.connect(server)
+    await late.subscribe("public:x")
+    await reloaded_to(server, auth={"required": True})
+    await late.refused({"type": "subscribe", "channel": "public:y"}, "unauthorized")
+    assert (await late.request({"type": "auth", "token": mint("late")}))["type"] == "auth_success"
+    await late.subscribe("public:y")
+    assert (await silent.next())["code"] == "auth_timeout"
+    assert (await silent.closed())[0] == 1008
+
+
+@clause("9.reload", "O1", "M6")
+async def test_a_namespaces_durability_needs_a_restart(start, http):
+    """§5.3: "In a `disk` namespace neither `published` nor any delivery leaves before the message is on stable
+    storage": channels that are open in memory would not keep it"""
+    server = start({"namespaces": {"ev": {"kind": "stream", "durability": "memory"}}})
+    await reloaded_to(server, namespaces={"ev": {"kind": "stream", "durability": "disk"}})
+    assert re.search(r"needs a restart.*namespaces\.ev\.durability", server.log())
+    assert "reloaded key=namespaces.ev.durability" not in server.log()
+
+
+@clause("9.serve", "O1")
+@pytest.mark.parametrize("flag", ["--data", "--listen", "--config", "--log-level", "--log-format"])
+def test_an_empty_flag_is_no_default(flag):
+    """§9: "a flag wins over both": an empty one, of a variable that is not set, is named and refused"""
+    status, out, err = run("serve", flag, "")
+    assert status == 2 and out == "" and err
+
+
+@clause("9.origins", "P8", "O1")
+@pytest.mark.parametrize("origin, good", [("null", True), ("https://*.example.com", False), ("*", True)])
+async def test_origins_that_can_be_allowed(start, origin, good):
+    """§9 `server.allowed_origins`; a pattern would match nothing, so it is refused"""
+    settings = {"server": {"allowed_origins": [origin]}}
+    if not good:
+        status, log = refused(Server(settings))
+        assert status == 2 and "server.allowed_origins" in log
+        return
+    answer = await exchange(start(settings), upgrade_request(start(settings), headers={"Origin": "null"}))
+    assert answer.status == (101 if origin == "null" else 403)
+
+
 @clause("9.reload", "O1")
 async def test_what_cannot_be_reloaded_is_named_in_the_log(start):
     """§9: "what can't be reloaded is named in the log" """
