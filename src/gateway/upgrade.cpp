@@ -43,6 +43,11 @@ IpAddress Gateway::client_of(const Connection& connection, const wire::HttpReque
   return guard::client_address(connection.address, lines, options_.trusted_proxies);
 }
 
+IpAddress Gateway::address_of(Handle handle) const {
+  const Connection* connection = connections_.get(handle);
+  return connection == nullptr ? IpAddress() : connection->address;
+}
+
 void Gateway::refuse_upgrade(Connection& connection, const wire::HttpProblem& problem) {
   outbox_of(connection).add_reply(wire::write_problem_response(problem, wire::KeepAlive::no), {});
   finish_close(connection);
@@ -116,7 +121,7 @@ void Gateway::upgrade(Connection& connection, const wire::HttpRequest& request, 
     return accept_and_close({}, guard::Attempts::kBlockedReason);
   }
 
-  std::shared_ptr<const auth::Identity> identity;
+  auth::IdentityPtr identity;
   if (token) {
     auto verdict = hub::judge_token(tenant, shared_.users, shared_.keys, *token, loop_.now(), awaited);
     if (!verdict && verdict.error().wait != hub::Wait::no)
