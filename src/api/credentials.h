@@ -20,9 +20,8 @@ namespace tidewire::api {
 // Who calls, once it is known.
 struct Caller {
   hub::TenantId tenant = 0;
-  bool server = false;  // an API key
-  std::shared_ptr<const auth::Identity>
-      identity;  // a user's token; null with an API key and on public routes
+  bool server = false;         // an API key
+  auth::IdentityPtr identity;  // a user's token; null with an API key and on public routes
   std::shared_ptr<const hub::Author> author = {};  // of an API key
 };
 

@@ -1,6 +1,6 @@
 // Who a verified token says somebody is (protocol §1 "user", §2, §7 "Grants").
 //
-// Immutable once made; shared as shared_ptr<const Identity> between a shard's sessions and its cache.
+// Immutable once made; shared as IdentityPtr between a shard's sessions and its cache.
 #pragma once
 
 #include <cstdint>
@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "auth/grants.h"
+#include "base/counted.h"
 #include "base/shared_text.h"
 
 namespace tidewire::auth {
@@ -61,6 +62,7 @@ class GrantList {
 struct Identity {
   std::string user_id = {};   // the string form: identity is this, `1` and `"1"` are one user
   bool id_is_number = false;  // how the token spelled it, kept on the wire
+  ReferenceCount references = {};
   SharedText type = default_type();
   SharedText name = {};  // empty: none, or not configured
   MaybeTime expires_at_ms = {};
@@ -77,6 +79,8 @@ struct Identity {
     return user;
   }
 };
+
+using IdentityPtr = CountedPtr<Identity>;
 
 // 1 to 200 bytes of the characters that a channel name may hold.
 bool valid_user_id(std::string_view id);

@@ -16,7 +16,7 @@
 namespace tidewire::auth {
 
 struct CachedToken {
-  std::shared_ptr<const Identity> identity;
+  IdentityPtr identity;
   MaybeTime not_before_ms = {};
 };
 

@@ -98,7 +98,7 @@ Verifier::Verdict Verifier::verify(std::string_view token, Time now) {
 
   std::size_t bytes = sizeof(Identity) + identity->user_id.size() + identity->name.size() + 256;
   for (const Grant& grant : identity->grants) bytes += sizeof(Grant) + grant.channels.size();
-  auto shared = std::make_shared<const Identity>(*std::move(identity));
+  auto shared = IdentityPtr::make(*std::move(identity));
   cache_.insert(digest, generation_, {shared, jwt->not_before_ms}, bytes);
   return shared;
 }

@@ -58,7 +58,7 @@ struct AuthFailure {
 
 class Verifier {
  public:
-  using Verdict = std::expected<std::shared_ptr<const Identity>, AuthFailure>;
+  using Verdict = std::expected<IdentityPtr, AuthFailure>;
 
   // None of the pointers may be null; `revocations` is the shard's.
   Verifier(VerifierOptions options, std::shared_ptr<const KeyRing> keys,

@@ -31,6 +31,24 @@ TEST(Slab, ForetellsTheNextHandleAndKeepsAddresses) {
   EXPECT_EQ(slab.get(Handle{5000, 1}), nullptr);
 }
 
+TEST(Slab, NoHandleResolvesToASlotThatIsFree) {
+  Slab<std::string> slab;
+  const Handle kept = slab.emplace("kept");
+  const Handle gone = slab.emplace("gone");
+  slab.erase(gone);
+  for (std::uint32_t generation = 0; generation < 10; ++generation)
+    EXPECT_EQ(slab.get(Handle{gone.index, generation}), nullptr);
+  EXPECT_FALSE(slab.handle_at(gone.index));
+  EXPECT_EQ(slab.handle_at(kept.index), kept);
+  std::size_t seen = 0;
+  slab.for_each([&](Handle handle, std::string& text) {
+    EXPECT_EQ(handle, kept);
+    EXPECT_EQ(text, "kept");
+    ++seen;
+  });
+  EXPECT_EQ(seen, 1u);
+}
+
 TEST(SharedBytes, JoinsTwoPartsAndSharesThem) {
   SharedBytes a("head", "tail");
   SharedBytes b = a;

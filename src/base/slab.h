@@ -1,9 +1,11 @@
 // A slab: objects at stable addresses, named by generational handles instead of pointers.
 //
 // Invariant: a handle resolves only to the object it was made for; after erase, and after the slot is
-// used again, get() answers null. Owned by one thread. Objects live in chunks that never move.
+// used again, get() answers null. A slot's generation is odd while an object is there, so it is all that
+// is kept beside one. Owned by one thread. Objects live in chunks that never move.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <new>
@@ -34,35 +36,31 @@ class Slab {
   Slab(const Slab&) = delete;
   Slab& operator=(const Slab&) = delete;
   ~Slab() {
-    for (std::uint32_t i = 0; i < used_; ++i)
-      if (slot(i).alive) slot(i).value()->~T();
+    for_each([](Handle, T& object) { object.~T(); });
   }
 
   // The object is built with its own handle's slot already reserved; `handle_of_next()` foretells it.
   template <class... Args>
   Handle emplace(Args&&... args) {
     const std::uint32_t index = reserve();
-    Slot& s = slot(index);
-    new (s.storage) T(std::forward<Args>(args)...);
-    s.alive = true;
+    new (storage(index)) T(std::forward<Args>(args)...);
     ++size_;
-    return {index, s.generation};
+    return {index, ++generation(index)};
   }
 
   // The handle that the next emplace() will return.
   Handle handle_of_next() {
     const std::uint32_t index = reserve();
     free_.push_back(index);
-    return {index, slot(index).generation};
+    return {index, generation(index) + 1};
   }
 
   // Of one that is there, by its handle's index.
-  const T& at(std::uint32_t index) const { return *const_cast<Slab*>(this)->slot(index).value(); }
+  const T& at(std::uint32_t index) const { return *const_cast<Slab*>(this)->value(index); }
 
   T* get(Handle handle) {
-    if (handle.generation == 0 || handle.index >= used_) return nullptr;
-    Slot& s = slot(handle.index);
-    return s.alive && s.generation == handle.generation ? s.value() : nullptr;
+    if (!is_taken(handle.generation) || handle.index >= used_) return nullptr;
+    return generation(handle.index) == handle.generation ? value(handle.index) : nullptr;
   }
 
   const T* get(Handle handle) const { return const_cast<Slab*>(this)->get(handle); }
@@ -70,10 +68,8 @@ class Slab {
   void erase(Handle handle) {
     T* object = get(handle);
     TIDEWIRE_CHECK(object != nullptr);
-    Slot& s = slot(handle.index);
-    s.alive = false;
+    ++generation(handle.index);
     object->~T();
-    if (++s.generation == 0) s.generation = 1;
     free_.push_back(handle.index);
     --size_;
   }
@@ -83,27 +79,30 @@ class Slab {
   // For sweeps in slices: slots are numbered from 0 to slots() - 1, and the handle of an empty one is null.
   std::uint32_t slots() const { return used_; }
   Handle handle_at(std::uint32_t index) const {
-    const Slot& s = chunks_[index / kChunk][index % kChunk];
-    return s.alive ? Handle{index, s.generation} : Handle{};
+    const std::uint32_t generation = chunks_[index / kChunk]->generations[index % kChunk];
+    return is_taken(generation) ? Handle{index, generation} : Handle{};
   }
 
   // Calls f(Handle, T&) for every object; f must not add or erase objects.
   template <class F>
   void for_each(F&& f) {
     for (std::uint32_t i = 0; i < used_; ++i)
-      if (slot(i).alive) f(Handle{i, slot(i).generation}, *slot(i).value());
+      if (const Handle handle = handle_at(i)) f(handle, *value(i));
   }
 
  private:
   static constexpr std::uint32_t kChunk = 256;
-  struct Slot {
-    alignas(T) std::byte storage[sizeof(T)];
-    std::uint32_t generation = 1;
-    bool alive = false;
-    T* value() { return std::launder(reinterpret_cast<T*>(storage)); }
+  struct Chunk {
+    std::uint32_t generations[kChunk] = {};
+    alignas(T) std::byte storage[kChunk][sizeof(T)];
   };
 
-  Slot& slot(std::uint32_t index) { return chunks_[index / kChunk][index % kChunk]; }
+  static bool is_taken(std::uint32_t generation) { return generation % 2 == 1; }
+  std::uint32_t& generation(std::uint32_t index) {
+    return chunks_[index / kChunk]->generations[index % kChunk];
+  }
+  std::byte* storage(std::uint32_t index) { return chunks_[index / kChunk]->storage[index % kChunk]; }
+  T* value(std::uint32_t index) { return std::launder(reinterpret_cast<T*>(storage(index))); }
 
   std::uint32_t reserve() {
     if (!free_.empty()) {
@@ -111,11 +110,11 @@ class Slab {
       free_.pop_back();
       return index;
     }
-    if (used_ % kChunk == 0) chunks_.push_back(std::make_unique<Slot[]>(kChunk));
+    if (used_ % kChunk == 0) chunks_.push_back(std::make_unique_for_overwrite<Chunk>());
     return used_++;
   }
 
-  std::vector<std::unique_ptr<Slot[]>> chunks_;
+  std::vector<std::unique_ptr<Chunk>> chunks_;
   std::vector<std::uint32_t> free_;
   std::uint32_t used_ = 0;
   std::size_t size_ = 0;

@@ -97,6 +97,7 @@ class Gateway final : public hub::Outbound {
   void notify_when_drained(Handle connection) override;
   void close(Handle connection, std::uint16_t code, std::string_view reason) override;
   void deadline_changed(Handle connection) override;
+  IpAddress address_of(Handle connection) const override;
   std::int64_t ping_waiting_us(Handle connection) const override;
   void set_pace(Handle connection, guard::HealthStatus health) override;
   void fetch_keys(hub::TenantId tenant, std::string_view kid) override;

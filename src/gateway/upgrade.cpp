@@ -49,6 +49,11 @@ bool Gateway::is_over_tls(const Connection& connection, const wire::HttpRequest&
           wire::equal_ignoring_case(request.headers.find("x-forwarded-proto").value_or(""), "https"));
 }
 
+IpAddress Gateway::address_of(Handle handle) const {
+  const Connection* connection = connections_.get(handle);
+  return connection == nullptr ? IpAddress() : connection->address;
+}
+
 void Gateway::refuse_upgrade(Connection& connection, const wire::HttpProblem& problem) {
   outbox_of(connection).add_reply(wire::write_problem_response(problem, wire::KeepAlive::no), {});
   finish_close(connection);
@@ -122,7 +127,7 @@ void Gateway::upgrade(Connection& connection, const wire::HttpRequest& request, 
     return accept_and_close({}, guard::Attempts::kBlockedReason);
   }
 
-  std::shared_ptr<const auth::Identity> identity;
+  auth::IdentityPtr identity;
   if (token) {
     auto verdict = hub::judge_token(tenant, shared_.users, shared_.keys, *token, loop_.now(), awaited);
     if (!verdict && verdict.error().wait != hub::Wait::no)

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <utility>
 
 namespace tidewire::guard {
 
@@ -32,17 +33,18 @@ std::string AnomalyFinding::evidence() const {
 
 Activity ActivityMeter::take() {
   Activity out{.requests = requests_, .errors = errors_, .refused_channels = 0, .bytes = bytes_};
-  if (const int used = std::popcount(channels_); used > 0) {
-    const double free = std::max(0.5, 64.0 - used);
-    out.refused_channels = static_cast<std::uint32_t>(std::lround(-64.0 * std::log(free / 64.0)));
-  }
   out.by_machine = by_programs_ * 2 > requests_;
-  if (intervals_seen_ >= kIntervals) {
-    out.beat = beat();
-    intervals_ = 0;
-    intervals_seen_ = 0;
+  if (details_) {
+    if (const int used = std::popcount(std::exchange(details_->channels, 0)); used > 0) {
+      const double free = std::max(0.5, 64.0 - used);
+      out.refused_channels = static_cast<std::uint32_t>(std::lround(-64.0 * std::log(free / 64.0)));
+    }
+    if (details_->intervals_seen >= kIntervals) {
+      out.beat = details_->beat();
+      details_->intervals = 0;
+      details_->intervals_seen = 0;
+    }
   }
-  channels_ = 0;
   bytes_ = 0;
   requests_ = errors_ = by_programs_ = 0;
   return out;
@@ -65,23 +67,24 @@ void ActivityMeter::error() { errors_ = static_cast<std::uint16_t>(std::min(erro
 
 void ActivityMeter::note_interval(std::int64_t now_ms) {
   const auto now = static_cast<std::uint32_t>(now_ms);
-  const std::uint32_t interval_ms = now - last_message_ms_;
-  const bool first = last_message_ms_ == 0;
-  last_message_ms_ = now == 0 ? 1 : now;
+  Details& details = more();
+  const std::uint32_t interval_ms = now - details.last_message_ms;
+  const bool first = details.last_message_ms == 0;
+  details.last_message_ms = now == 0 ? 1 : now;
   // What comes within 50 ms is one sending, and after a pause of minutes another conversation begins.
   if (first || interval_ms < 50 || interval_ms > 600'000) return;
   // Quarters of an octave, and the middle of each at the round numbers that timers have.
   const auto bin = static_cast<unsigned>(std::lround(4 * std::log2(static_cast<float>(interval_ms)))) % 16;
-  if ((intervals_ >> 4 * bin & 15) < 15) intervals_ += std::uint64_t{1} << 4 * bin;
-  if (intervals_seen_ < 255) ++intervals_seen_;
+  if ((details.intervals >> 4 * bin & 15) < 15) details.intervals += std::uint64_t{1} << 4 * bin;
+  if (details.intervals_seen < 255) ++details.intervals_seen;
 }
 
 // 4 less the entropy of the intervals.
-float ActivityMeter::beat() const {
+float ActivityMeter::Details::beat() const {
   float sum = 0, entropy = 0;
-  for (unsigned bin = 0; bin < 16; ++bin) sum += static_cast<float>(intervals_ >> 4 * bin & 15);
+  for (unsigned bin = 0; bin < 16; ++bin) sum += static_cast<float>(intervals >> 4 * bin & 15);
   for (unsigned bin = 0; bin < 16; ++bin) {
-    const float share = static_cast<float>(intervals_ >> 4 * bin & 15) / sum;
+    const float share = static_cast<float>(intervals >> 4 * bin & 15) / sum;
     if (share > 0) entropy -= share * std::log2(share);
   }
   return 4 - entropy;

@@ -8,6 +8,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -54,8 +55,8 @@ struct AnomalyFinding {
   std::string evidence() const;
 };
 
-// Adds up one connection's window. 40 bytes; owned by the connection's shard. A request costs a few
-// instructions and a message in a conversation a logarithm.
+// Adds up one connection's window. 24 bytes, and 32 more for one that talks or is refused channels; owned by
+// the connection's shard. A request costs a few instructions and a message in a conversation a logarithm.
 class ActivityMeter {
  public:
   static constexpr std::int64_t kWindow_ms = 10'000;
@@ -80,22 +81,32 @@ class ActivityMeter {
   // It was refused.
   void error();
   // Refused for its channel: `channel_hash` tells channels apart.
-  void refused_channel(std::uint64_t channel_hash) { channels_ |= std::uint64_t{1} << (channel_hash >> 58); }
+  void refused_channel(std::uint64_t channel_hash) {
+    more().channels |= std::uint64_t{1} << (channel_hash >> 58);
+  }
 
  private:
+  // What most connections have no use for: they listen.
+  struct Details {
+    std::uint64_t channels = 0;   // linear counting
+    std::uint64_t intervals = 0;  // 16 counts of 4 bits, by the interval's quarter of an octave
+    std::uint32_t last_message_ms = 0;
+    std::uint8_t intervals_seen = 0;
+    float beat() const;
+  };
+  Details& more() {
+    if (!details_) details_ = std::make_unique<Details>();
+    return *details_;
+  }
   void note_interval(std::int64_t now_ms);
-  float beat() const;
 
-  std::uint64_t channels_ = 0;   // linear counting
-  std::uint64_t intervals_ = 0;  // 16 counts of 4 bits, by the interval's quarter of an octave
-  std::uint32_t begin_ms_ = 0;   // the low half: differences of days fit
-  std::uint32_t last_message_ms_ = 0;
+  std::unique_ptr<Details> details_;
+  std::uint32_t begin_ms_ = 0;  // the low half: differences of days fit
   std::uint32_t bytes_ = 0;
   std::uint16_t requests_ = 0;
   std::uint16_t errors_ = 0;
   std::uint16_t by_programs_ = 0;
-  std::uint8_t intervals_seen_ = 0;
 };
-static_assert(sizeof(ActivityMeter) <= 40);
+static_assert(sizeof(ActivityMeter) <= 24);
 
 }  // namespace tidewire::guard

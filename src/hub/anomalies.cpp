@@ -8,9 +8,9 @@
 namespace tidewire::hub {
 
 // Before a message is looked at, whatever it is.
-void Sessions::watch(Session& session, std::size_t bytes, const Time& now) {
+void Sessions::watch(Handle connection, Session& session, std::size_t bytes, const Time& now) {
   if (options_.anomaly.action == guard::AnomalyAction::off) return;
-  if (session.activity.due(now.mono_ms())) judge_activity(session, now);
+  if (session.activity.due(now.mono_ms())) judge_activity(connection, session, now);
   session.activity.request(bytes, now.mono_ms());
 }
 
@@ -47,14 +47,14 @@ void Sessions::watch_failure(Session& session, const Error& error, std::string_v
   if (!channel.empty() && is_of_channel(error.code)) session.activity.refused_channel(channel_hash(channel));
 }
 
-void Sessions::judge_activity(Session& session, const Time& now) {
+void Sessions::judge_activity(Handle connection, Session& session, const Time& now) {
   const guard::Activity activity = session.activity.take();
   Watched who{.tenant = session.tenant,
               .key = watched_key(session),
               .user = session.identity ? std::string_view(session.identity->user_id) : std::string_view(),
-              .address = session.address};
+              .address = outbound_.address_of(connection)};
   const auto verdict = judge(who, activity, now);
-  session.held_until_ms = verdict.held_until_ms;
+  session.hold(verdict.held_until_ms);
 }
 
 guard::Anomalies::Verdict Sessions::judge(const Watched& who, const guard::Activity& activity,
@@ -87,7 +87,7 @@ guard::Anomalies::Verdict Sessions::judge(const Watched& who, const guard::Activ
   if (!policy.holds() || who.user.empty()) return verdict;
   shared_.limits.records().bad(who.key, guard::Offence::anomaly, now.mono_ms());
   each_of_user(who.tenant, who.user, [&](Handle, Session& each) {
-    each.held_until_ms = verdict.held_until_ms;
+    each.hold(verdict.held_until_ms);
     each.adaptive.look_again();
   });
   return verdict;

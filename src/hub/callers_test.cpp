@@ -11,7 +11,7 @@ SessionOptions acting(guard::AnomalyAction action) {
 
 struct Caller {
   TestShards& shards;
-  std::shared_ptr<const auth::Identity> who = TestShards::user("ann");
+  auth::IdentityPtr who = TestShards::user("ann");
 
   std::optional<Error> pass_rate() {
     return shards.sessions().pass_rate({.tenant = 0, .identity = who.get()}, shards.now);

@@ -76,19 +76,19 @@ void Sessions::serve_pages() {
 // From the pages that are kept, or else from the channel's home.
 void Sessions::serve_page(Handle connection, Subscription& subscription) {
   Replica& replica = *replicas_.get(subscription.replica);
-  const std::uint64_t missing = replica.seq + 1 - std::min(replica.seq, subscription.next_seq);
+  const std::uint64_t missing = replica.seq + 1 - std::min(replica.seq, subscription.needs.next_seq());
   auto load = static_cast<std::uint32_t>(std::min<std::uint64_t>(missing, Home::kReplayMessages));
   load = std::max(load, subscription.backlog() ? kBacklogLoad : 1);
   load_of_turn_ += load;
   if (is_like_others(subscription)) {
     const auto kept = std::ranges::find_if(kept_pages_, [&](const Page& page) {
-      return page.replica == subscription.replica && page.first_seq == subscription.next_seq &&
+      return page.replica == subscription.replica && page.first_seq == subscription.needs.next_seq() &&
              page.good_until_ms > now_ms_;
     });
     if (kept != kept_pages_.end()) {
       if (hand_over(connection, replica, subscription, *kept)) {
-        ++counts_of(replica.key.tenant).pages_shared;
-        subscription.next_seq = kept->next_seq;
+        ++counts_of(replica.key.tenant()).pages_shared;
+        subscription.needs.set_next_seq(kept->next_seq);
       }
       return outbound_.notify_when_drained(connection);
     }
@@ -96,14 +96,14 @@ void Sessions::serve_page(Handle connection, Subscription& subscription) {
   subscription.fetching = true;
   if (!is_stored(replica)) load = 0;
   load_under_way_ += load;
-  ++counts_of(replica.key.tenant).pages_asked;
+  ++counts_of(replica.key.tenant()).pages_asked;
   post_(replica.home_shard,
         CatchUpCommand{
             .home = replica.home,
             .follower = subscription.replica,
             .session = connection,
             .subscription = subscription.number,
-            .next_seq = subscription.next_seq,
+            .next_seq = subscription.needs.next_seq(),
             .backlog = subscription.backlog() ? std::optional(*subscription.backlog()) : std::nullopt,
             .bytes_max = options_.page_bytes,
             .load = load,
@@ -122,13 +122,14 @@ bool Sessions::hand_over(Handle connection, const Replica& replica, const Subscr
   if (!page.batch.empty() &&
       !outbound_.push(connection, page.batch, 0, page.batch.size(), {replica.priority, subscription.replica}))
     return false;
-  counts_of(replica.key.tenant).gaps += page.gaps;
+  counts_of(replica.key.tenant()).gaps += page.gaps;
   return true;
 }
 
 Sessions::Page Sessions::render(const CatchUpResult& result, const Replica& replica,
                                 const Subscription& subscription) {
-  Page page{.replica = result.follower, .first_seq = subscription.next_seq, .next_seq = result.next_seq};
+  Page page{
+      .replica = result.follower, .first_seq = subscription.needs.next_seq(), .next_seq = result.next_seq};
   for (const CatchUpItem& item : result.items) {
     if (item.expires_ms != 0) page.good_until_ms = std::min(page.good_until_ms, item.expires_ms);
     switch (item.kind) {
@@ -136,12 +137,12 @@ Sessions::Page Sessions::render(const CatchUpResult& result, const Replica& repl
         const bool is_own =
             item.first == item.last && std::ranges::binary_search(subscription.own(), item.first);
         if (!is_own)
-          page.batch.add("{\"type\":\"message\",\"channel\":\"", replica.key.name, "\",", item.body.view());
+          page.batch.add("{\"type\":\"message\",\"channel\":\"", replica.key.name(), "\",", item.body.view());
         break;
       }
       case CatchUpItem::Kind::snapshot:
         page.batch.add(protocol::MessageWriter("snapshot")
-                           .text("channel", replica.key.name)
+                           .text("channel", replica.key.name())
                            .text("epoch", result.epoch)
                            .number("seq", item.last)
                            .json("data", item.body.view())
@@ -150,7 +151,7 @@ Sessions::Page Sessions::render(const CatchUpResult& result, const Replica& repl
       case CatchUpItem::Kind::gap:
         ++page.gaps;
         page.batch.add(protocol::MessageWriter("gap")
-                           .text("channel", replica.key.name)
+                           .text("channel", replica.key.name())
                            .text("epoch", result.epoch)
                            .number("from", item.first)
                            .number("to", item.last)
@@ -189,7 +190,7 @@ void Sessions::end_lost(const SubscriptionLost& lost) {
   if (session == nullptr || session->closing) return;
   Subscription* subscription = session->find(lost.subscription);
   if (subscription == nullptr) return want_page(lost.session, *session);  // as after a CatchUpResult
-  const std::string channel = replicas_.get(subscription->replica)->key.name;
+  const std::string channel(replicas_.get(subscription->replica)->key.name());
   // Its `subscribed` may still wait for the replies before it, and must not come after this.
   const bool joining = subscription->state == Subscription::State::joining;
   end_subscription(lost.session, *session, *subscription);
@@ -219,8 +220,8 @@ void Sessions::handle(const EpochChanged& changed, const Time& now) {
     if (subscription == nullptr || session->closing || !subscription->counted) continue;
     const Handle connection{static_cast<std::uint32_t>(index), session->generation};
     outbound_.drop(connection, {replica->priority, changed.follower});
-    subscription->extras.reset();
-    subscription->next_seq = 0;
+    subscription->needs.drop_extras();
+    subscription->needs.set_next_seq(0);
     if (subscription->state == Subscription::State::live)
       go_behind(*session, replica->subscribers[subscription->place], *subscription, 0);
   }
@@ -244,7 +245,7 @@ void Sessions::catch_up(CatchUpResult&& result) {
   if (replica.turn) flush(result.follower, replica);
   subscription->fetching = false;
   // Asked for under another epoch.
-  if (result.from_seq != subscription->next_seq) return want_page(result.session, *session);
+  if (result.from_seq != subscription->needs.next_seq()) return want_page(result.session, *session);
 
   Page page = render(result, replica, *subscription);
   const bool taken = hand_over(result.session, replica, *subscription, page);
@@ -253,11 +254,11 @@ void Sessions::catch_up(CatchUpResult&& result) {
     keep(std::move(page));
   if (!taken) return outbound_.notify_when_drained(result.session);
 
-  subscription->next_seq = result.next_seq;
-  if (SubscriptionExtras* extras = subscription->extras.get()) {
+  subscription->needs.set_next_seq(result.next_seq);
+  if (SubscriptionExtras* extras = subscription->needs.extras()) {
     if (extras->backlog) extras->backlog = result.backlog;
     std::erase_if(extras->own, [&](std::uint64_t seq) { return seq < result.next_seq; });
-    if (is_like_others(*subscription)) subscription->extras.reset();
+    if (is_like_others(*subscription)) subscription->needs.drop_extras();
   }
   if (result.at_end) {
     TIDEWIRE_CHECK(result.next_seq > replica.seq);

@@ -22,6 +22,7 @@
 #include "hub/idempotency.h"
 #include "hub/messages.h"
 #include "hub/presence.h"
+#include "hub/stored_key.h"
 #include "hub/types.h"
 #include "kinds/fold.h"
 #include "kinds/inbox.h"
@@ -140,9 +141,21 @@ class Epoch {
   std::uint8_t size_;
 };
 
+// What a channel has beside its name, its position and its followers once something has come to it; one
+// that is parked has none of it, and most users' inboxes are parked.
+struct ChannelExtras {
+  History history;
+  std::unique_ptr<DurableState> durable;  // null: the channel lives in memory, or is parked
+  std::unique_ptr<Folded> folded;         // null: a stream, or parked
+  std::unique_ptr<Presence> presence;
+  std::unique_ptr<IdempotencyWindow> keys;
+
+  bool empty() const { return history.empty() && !durable && !folded && !presence && !keys; }
+};
+
 struct Channel {
-  Channel(ChannelKey key_, const Namespace& ns_, std::string_view epoch_, std::int64_t now_ms)
-      : key(std::move(key_)), ns(&ns_), kind(ns_.kind), epoch(epoch_), last_used_ms(now_ms) {}
+  Channel(const ChannelKey& key_, const Namespace& ns_, std::string_view epoch_, std::int64_t now_ms)
+      : key(key_), ns(&ns_), kind(ns_.kind), epoch(epoch_), last_used_ms(now_ms) {}
 
   // A shard with subscribers of this channel.
   struct Follower {
@@ -157,8 +170,19 @@ struct Channel {
   // At most 10 deliveries a second (protocol §7 `upload`): one per window, and one more at the end.
   static constexpr std::int64_t kUploadConflateMs = 112;
 
+  // As if every channel had them; more() makes them.
+  const History& history() const { return extras ? extras->history : kNoHistory; }
+  DurableState* durable() const { return extras ? extras->durable.get() : nullptr; }
+  Folded* folded() const { return extras ? extras->folded.get() : nullptr; }
+  Presence* presence() const { return extras ? extras->presence.get() : nullptr; }
+  IdempotencyWindow* keys() const { return extras ? extras->keys.get() : nullptr; }
+  ChannelExtras& more() {
+    if (!extras) extras = std::make_unique<ChannelExtras>();
+    return *extras;
+  }
+
   HistoryBounds bounds() const {
-    if (!durable) return {.messages = ns->history_messages, .ttl_ms = ns->history_ttl_ms};
+    if (!durable()) return {.messages = ns->history_messages, .ttl_ms = ns->history_ttl_ms};
     return {.messages = std::min(ns->history_messages, kCacheMessages),
             .ttl_ms = ns->history_ttl_ms,
             .bytes = kCacheBytes,
@@ -166,27 +190,28 @@ struct Channel {
   }
   // The oldest seq that is kept; the next one's where none is.
   std::uint64_t first_seq() const {
-    if (durable) return durable->first_seq;
-    return history.empty() ? seq + 1 : history.first_seq();
+    if (durable()) return durable()->first_seq;
+    return history().empty() ? seq + 1 : history().first_seq();
   }
   void trim(std::int64_t now_ms) {
-    const std::uint64_t gone_before = history.trim(now_ms, bounds());
-    if (!durable) return;
+    if (!extras) return;
+    const std::uint64_t gone_before = extras->history.trim(now_ms, bounds());
+    if (!durable()) return;
     // What a state needs stays in the log; readers, who have the snapshot, see only what the namespace
     // keeps. An inbox keeps what is pending.
-    std::uint64_t first = std::max(durable->first_seq, gone_before);
-    if (folded && seq > ns->history_messages) first = std::max(first, seq + 1 - ns->history_messages);
-    if (folded && needs_from() != 0) first = std::max(durable->first_seq, std::min(first, needs_from()));
+    std::uint64_t first = std::max(durable()->first_seq, gone_before);
+    if (folded() && seq > ns->history_messages) first = std::max(first, seq + 1 - ns->history_messages);
+    if (folded() && needs_from() != 0) first = std::max(durable()->first_seq, std::min(first, needs_from()));
     // Expired entries at the old end count as trimmed (protocol §5).
-    while (first <= seq && history.holds(first) && history.at(first).expired(now_ms)) ++first;
-    durable->first_seq = first;
+    while (first <= seq && history().holds(first) && history().at(first).expired(now_ms)) ++first;
+    durable()->first_seq = first;
   }
   // The oldest entry that an inbox still has pending; 0: none.
   std::uint64_t needs_from() const {
-    return kind == Kind::inbox ? static_cast<const kinds::Inbox&>(*folded->fold).oldest_seq() : 0;
+    return kind == Kind::inbox ? static_cast<const kinds::Inbox&>(*folded()->fold).oldest_seq() : 0;
   }
   // The last seq given out.
-  std::uint64_t assigned() const { return durable ? durable->assigned : seq; }
+  std::uint64_t assigned() const { return durable() ? durable()->assigned : seq; }
   // Deliveries are merged, at most one per this time; 0: not.
   std::int64_t conflate_ms() const {
     if (kind == Kind::upload) return std::max(ns->conflate_ms, kUploadConflateMs);
@@ -200,7 +225,7 @@ struct Channel {
     return count;
   }
 
-  ChannelKey key;
+  StoredKey key;
   const Namespace* ns;
   Kind kind;               // as when it was opened: a reload must not turn a channel into another kind
   bool has_epoch = false;  // its log has said under which epoch it is
@@ -208,13 +233,12 @@ struct Channel {
   Epoch epoch;
   std::uint64_t seq = 0;  // the latest that was shown; 0: never a message
   std::int64_t last_used_ms;
-  History history;
   ShortList<Follower> followers;
-  std::unique_ptr<DurableState> durable;  // null: the channel lives in memory, or is parked
-  std::unique_ptr<Folded> folded;         // null: a stream, or parked
-  std::unique_ptr<Presence> presence;
-  std::unique_ptr<IdempotencyWindow> keys;
+  std::unique_ptr<ChannelExtras> extras;
+
+ private:
+  inline static const History kNoHistory;
 };
-static_assert(sizeof(Channel) <= 152, "every inbox has one, parked or not");
+static_assert(sizeof(Channel) <= 104, "every inbox has one, parked or not");
 
 }  // namespace tidewire::hub

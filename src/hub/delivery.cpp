@@ -34,7 +34,7 @@ void Sessions::handle(Delivery&& delivery, const Time&) {
       {.first_seq = delivery.first_seq, .seq = delivery.seq, .presence_only = false, .skip = delivery.skip});
   if (delivery.skip) turn.for_all = false;
   // A channel's name needs no escaping: its characters are plain in JSON.
-  turn.batch.add("{\"type\":\"message\",\"channel\":\"", replica->key.name, "\",", delivery.body.view());
+  turn.batch.add("{\"type\":\"message\",\"channel\":\"", replica->key.name(), "\",", delivery.body.view());
 }
 
 void Sessions::handle(PresenceDelivery&& delivery, const Time&) {
@@ -124,7 +124,7 @@ void Sessions::go_behind(Session& session, Subscriber& subscriber, Subscription&
                          std::uint64_t next_seq) {
   subscriber.live = false;
   subscription.state = Subscription::State::behind;
-  subscription.next_seq = next_seq;
+  subscription.needs.set_next_seq(next_seq);
   ++session.behind;
   ++replicas_.get(subscription.replica)->behind;
   ++counts_of(session.tenant).went_behind;
@@ -139,15 +139,15 @@ bool Sessions::catch_up_alone(Replica& replica, Subscriber& subscriber) {
   bool knows_some = false, lacks_some = false;
   for (const Replica::Turn::Item& item : replica.turn->items) {
     if (item.seq == 0) continue;
-    knows_some |= item.first_seq < subscription.next_seq;
-    lacks_some |= item.seq >= subscription.next_seq;
+    knows_some |= item.first_seq < subscription.needs.next_seq();
+    lacks_some |= item.seq >= subscription.needs.next_seq();
   }
-  subscriber.ahead = subscription.next_seq > replica.seq + 1;
+  subscriber.ahead = subscription.needs.next_seq() > replica.seq + 1;
   if (!knows_some) return true;
   if (!lacks_some) return false;
   subscriber.ahead = false;
   if (subscriber.presence) subscription.presence_missed = true;
-  go_behind(session, subscriber, subscription, subscription.next_seq);
+  go_behind(session, subscriber, subscription, subscription.needs.next_seq());
   return false;
 }
 
@@ -160,11 +160,11 @@ void Sessions::activate(Handle connection, Session& session, std::uint32_t numbe
   if (replica.turn) flush(subscription->replica, replica);
   TIDEWIRE_CHECK(replica.subscribers.size() < Subscription::kPlaces);
   subscription->place = replica.subscribers.size() % Subscription::kPlaces;
-  const bool live = subscription->next_seq > replica.seq && !subscription->backlog();
+  const bool live = subscription->needs.next_seq() > replica.seq && !subscription->backlog();
   replica.subscribers.push_back({.connection = connection,
                                  .subscription = number,
                                  .live = live,
-                                 .ahead = live && subscription->next_seq > replica.seq + 1,
+                                 .ahead = live && subscription->needs.next_seq() > replica.seq + 1,
                                  .presence = subscription->presence});
   subscription->state = live ? Subscription::State::live : Subscription::State::behind;
   if (live) return;
@@ -197,7 +197,6 @@ void Sessions::end_subscription(Handle connection, Session& session, Subscriptio
           UnsubscribeCommand{.channel = replica.key, .follower = handle, .session = connection});
   subscription = std::move(session.subscriptions.back());
   session.subscriptions.pop_back();
-  if (session.subscriptions.empty()) session.subscriptions.shrink_to_fit();
   if (--replica.subscriptions > 0) return;
   replicas_.erase(handle);
 }
@@ -217,7 +216,7 @@ void Sessions::note_own(Session& session, const ChannelKey& channel, std::uint64
   const Handle handle = replicas_.find(channel);
   Subscription* subscription = handle ? session.find_replica(handle) : nullptr;
   if (subscription == nullptr || seq == 0) return;
-  std::vector<std::uint64_t>& own = subscription->more().own;
+  std::vector<std::uint64_t>& own = subscription->needs.more().own;
   if (subscription->state == Subscription::State::live) {
     // It may yet fall behind with what waits in the batch; it has passed all that is older.
     const Replica& replica = *replicas_.get(handle);

@@ -20,9 +20,9 @@ constexpr bool needs_no_identity(const protocol::RequestBody& body) {
 }
 }  // namespace
 
-void Sessions::note_message(Session& session, std::size_t bytes, const Time& now) {
+void Sessions::note_message(Handle connection, Session& session, std::size_t bytes, const Time& now) {
   ++counts_of(session.tenant).messages_in;
-  watch(session, bytes, now);
+  watch(connection, session, bytes, now);
   session.health.note_request();
   const guard::SharedKeys& keys = session.shared_keys;
   // Asked once the message has been read: with many users they come from far away.
@@ -32,7 +32,7 @@ void Sessions::note_message(Session& session, std::size_t bytes, const Time& now
     talker.tenant = session.tenant;
     talker.anonymous = session.identity == nullptr;
     if (talker.anonymous)
-      talker.name = session.address.text();
+      talker.name = outbound_.address_of(connection).text();
     else
       talker.name = session.identity->user_id;
   });
@@ -42,7 +42,7 @@ Sessions::Taken Sessions::on_text(Handle connection, std::string_view text, cons
                                   const Awaited& awaited) {
   Session* session = find(connection);
   if (session == nullptr || session->closing) return Taken::yes;
-  if (!awaited.anything()) note_message(*session, text.size(), now);
+  if (!awaited.anything()) note_message(connection, *session, text.size(), now);
   auto request = protocol::decode(text, tenant_of(*session).limits.json_depth);
   if (!request) {
     malformed(connection, *session, request.error(), now);
@@ -57,7 +57,7 @@ void Sessions::on_malformed(Handle connection, ErrorCode code, std::string messa
   Session* session = find(connection);
   if (session == nullptr || session->closing) return;
   session->health.note_request();
-  watch(*session, 0, now);
+  watch(connection, *session, 0, now);
   malformed(connection, *session,
             {.error = fail(code, std::move(message)).error(), .id = {}, .type = {}, .channel = {}}, now);
 }
@@ -84,7 +84,7 @@ bool Sessions::pass_rate(Context& context, const protocol::Request& request) {
   const std::int64_t now_ms = context.now.mono_ms();
   if (is_held(session, guard::AnomalyAction::refuse, now_ms) && !limits.dry_run) {
     ++counts_of(session.tenant).rate_limited;
-    refuse(context, held_error(session.held_until_ms - now_ms), protocol::channel_of(request));
+    refuse(context, held_error(session.held_until_ms() - now_ms), protocol::channel_of(request));
     return false;
   }
   const guard::LimitFactor learned =

@@ -15,11 +15,11 @@ constexpr std::uint32_t kSweepPerTick = 500;
 
 // To have been asked for is no use.
 bool is_used(const Channel& channel) {
-  return channel.seq > 0 || !channel.followers.empty() || channel.presence;
+  return channel.seq > 0 || !channel.followers.empty() || channel.presence();
 }
 
 ChannelInfo info_of(const Channel& channel) {
-  return {.name = channel.key.name,
+  return {.name = std::string(channel.key.name()),
           .kind = channel.kind,
           .epoch = channel.epoch,
           .seq = channel.seq,
@@ -66,34 +66,32 @@ Channel& Home::open(const ChannelKey& key, const Time& now, Handle* handle) {
 // Makes what its kind and its log need, for a new channel and for one that was parked.
 void Home::begin(Handle handle, Channel& channel) {
   if (channel.kind != Kind::stream) {
-    channel.folded = std::make_unique<Folded>();
-    channel.folded->fold = make_fold(channel);
+    channel.more().folded = std::make_unique<Folded>();
+    channel.folded()->fold = make_fold(channel);
   }
   const bool was_parked = std::exchange(channel.parked, false);
   if (was_parked) --parked_;
   if (!was_parked && channel.ns->durability != Durability::disk) return;
   open_log(handle, channel);
-  channel.durable->was_parked = was_parked;
+  channel.durable()->was_parked = was_parked;
 }
 
 // Nothing waits in it, nothing is under way, and all that it knows stands in the log.
 bool Home::may_park(const Channel& channel, const Time& now) {
-  if (channel.kind != Kind::inbox || channel.parked || channel.presence) return false;
-  if (!channel.durable || channel.durable->state != DurableState::State::open || channel.durable->busy())
+  if (channel.kind != Kind::inbox || channel.parked || channel.presence()) return false;
+  if (!channel.durable() || channel.durable()->state != DurableState::State::open ||
+      channel.durable()->busy())
     return false;
-  const auto& inbox = static_cast<const kinds::Inbox&>(*channel.folded->fold);
+  const auto& inbox = static_cast<const kinds::Inbox&>(*channel.folded()->fold);
   return inbox.size(now.unix_ms) == 0;
 }
 
 // Most users' inboxes are empty most of the time, and each connected user follows one. So an empty inbox
 // keeps its name, its position and its followers; open() builds the rest again from the log.
 void Home::park(Handle handle, Channel& channel) {
-  if (channel.folded->saved_seq < channel.seq) save_state(handle, channel, Save::now);
+  if (channel.folded()->saved_seq < channel.seq) save_state(handle, channel, Save::now);
   submit_(log::Close{.channel = handle});
-  channel.durable.reset();
-  channel.folded.reset();
-  channel.keys.reset();
-  channel.history.clear();
+  channel.extras.reset();
   channel.parked = true;
   ++parked_;
 }
@@ -107,7 +105,7 @@ Channel::Follower& Home::follower_of(Channel& channel, ShardId shard, Handle rep
 // Where a new subscription begins (protocol §5, `subscribed`).
 void Home::start_position(const SubscribeCommand& command, const Channel& channel, const Time& now,
                           SubscribedState& state) {
-  const History& history = channel.history;
+  const History& history = channel.history();
   const std::uint64_t retained = channel.first_seq();
   state.next_seq = channel.seq + 1;
   if (command.since) {
@@ -122,7 +120,7 @@ void Home::start_position(const SubscribeCommand& command, const Channel& channe
     // Where there is a snapshot it is the new start.
     if (*state.recovered)
       state.next_seq = since.seq + 1;
-    else if (!channel.folded)
+    else if (!channel.folded())
       state.next_seq = retained;
   } else if (command.history && *command.history > 0 && channel.kind != Kind::inbox) {
     // (What is pending in an inbox comes as its backlog, and would come twice.)
@@ -152,7 +150,7 @@ void Home::handle(ShardId from, SubscribeCommand&& command, const Time& now) {
   Handle handle;
   Channel& channel = open(command.channel, now, &handle);
   if (wait_for_log(handle, channel, from, command, now)) return;
-  if (!channel.folded) return begin_subscription(from, std::move(command), handle, {}, now);
+  if (!channel.folded()) return begin_subscription(from, std::move(command), handle, {}, now);
   Error refusal;
   const bool refused = !may_read(channel, command.author, command.rights);
   if (refused) refusal = fail(ErrorCode::forbidden, "this channel belongs to others").error();
@@ -180,20 +178,20 @@ void Home::begin_subscription(ShardId from, SubscribeCommand&& command, Handle h
                         .reason = {},
                         .messages = {},
                         .members = {},
-                        .shown = channel.conflate_ms() > 0 ? channel.folded->shown : channel.seq};
+                        .shown = channel.conflate_ms() > 0 ? channel.folded()->shown : channel.seq};
   if (!command.again) start_position(command, channel, now, state);
   if (!state.recovered.value_or(false)) state.snapshot = std::move(snapshot);
-  if (command.presence) state.members = channel.presence ? channel.presence->members_json() : "[]";
+  if (command.presence) state.members = channel.presence() ? channel.presence()->members_json() : "[]";
   if (channel.kind == Kind::session && !command.again)
-    channel.folded->readers.push_back({.shard = from,
-                                       .follower = command.follower,
-                                       .session = command.reply.target,
-                                       .subscription = command.subscription,
-                                       .user_id = command.author ? command.author->user_id : std::string(),
-                                       .by_right = command.rights.subscribe});
+    channel.folded()->readers.push_back({.shard = from,
+                                         .follower = command.follower,
+                                         .session = command.reply.target,
+                                         .subscription = command.subscription,
+                                         .user_id = command.author ? command.author->user_id : std::string(),
+                                         .by_right = command.rights.subscribe});
   if (channel.kind == Kind::inbox && !command.again && !command.since)
     state.backlog = start_backlog(handle, channel, now);
-  else if (channel.folded && channel.merges() && state.snapshot && state.next_seq <= state.seq)
+  else if (channel.folded() && channel.merges() && state.snapshot && state.next_seq <= state.seq)
     state.backlog = Backlog{.after = {}, .up_to = state.seq, .sent_up_to = 0};
   post_(from, SubscribeResult{.reply = command.reply,
                               .channel = std::move(command.channel),
@@ -206,8 +204,8 @@ void Home::begin_subscription(ShardId from, SubscribeCommand&& command, Handle h
 void Home::handle(ShardId from, UnsubscribeCommand&& command, const Time& now) {
   Channel* channel = find(command.channel);
   TIDEWIRE_CHECK(channel != nullptr);  // followed channels are not swept
-  if (channel->folded)
-    std::erase_if(channel->folded->readers, [&](const Folded::Reader& reader) {
+  if (channel->folded())
+    std::erase_if(channel->folded()->readers, [&](const Folded::Reader& reader) {
       return reader.shard == from && reader.session == command.session;
     });
   Channel::Follower& follower = follower_of(*channel, from, command.follower);
@@ -225,7 +223,7 @@ void Home::handle(ShardId from, PresenceCommand&& command, const Time& now) {
   Handle handle;
   Channel& channel = open(command.channel, now, &handle);
   bool may_list = true;
-  if (channel.folded) {  // whose channel it is stands in the log
+  if (channel.folded()) {  // whose channel it is stands in the log
     if (wait_for_log(handle, channel, from, command, now)) return;
     may_list = may_read(channel, command.author, command.rights);
     if (!may_list && command.action != leave)
@@ -234,10 +232,11 @@ void Home::handle(ShardId from, PresenceCommand&& command, const Time& now) {
   }
   Presence::Outcome outcome;
   if (command.action == enter) {
-    if (!channel.presence) channel.presence = std::make_unique<Presence>();
-    outcome = channel.presence->enter(*command.author, command.data, now.unix_ms, command.rights.subscribe);
+    if (!channel.presence()) channel.more().presence = std::make_unique<Presence>();
+    outcome = channel.presence()->enter(*command.author, command.data, now.unix_ms, command.rights.subscribe);
   } else if (command.action == update) {
-    auto updated = channel.presence ? channel.presence->update(*command.author, command.data) : std::nullopt;
+    auto updated =
+        channel.presence() ? channel.presence()->update(*command.author, command.data) : std::nullopt;
     if (!updated) {
       post_(from,
             PresenceResult{.reply = command.reply,
@@ -246,23 +245,23 @@ void Home::handle(ShardId from, PresenceCommand&& command, const Time& now) {
       return;
     }
     outcome = std::move(*updated);
-  } else if (command.action == leave && channel.presence) {
-    outcome = channel.presence->leave(*command.author);
+  } else if (command.action == leave && channel.presence()) {
+    outcome = channel.presence()->leave(*command.author);
   }
   post_(from,
         PresenceResult{.reply = command.reply,
                        .channel = std::move(command.channel),
-                       .result = channel.presence && may_list ? channel.presence->members_json() : "[]"});
+                       .result = channel.presence() && may_list ? channel.presence()->members_json() : "[]"});
   tell_presence(channel, outcome, command.session, from);
-  if (channel.presence && channel.presence->empty()) channel.presence.reset();
+  if (channel.presence() && channel.presence()->empty()) channel.more().presence.reset();
 }
 
 void Home::handle(ShardId, DepartCommand&& command, const Time& now) {
   const Handle handle = channels_.find(command.channel);
   if (!handle) return;
   Channel& channel = *channels_.get(handle);
-  if (!channel.presence) return;
-  const auto leaves_at = channel.presence->depart(*command.author, now.unix_ms, options_.presence_grace_ms);
+  if (!channel.presence()) return;
+  const auto leaves_at = channel.presence()->depart(*command.author, now.unix_ms, options_.presence_grace_ms);
   if (leaves_at) graces_.push({{*leaves_at, handle}, command.author->scope});
 }
 
@@ -271,7 +270,7 @@ void Home::tell_presence(const Channel& channel, const Presence::Outcome& outcom
   if (outcome.change == Presence::Change::none) return;
   static constexpr std::string_view kActions[] = {"", "enter", "update", "leave"};
   std::string json = "{\"type\":\"presence_event\",\"channel\":";
-  append_json_string(json, channel.key.name);
+  append_json_string(json, channel.key.name());
   json += ",\"action\":\"";
   json += kActions[static_cast<std::size_t>(outcome.change)];
   json += "\",\"member\":";
@@ -301,9 +300,9 @@ void Home::tick(const Time& now) {
     const Grace grace = graces_.top();
     graces_.pop();
     Channel* channel = channels_.get(grace.channel);
-    if (channel == nullptr || !channel->presence) continue;
-    tell_presence(*channel, channel->presence->expire(grace.scope, now.unix_ms), {}, 0);
-    if (channel->presence->empty()) channel->presence.reset();
+    if (channel == nullptr || !channel->presence()) continue;
+    tell_presence(*channel, channel->presence()->expire(grace.scope, now.unix_ms), {}, 0);
+    if (channel->presence()->empty()) channel->more().presence.reset();
   }
   check_runs(now);
   const std::uint32_t slots = channels_.slots();
@@ -316,33 +315,34 @@ void Home::tick(const Time& now) {
 
 void Home::sweep(Handle handle, Channel& channel, const Time& now) {
   channel.trim(now.unix_ms);
-  if (channel.keys) {
-    channel.keys->expire(now.unix_ms);
-    if (channel.keys->empty()) channel.keys.reset();
+  if (channel.keys()) {
+    channel.keys()->expire(now.unix_ms);
+    if (channel.keys()->empty()) channel.more().keys.reset();
   }
+  if (channel.extras && channel.extras->empty()) channel.extras.reset();
   if (channel.last_used_ms + kParkMs <= now.mono_ms() && may_park(channel, now)) park(handle, channel);
   // Its followers' going counts as a use (`unsubscribe` above); what else keeps it is looked at here.
-  if (channel.presence || (channel.durable && channel.durable->busy()) ||
-      (channel.folded && (channel.folded->run_check.scheduled || !channel.folded->tellings.empty())))
+  if (channel.presence() || (channel.durable() && channel.durable()->busy()) ||
+      (channel.folded() && (channel.folded()->run_check.scheduled || !channel.folded()->tellings.empty())))
     channel.last_used_ms = now.mono_ms();
   if (!channel.followers.empty()) return;
-  const bool only_copy = !channel.durable && (!channel.history.empty() || channel.keys);
+  const bool only_copy = !channel.durable() && (!channel.history().empty() || channel.keys());
   if (!channel.parked && (only_copy || channel.last_used_ms + kIdleMs > now.mono_ms())) return;
-  if (channel.durable && channel.durable->state == DurableState::State::open) {
-    if (channel.folded && channel.folded->saved_seq < channel.seq) save_state(handle, channel, Save::now);
+  if (channel.durable() && channel.durable()->state == DurableState::State::open) {
+    if (channel.folded() && channel.folded()->saved_seq < channel.seq) save_state(handle, channel, Save::now);
     submit_(log::Close{.channel = handle});
   }
   if (channel.parked) --parked_;
-  --sizes_[channels_.get(handle)->key.tenant];
+  --sizes_[channels_.get(handle)->key.tenant()];
   channels_.erase(handle);
 }
 
 std::vector<ChannelInfo> Home::list(const ListChannels& query) {
   std::vector<ChannelInfo> out;
   channels_.for_each([&](Handle, const Channel& channel) {
-    const ChannelKey& key = channel.key;
-    if (key.tenant == query.tenant && is_used(channel) && key.name.starts_with(query.prefix) &&
-        key.name > query.after)
+    const StoredKey& key = channel.key;
+    if (key.tenant() == query.tenant && is_used(channel) && key.name().starts_with(query.prefix) &&
+        key.name() > query.after)
       out.push_back(info_of(channel));
   });
   const auto kept = std::min(query.limit, out.size());

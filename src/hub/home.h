@@ -191,12 +191,13 @@ class Home {
 // True when the channel's log is not open yet: the command waits, or was refused.
 template <class Command>
 bool Home::wait_for_log(Handle handle, Channel& channel, ShardId from, Command& command, const Time& now) {
-  if (!channel.durable || channel.durable->state == DurableState::State::open) return false;
+  if (!channel.durable() || channel.durable()->state == DurableState::State::open) return false;
   DurableState::Waiting waiting{.from = from, .command = std::move(command)};
-  if (channel.durable->state == DurableState::State::failed && channel.durable->retry_at_ms <= now.mono_ms())
+  if (channel.durable()->state == DurableState::State::failed &&
+      channel.durable()->retry_at_ms <= now.mono_ms())
     open_log(handle, channel);
-  if (channel.durable->state == DurableState::State::opening)
-    channel.durable->waiting.push_back(std::move(waiting));
+  if (channel.durable()->state == DurableState::State::opening)
+    channel.durable()->waiting.push_back(std::move(waiting));
   else
     refuse(std::move(waiting), fail(ErrorCode::unavailable, "the store is not available").error());
   return true;

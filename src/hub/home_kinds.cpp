@@ -45,7 +45,7 @@ std::string tail_of(std::string_view event, std::string_view from_json, std::str
 
 // A fold is as old as its channel; a reload may have come since.
 void Home::adopt_settings(Channel& channel) const {
-  kinds::Fold& fold = *channel.folded->fold;
+  kinds::Fold& fold = *channel.folded()->fold;
   if (channel.kind == Kind::session)
     static_cast<kinds::SessionChannel&>(fold).set_options(session_options(channel));
   if (channel.kind == Kind::inbox) static_cast<kinds::Inbox&>(fold).set_options(inbox_options_);
@@ -58,7 +58,7 @@ std::unique_ptr<kinds::Fold> Home::make_fold(const Channel& channel) const {
     case Kind::session:
       return std::make_unique<kinds::SessionChannel>(session_options(channel));
     case Kind::inbox:
-      return std::make_unique<kinds::Inbox>(rest_of(channel.key.name), inbox_options_);
+      return std::make_unique<kinds::Inbox>(rest_of(channel.key.name()), inbox_options_);
     case Kind::upload:
       return std::make_unique<kinds::Upload>();
     case Kind::agent:
@@ -82,18 +82,18 @@ kinds::Asker Home::asker_of(const std::shared_ptr<const Author>& author, const R
 // By rule, grant or API key, or because the channel is theirs.
 bool Home::may_read(const Channel& channel, const std::shared_ptr<const Author>& author,
                     const Rights& rights) {
-  if (!channel.folded || rights.subscribe) return true;
-  return author != nullptr && !author->user_id.empty() && channel.folded->fold->owned_by(author->user_id);
+  if (!channel.folded() || rights.subscribe) return true;
+  return author != nullptr && !author->user_id.empty() && channel.folded()->fold->owned_by(author->user_id);
 }
 
 void Home::settle(Channel& channel, std::function<void(const Error*)> then) {
-  if (!channel.durable || channel.durable->pending.empty()) return then(nullptr);
-  Ring<PendingEntry>& pending = channel.durable->pending;
+  if (!channel.durable() || channel.durable()->pending.empty()) return then(nullptr);
+  Ring<PendingEntry>& pending = channel.durable()->pending;
   pending[pending.size() - 1].held.push_back(std::move(then));
 }
 
 const SharedBytes& Home::snapshot_of(Channel& channel, const Time& now) {
-  Folded& folded = *channel.folded;
+  Folded& folded = *channel.folded();
   // An inbox's changes with time alone.
   if (!folded.snapshot || channel.kind == Kind::inbox)
     folded.snapshot = SharedBytes(folded.fold->snapshot(now.unix_ms));
@@ -101,7 +101,7 @@ const SharedBytes& Home::snapshot_of(Channel& channel, const Time& now) {
 }
 
 void Home::save_state(Handle handle, Channel& channel, Save save) {
-  Folded& folded = *channel.folded;
+  Folded& folded = *channel.folded();
   const std::uint64_t events = folded.seq - folded.saved_seq;
   const std::uint64_t events_max = std::clamp<std::uint64_t>(channel.ns->history_messages, 1, kSaveEvents);
   const bool worth_it =
@@ -122,8 +122,8 @@ void Home::show(Handle handle, Channel& channel, const PendingEntry& pending, co
     deliver(channel, seq, seq, pending.entry.body, pending.skip, pending.asker.shard);
   };
   const std::int64_t window_ms = channel.conflate_ms();
-  if (window_ms == 0 && !(channel.folded && channel.folded->window)) return deliver_it();
-  Folded& folded = *channel.folded;
+  if (window_ms == 0 && !(channel.folded() && channel.folded()->window)) return deliver_it();
+  Folded& folded = *channel.folded();
   if (!folded.window) folded.window = std::make_unique<Folded::Window>();
   Folded::Window& window = *folded.window;
   if (folded.shown + 1 == seq && now.mono_ms() >= window.ends_ms) {
@@ -154,13 +154,13 @@ void Home::schedule_window(Handle handle, Folded::Window& window) {
 
 // What was held back when an append failed, from the entries that are safe.
 void Home::refill_window(Handle handle, Channel& channel) {
-  Folded& folded = *channel.folded;
+  Folded& folded = *channel.folded();
   Folded::Window& window = *folded.window;
   window.runs.clear();
   window.bytes = 0;
-  window.whole = !channel.history.holds(folded.shown + 1);
+  window.whole = !channel.history().holds(folded.shown + 1);
   for (std::uint64_t seq = folded.shown + 1; !window.whole && seq <= channel.seq; ++seq) {
-    window.runs.push_back({.first = seq, .last = seq, .body = channel.history.at(seq).body});
+    window.runs.push_back({.first = seq, .last = seq, .body = channel.history().at(seq).body});
     window.bytes += window.runs.back().body.size();
   }
   schedule_window(handle, window);
@@ -171,17 +171,17 @@ void Home::show_due(const Time& now) {
     const Handle handle = windows_.top().channel;
     windows_.pop();
     Channel* channel = channels_.get(handle);
-    if (channel == nullptr || !channel->folded || !channel->folded->window) continue;
+    if (channel == nullptr || !channel->folded() || !channel->folded()->window) continue;
     // What a failed append has left is told once the state is built anew (finish_opening).
-    if (channel->durable && channel->durable->state != DurableState::State::open)
-      channel->folded->window->scheduled = false;
+    if (channel->durable() && channel->durable()->state != DurableState::State::open)
+      channel->folded()->window->scheduled = false;
     else
       close_window(handle, *channel, now);
   }
 }
 
 void Home::close_window(Handle handle, Channel& channel, const Time& now) {
-  Folded& folded = *channel.folded;
+  Folded& folded = *channel.folded();
   Folded::Window& window = *folded.window;
   window.scheduled = false;
   window.ends_ms = now.mono_ms() + channel.conflate_ms();
@@ -202,10 +202,10 @@ void Home::close_window(Handle handle, Channel& channel, const Time& now) {
                    body = folded.fold->whole(folded.shown + 1, seq, now.unix_ms)](const Error* error) {
     if (error != nullptr) return;  // opening it anew shows what is safe
     Channel& there = *channels_.get(handle);
-    if (there.folded->shown >= seq) return;  // a later window's, told together with an earlier one's
-    deliver(there, there.folded->shown + 1, seq, body, {}, 0);
-    there.folded->shown = seq;
-    there.folded->window->whole = false;
+    if (there.folded()->shown >= seq) return;  // a later window's, told together with an earlier one's
+    deliver(there, there.folded()->shown + 1, seq, body, {}, 0);
+    there.folded()->shown = seq;
+    there.folded()->window->whole = false;
   });
 }
 
@@ -213,10 +213,10 @@ void Home::close_window(Handle handle, Channel& channel, const Time& now) {
 
 void Home::answer_with_snapshot(ShardId to, const CatchUpCommand& command, Channel& channel,
                                 const Time& now) {
-  const std::uint64_t seq = channel.folded->seq;
+  const std::uint64_t seq = channel.folded()->seq;
   settle(channel, [this, to, command, seq, data = snapshot_of(channel, now)](const Error* error) {
     Channel& there = *channels_.get(command.home);
-    if (error != nullptr) return there.durable->waiting.push_back({.from = to, .command = command});
+    if (error != nullptr) return there.durable()->waiting.push_back({.from = to, .command = command});
     post_(to, CatchUpResult{.follower = command.follower,
                             .session = command.session,
                             .subscription = command.subscription,
@@ -237,7 +237,7 @@ bool Home::merge(ShardId to, const CatchUpCommand& command, Channel& channel, st
   const auto is_message = [](const CatchUpItem& item) { return item.kind == CatchUpItem::Kind::message; };
   const bool merges = channel.merges() || (command.merged && channel.kind == Kind::document);
   if (!merges || items.size() < 2 || !std::ranges::all_of(items, is_message)) return true;
-  Folded& folded = *channel.folded;
+  Folded& folded = *channel.folded();
   std::vector<kinds::Run> runs;
   for (CatchUpItem& item : items)
     runs.push_back({.first = item.first, .last = item.last, .body = std::move(item.body)});
@@ -253,7 +253,7 @@ bool Home::merge(ShardId to, const CatchUpCommand& command, Channel& channel, st
   settle(channel, [this, to, command, first, seq,
                    body = folded.fold->whole(first, seq, now.unix_ms)](const Error* error) {
     Channel& there = *channels_.get(command.home);
-    if (error != nullptr) return there.durable->waiting.push_back({.from = to, .command = command});
+    if (error != nullptr) return there.durable()->waiting.push_back({.from = to, .command = command});
     post_(to, CatchUpResult{.follower = command.follower,
                             .session = command.session,
                             .subscription = command.subscription,
@@ -271,19 +271,19 @@ bool Home::merge(ShardId to, const CatchUpCommand& command, Channel& channel, st
 
 // What waited is sent to a new follower, in an order of its own (protocol §7 `inbox`).
 std::optional<Backlog> Home::start_backlog(Handle handle, Channel& channel, const Time& now) {
-  Folded& folded = *channel.folded;
+  Folded& folded = *channel.folded();
   const auto& inbox = static_cast<const kinds::Inbox&>(*folded.fold);
   const std::uint64_t sent_up_to = std::exchange(folded.mark, channel.seq);
-  if (channel.durable && folded.mark != sent_up_to)
+  if (channel.durable() && folded.mark != sent_up_to)
     submit_(log::SaveMark{.channel = handle, .mark = folded.mark});
   // With acks under way it may be less empty than it looks.
-  if (inbox.size(now.unix_ms) == 0 && (!channel.durable || channel.durable->pending.empty()))
+  if (inbox.size(now.unix_ms) == 0 && (!channel.durable() || channel.durable()->pending.empty()))
     return std::nullopt;
   return Backlog{.after = {}, .up_to = channel.seq, .sent_up_to = sent_up_to};
 }
 
 void Home::answer_backlog(ShardId to, const CatchUpCommand& command, Channel& channel, const Time& now) {
-  const auto& inbox = static_cast<const kinds::Inbox&>(*channel.folded->fold);
+  const auto& inbox = static_cast<const kinds::Inbox&>(*channel.folded()->fold);
   Backlog backlog = *command.backlog;
   auto pending = inbox.backlog(backlog.after, backlog.up_to, kReplayMessages, kReplayBytes, now.unix_ms);
   CatchUpResult result{.follower = command.follower,
@@ -306,7 +306,7 @@ void Home::answer_backlog(ShardId to, const CatchUpCommand& command, Channel& ch
   // What an ack under way leaves out would be pending again if that failed.
   settle(channel, [this, to, command, result = std::move(result)](const Error* error) mutable {
     Channel& there = *channels_.get(command.home);
-    if (error != nullptr) return there.durable->waiting.push_back({.from = to, .command = command});
+    if (error != nullptr) return there.durable()->waiting.push_back({.from = to, .command = command});
     if (!result.backlog) result.at_end = result.next_seq > there.seq;
     post_(to, std::move(result));
   });
@@ -319,7 +319,7 @@ void Home::handle(ShardId from, AckCommand&& command, const Time& now) {
   if (channel.kind != Kind::inbox)  // opened as another kind, before a reload
     return refuse({.from = from, .command = std::move(command)},
                   fail(ErrorCode::invalid_message, "`ack` is for inboxes").error());
-  auto& inbox = static_cast<kinds::Inbox&>(*channel.folded->fold);
+  auto& inbox = static_cast<kinds::Inbox&>(*channel.folded()->fold);
   Acked acked;
   acked.seqs = command.up_to ? inbox.pending_up_to(*command.up_to, now.unix_ms)
                              : inbox.pending_among(command.seqs, now.unix_ms);
@@ -360,11 +360,11 @@ void Home::handle(ShardId from, AckCommand&& command, const Time& now) {
 // ---- what an event brings about ----
 
 void Home::after_event(Handle handle, Channel& channel, const PendingEntry& pending, const Time& now) {
-  if (channel.kind == Kind::inbox && !channel.durable && !channel.followers.empty())
-    channel.folded->mark = channel.seq;
+  if (channel.kind == Kind::inbox && !channel.durable() && !channel.followers.empty())
+    channel.folded()->mark = channel.seq;
   if (channel.kind == Kind::session && pending.event.name == "leave") revoke_readers(channel);
   if (channel.kind == Kind::upload || channel.kind == Kind::agent) {
-    channel.folded->idle_from_ms = now.unix_ms;
+    channel.folded()->idle_from_ms = now.unix_ms;
     watch_run(handle, channel);
   }
 }
@@ -376,7 +376,7 @@ bool Home::tell_absent(Handle handle, Channel& channel, const kinds::Event& even
                        Folded::Telling&& telling) {
   const Namespace* ns = namespaces_.find(kInboxNamespace);
   if (ns == nullptr || ns->kind != Kind::inbox || !kinds::SessionChannel::is_message(event)) return false;
-  Folded& folded = *channel.folded;
+  Folded& folded = *channel.folded();
   const std::uint32_t slot = folded.next_telling++;
   std::vector<std::string_view> here;
   for (const Folded::Reader& reader : folded.readers) here.push_back(reader.user_id);
@@ -386,13 +386,13 @@ bool Home::tell_absent(Handle handle, Channel& channel, const kinds::Event& even
     if (member.user_id == event.user_id || std::ranges::binary_search(here, member.user_id)) continue;
     if (data.empty()) {
       protocol::MessageWriter writer;
-      writer.text("channel", channel.key.name).number("seq", event.seq);
+      writer.text("channel", channel.key.name()).number("seq", event.seq);
       if (!event.from_json.empty()) writer.json("from", event.from_json);
       data = writer.json("data", event.payload).finish();
-      key = fmt::format("{} {} {}", channel.key.name, channel.epoch.view(), event.seq);
+      key = fmt::format("{} {} {}", channel.key.name(), channel.epoch.view(), event.seq);
     }
     PublishCommand command;
-    command.channel = {channel.key.tenant, std::string(kInboxNamespace) + ":" + member.user_id};
+    command.channel = {channel.key.tenant(), std::string(kInboxNamespace) + ":" + member.user_id};
     command.reply = {.kind = ReplyTo::Kind::home, .target = handle, .slot = slot};
     command.author = server_author();
     command.tail = tail_of("session_message", {}, data, event.flags_json);
@@ -410,7 +410,7 @@ bool Home::tell_absent(Handle handle, Channel& channel, const kinds::Event& even
 void Home::handle(ShardId, PublishResult&& result, const Time&) {
   Channel* channel = channels_.get(result.reply.target);
   TIDEWIRE_CHECK(channel != nullptr);  // one with somebody to answer is not swept
-  auto& tellings = channel->folded->tellings;
+  auto& tellings = channel->folded()->tellings;
   const auto place = tellings.find(result.reply.slot);
   if (!result.result) place->second.error = result.result.error();
   if (--place->second.outstanding > 0) return;
@@ -440,10 +440,10 @@ void Home::handle(ShardId from, SnapshotCommand&& command, const Time& now) {
   Handle handle;
   Channel& channel = open(command.channel, now, &handle);
   if (wait_for_log(handle, channel, from, command, now)) return;
-  if (!channel.folded) return refuse_with(ErrorCode::not_found, "a stream has no snapshot");
+  if (!channel.folded()) return refuse_with(ErrorCode::not_found, "a stream has no snapshot");
   if (!may_read(channel, command.author, command.rights))
     return refuse_with(ErrorCode::forbidden, "this channel belongs to others");
-  settle(channel, [this, from, handle, command = std::move(command), seq = channel.folded->seq,
+  settle(channel, [this, from, handle, command = std::move(command), seq = channel.folded()->seq,
                    data = snapshot_of(channel, now)](const Error* error) {
     if (error != nullptr) return refuse({.from = from, .command = command}, *error);
     post_(from, SnapshotResult{.reply = command.reply,
@@ -457,11 +457,11 @@ void Home::handle(ShardId from, SnapshotCommand&& command, const Time& now) {
 
 void Home::watch_run(Handle handle, Channel& channel) {
   if (channel.kind != Kind::upload && channel.kind != Kind::agent) return;
-  const auto& run = static_cast<const kinds::OwnedRun&>(*channel.folded->fold);
-  Folded::RunCheck& check = channel.folded->run_check;
+  const auto& run = static_cast<const kinds::OwnedRun&>(*channel.folded()->fold);
+  Folded::RunCheck& check = channel.folded()->run_check;
   if (check.scheduled || run.ended() || run.creator().empty()) return;
   check.scheduled = true;
-  runs_.push({channel.folded->idle_from_ms + channel.ns->idle_timeout_ms, handle});
+  runs_.push({channel.folded()->idle_from_ms + channel.ns->idle_timeout_ms, handle});
 }
 
 void Home::review_runs() {
@@ -476,7 +476,7 @@ void Home::check_runs(const Time& now) {
     runs_.pop();
     Channel* channel = channels_.get(handle);
     if (channel == nullptr) continue;
-    Folded& folded = *channel->folded;
+    Folded& folded = *channel->folded();
     folded.run_check.scheduled = false;
     if (folded.idle_from_ms + channel->ns->idle_timeout_ms > now.unix_ms) {
       watch_run(handle, *channel);
@@ -485,7 +485,7 @@ void Home::check_runs(const Time& now) {
     const auto& run = static_cast<const kinds::OwnedRun&>(*folded.fold);
     if (run.ended()) continue;
     folded.run_check = {.parts_left = options_.shards, .connections = 0, .scheduled = true};
-    const UserQuery query{.tenant = channel->key.tenant, .user_id = std::string(run.creator())};
+    const UserQuery query{.tenant = channel->key.tenant(), .user_id = std::string(run.creator())};
     for (ShardId shard = 0; shard < options_.shards; ++shard)
       post_(shard, Ask{.reply = {.kind = ReplyTo::Kind::home, .target = handle}, .question = query});
   }
@@ -494,7 +494,7 @@ void Home::check_runs(const Time& now) {
 void Home::handle(ShardId, Answer&& answer, const Time& now) {
   Channel* channel = channels_.get(answer.reply.target);
   if (channel == nullptr) return;
-  Folded& folded = *channel->folded;
+  Folded& folded = *channel->folded();
   folded.run_check.connections += answer.part.connections.size();
   if (--folded.run_check.parts_left > 0) return;
   folded.run_check.scheduled = false;

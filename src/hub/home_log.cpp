@@ -1,5 +1,7 @@
 // Between a channel's home and its log (log/log.h): opening, commits in order, failures.
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "hub/home.h"
@@ -11,17 +13,17 @@ constexpr std::int64_t kRetryMs = 1000;
 }
 
 void Home::open_log(Handle handle, Channel& channel) {
-  if (!channel.durable) channel.durable = std::make_unique<DurableState>();
-  channel.durable->state = DurableState::State::opening;
+  if (!channel.durable()) channel.more().durable = std::make_unique<DurableState>();
+  channel.durable()->state = DurableState::State::opening;
   submit_(log::Open{.channel = handle,
-                    .name = options_.tenants[channel.key.tenant] + "/" + channel.key.name,
+                    .name = fmt::format("{}/{}", options_.tenants[channel.key.tenant()], channel.key.name()),
                     .epoch = channel.has_epoch ? random_.name() : channel.epoch,
                     .lazily = true,
                     // With entries it is in the log; where it is not, that epoch must not come again.
                     .known_epoch = channel.has_epoch && channel.seq == 0 ? channel.epoch : std::string(),
                     .retention = {.messages = channel.ns->history_messages,
                                   .ttl_ms = channel.ns->history_ttl_ms,
-                                  .folded = channel.folded != nullptr},
+                                  .folded = channel.folded() != nullptr},
                     .tail_messages = Channel::kCacheMessages,
                     .tail_bytes = Channel::kCacheBytes});
 }
@@ -33,7 +35,7 @@ void Home::handle(log::Outcome&& outcome, const Time& now) {
 void Home::on(log::Opened&& opened, const Time& now) {
   Channel* channel = channels_.get(opened.channel);
   TIDEWIRE_CHECK(channel != nullptr);  // a channel that is being opened is not swept
-  DurableState& durable = *channel->durable;
+  DurableState& durable = *channel->durable();
   // Damage may have come to light since its followers were told where they are.
   const bool was_parked = std::exchange(durable.was_parked, false);
   const bool differs = opened.epoch != channel->epoch || (was_parked && opened.last_seq != channel->seq);
@@ -42,15 +44,15 @@ void Home::on(log::Opened&& opened, const Time& now) {
   channel->has_epoch = true;
   channel->seq = durable.assigned = opened.last_seq;
   durable.first_seq = opened.first_seq;
-  channel->history.clear();  // of before, where a failure made it be opened again
-  for (Entry& entry : opened.tail) channel->history.append(std::move(entry), channel->bounds());
-  channel->keys.reset();
+  channel->more().history.clear();  // of before, where a failure made it be opened again
+  for (Entry& entry : opened.tail) channel->more().history.append(std::move(entry), channel->bounds());
+  channel->more().keys.reset();
   for (log::KeyUse& key : opened.keys) {
-    if (!channel->keys) channel->keys = std::make_unique<IdempotencyWindow>();
-    channel->keys->add(std::move(key.name), key.seq, key.until_ms);
+    if (!channel->keys()) channel->more().keys = std::make_unique<IdempotencyWindow>();
+    channel->keys()->add(std::move(key.name), key.seq, key.until_ms);
   }
-  if (!channel->folded) return finish_opening(opened.channel, now);
-  Folded& folded = *channel->folded;
+  if (!channel->folded()) return finish_opening(opened.channel, now);
+  Folded& folded = *channel->folded();
   folded.fold = make_fold(*channel);
   folded.mark = std::max(folded.mark, opened.mark);
   const bool restored = opened.snapshot && folded.fold->restore(opened.snapshot.view());
@@ -65,7 +67,7 @@ void Home::on(log::Opened&& opened, const Time& now) {
 void Home::begin_anew(Channel& channel) {
   for (const Channel::Follower& follower : channel.followers)
     post_(follower.shard, EpochChanged{.follower = follower.replica});
-  for (DurableState::Waiting& waiting : channel.durable->waiting) {
+  for (DurableState::Waiting& waiting : channel.durable()->waiting) {
     auto* command = std::get_if<CatchUpCommand>(&waiting.command);
     if (command == nullptr) continue;
     command->next_seq = 0;
@@ -75,24 +77,24 @@ void Home::begin_anew(Channel& channel) {
 
 // Folds what the saved state lacks, from the end that came along or page by page.
 void Home::fold_log(Handle handle, Channel& channel, const Time& now) {
-  Folded& folded = *channel.folded;
-  while (folded.seq < channel.seq && channel.history.holds(folded.seq + 1)) {
-    const Entry& entry = channel.history.at(++folded.seq);
+  Folded& folded = *channel.folded();
+  while (folded.seq < channel.seq && channel.history().holds(folded.seq + 1)) {
+    const Entry& entry = channel.history().at(++folded.seq);
     folded.unsaved_bytes += entry.body.size();
     folded.fold->replay(kinds::event_of(entry.body, entry.expires_ms));
   }
   if (folded.seq >= channel.seq) return finish_opening(handle, now);
-  channel.durable->folding_read = channel.durable->next_number++;
+  channel.durable()->folding_read = channel.durable()->next_number++;
   submit_(log::Read{.channel = handle,
-                    .number = channel.durable->folding_read,
+                    .number = channel.durable()->folding_read,
                     .after = folded.seq,
                     .messages_max = kReplayMessages,
                     .bytes_max = kReplayBytes});
 }
 
 void Home::fold_page(Handle handle, Channel& channel, std::vector<Entry>&& entries, const Time& now) {
-  Folded& folded = *channel.folded;
-  channel.durable->folding_read = 0;
+  Folded& folded = *channel.folded();
+  channel.durable()->folding_read = 0;
   for (const Entry& entry : entries) {
     folded.seq = entry.seq;
     folded.unsaved_bytes += entry.body.size();
@@ -105,10 +107,10 @@ void Home::fold_page(Handle handle, Channel& channel, std::vector<Entry>&& entri
 
 void Home::finish_opening(Handle handle, const Time& now) {
   Channel& channel = *channels_.get(handle);
-  DurableState& durable = *channel.durable;
+  DurableState& durable = *channel.durable();
   durable.state = DurableState::State::open;
-  if (channel.folded) {
-    Folded& folded = *channel.folded;
+  if (channel.folded()) {
+    Folded& folded = *channel.folded();
     if (folded.window && folded.shown < channel.seq)
       refill_window(handle, channel);
     else
@@ -135,7 +137,7 @@ void Home::finish_opening(Handle handle, const Time& now) {
 void Home::on(log::Committed&& committed, const Time& now) {
   Channel* channel = channels_.get(committed.channel);
   TIDEWIRE_CHECK(channel != nullptr);  // a channel with messages under way is not swept
-  DurableState& durable = *channel->durable;
+  DurableState& durable = *channel->durable();
   durable.first_seq = std::max(durable.first_seq, committed.first_seq);
   while (!durable.pending.empty() && durable.pending.front().entry.seq <= committed.last_seq) {
     PendingEntry pending = std::move(durable.pending.front());
@@ -148,7 +150,7 @@ void Home::on(log::Failed&& failed, const Time& now) {
   Channel* channel = channels_.get(failed.channel);
   if (channel == nullptr && failed.what == log::Failed::What::read) return;  // of before it was closed
   TIDEWIRE_CHECK(channel != nullptr);
-  DurableState& durable = *channel->durable;
+  DurableState& durable = *channel->durable();
   switch (failed.what) {
     case log::Failed::What::open: {
       durable.state = DurableState::State::failed;
@@ -166,7 +168,7 @@ void Home::on(log::Failed&& failed, const Time& now) {
       answer(pending, *channel, &failed.error);
       if (!durable.pending.empty()) return;
       durable.assigned = channel->seq;
-      if (!channel->folded) return;
+      if (!channel->folded()) return;
       // The state has what will never be; the log knows how it was. What is being read meanwhile is asked
       // for again once it is open: it may have another epoch then.
       for (DurableState::PendingRead& read : std::exchange(durable.reads, {}))
@@ -189,7 +191,7 @@ void Home::on(log::Failed&& failed, const Time& now) {
 
 void Home::read_log(Handle handle, Channel& channel, ShardId from, Message&& asker, std::uint64_t after,
                     std::uint64_t count, std::size_t bytes_max) {
-  DurableState& durable = *channel.durable;
+  DurableState& durable = *channel.durable();
   const std::uint64_t number = durable.next_number++;
   durable.reads.push_back({.number = number, .asker = {.from = from, .command = std::move(asker)}});
   // What is safe needs no waiting for what is under way.

@@ -51,7 +51,7 @@ std::vector<CatchUpItem> items_of(std::vector<Entry>&& entries, std::uint64_t& n
 }
 
 std::size_t page_messages(const Channel& channel, const CatchUpCommand& command, std::uint64_t next) {
-  if (!channel.folded) return Home::kReplayMessages - (next - 1) % Home::kReplayMessages;
+  if (!channel.folded()) return Home::kReplayMessages - (next - 1) % Home::kReplayMessages;
   // What is merged stands either for what the reader's snapshot has, or for what it has not.
   if (command.backlog && next <= command.backlog->up_to)
     return std::min<std::uint64_t>(Home::kReplayMessages, command.backlog->up_to + 1 - next);
@@ -89,28 +89,28 @@ void Home::handle(ShardId from, PublishCommand&& command, const Time& now) {
     });
   };
   kinds::Asker asker;
-  if (channel.folded) {
+  if (channel.folded()) {
     adopt_settings(channel);
     asker = asker_of(command.author, command.rights);
     pending.event = kinds::event_of(pending.entry.body, pending.entry.expires_ms);
-    if (const auto admitted = channel.folded->fold->admit(pending.event, asker); !admitted)
+    if (const auto admitted = channel.folded()->fold->admit(pending.event, asker); !admitted)
       return refuse_settled(admitted.error());
   }
   if (!command.key.empty()) {
     pending.key = IdempotencyWindow::joined(command.author->scope, command.key);
-    const auto seq = channel.keys ? channel.keys->find(pending.key, now.unix_ms) : std::nullopt;
+    const auto seq = channel.keys() ? channel.keys()->find(pending.key, now.unix_ms) : std::nullopt;
     if (seq) {
       // A crash may have come between the message and the inboxes of those who are away.
-      if (channel.kind == Kind::session && channel.history.holds(*seq) &&
+      if (channel.kind == Kind::session && channel.history().holds(*seq) &&
           tell_absent(
-              handle, channel, kinds::event_of(channel.history.at(*seq).body, 0),
+              handle, channel, kinds::event_of(channel.history().at(*seq).body, 0),
               {.outstanding = 0, .seq = *seq, .error = {}, .published = {}, .duplicate = {pending.asker}}))
         return;
       return answer(pending.asker, channel,
                     Published{.epoch = channel.epoch, .seq = *seq, .duplicate = true});
     }
-    if (channel.durable) {
-      Ring<PendingEntry>& waiting = channel.durable->pending;
+    if (channel.durable()) {
+      Ring<PendingEntry>& waiting = channel.durable()->pending;
       for (std::size_t i = 0; i < waiting.size(); ++i)
         if (waiting[i].key == pending.key) return waiting[i].repeats.push_back(pending.asker);
     }
@@ -122,13 +122,13 @@ void Home::handle(ShardId from, PublishCommand&& command, const Time& now) {
   }
   if (command.refusal) return refuse_settled(*command.refusal);
   if (command.rejected) {
-    if (channel.folded)
-      if (auto judged = channel.folded->fold->judge(pending.event, asker); !judged)
+    if (channel.folded())
+      if (auto judged = channel.folded()->fold->judge(pending.event, asker); !judged)
         return refuse_settled(std::move(judged.error()));
     return refuse_settled(content_rejected(*command.rejected));
   }
-  if (channel.folded) {
-    const auto taken = channel.folded->fold->take(pending.event, asker);
+  if (channel.folded()) {
+    const auto taken = channel.folded()->fold->take(pending.event, asker);
     if (!taken) return refuse_settled(taken.error());
     if (taken->dropped) {
       settle(channel, [this, handle, asked = pending.asker](const Error* error) {
@@ -148,16 +148,16 @@ void Home::handle(ShardId from, PublishCommand&& command, const Time& now) {
 
 // Numbers are given and the kind has taken it: commit, then show.
 void Home::append(Handle handle, Channel& channel, PendingEntry&& pending, const Time& now) {
-  if (channel.folded) {
-    Folded& folded = *channel.folded;
+  if (channel.folded()) {
+    Folded& folded = *channel.folded();
     folded.seq = pending.entry.seq;
     folded.unsaved_bytes += pending.entry.body.size();
     folded.snapshot = {};
   }
-  if (!channel.durable) return commit(handle, channel, std::move(pending), now);
+  if (!channel.durable()) return commit(handle, channel, std::move(pending), now);
 
   // Until the log has it, nobody hears of it.
-  DurableState& durable = *channel.durable;
+  DurableState& durable = *channel.durable();
   durable.assigned = pending.entry.seq;
   pending.number = durable.next_number++;
   log::Append append{.channel = handle, .number = pending.number, .entries = {pending.entry}, .keys = {}};
@@ -166,7 +166,7 @@ void Home::append(Handle handle, Channel& channel, PendingEntry&& pending, const
                            .seq = pending.entry.seq,
                            .until_ms = now.unix_ms + options_.idempotency_window_ms});
   if (channel.kind == Kind::inbox) {
-    Folded& folded = *channel.folded;
+    Folded& folded = *channel.folded();
     const std::uint64_t oldest = static_cast<const kinds::Inbox&>(*folded.fold).oldest_seq();
     append.keep_from = oldest == 0 ? pending.entry.seq + 1 : oldest;
     // Whoever follows gets it as soon as it is safe.
@@ -174,16 +174,16 @@ void Home::append(Handle handle, Channel& channel, PendingEntry&& pending, const
   }
   durable.pending.push_back(std::move(pending));
   submit_(std::move(append));
-  if (channel.folded) save_state(handle, channel, Save::when_worth_it);
+  if (channel.folded()) save_state(handle, channel, Save::when_worth_it);
 }
 
 // The message is as safe as its namespace promises: it counts, is kept, is shown and answered.
 void Home::commit(Handle handle, Channel& channel, PendingEntry&& pending, const Time& now) {
   channel.seq = pending.entry.seq;
-  channel.history.append(pending.entry, channel.bounds());
+  channel.more().history.append(pending.entry, channel.bounds());
   if (!pending.key.empty()) {
-    if (!channel.keys) channel.keys = std::make_unique<IdempotencyWindow>();
-    channel.keys->add(std::move(pending.key), channel.seq, now.unix_ms + options_.idempotency_window_ms);
+    if (!channel.keys()) channel.more().keys = std::make_unique<IdempotencyWindow>();
+    channel.keys()->add(std::move(pending.key), channel.seq, now.unix_ms + options_.idempotency_window_ms);
   }
   show(handle, channel, pending, now);
   if (channel.kind == Kind::session && tell_absent(handle, channel, pending.event,
@@ -195,7 +195,7 @@ void Home::commit(Handle handle, Channel& channel, PendingEntry&& pending, const
     for (const auto& then : pending.held) then(nullptr);
   else
     answer(pending, channel, nullptr);
-  if (channel.folded) after_event(handle, channel, pending, now);
+  if (channel.folded()) after_event(handle, channel, pending, now);
 }
 
 void Home::answer(const PendingEntry::Asker& asker, const Channel& channel, Result<Published> result) {
@@ -255,13 +255,13 @@ void Home::handle(ShardId from, HistoryCommand&& command, const Time& now) {
   const std::uint64_t before = std::min(command.before.value_or(~std::uint64_t{0}), channel.seq + 1);
   const std::uint64_t oldest_asked = newest ? before - std::min(before, command.limit) : *command.after + 1;
   const std::uint64_t low = std::max({oldest_asked, channel.first_seq(), std::uint64_t{1}});
-  if (channel.durable && low < before && command.limit > 0 && !channel.history.holds(low)) {
+  if (channel.durable() && low < before && command.limit > 0 && !channel.history().holds(low)) {
     const std::uint64_t count = std::min(command.limit, before - low);
     command.before = before;  // what comes while it is read is not part of it
     return read_log(handle, channel, from, std::move(command), low - 1, count, History::kPageBytes);
   }
   std::vector<SharedBytes> page =
-      channel.history.page(command.after.value_or(0), before, command.limit, newest, now.unix_ms);
+      channel.history().page(command.after.value_or(0), before, command.limit, newest, now.unix_ms);
   answer_history(from, std::move(command), channel, std::move(page));
 }
 
@@ -293,14 +293,14 @@ void Home::handle(ShardId from, CatchUpCommand&& command, const Time& now) {
   channel->trim(now.unix_ms);
   std::vector<CatchUpItem> items;
   std::uint64_t next = command.next_seq;
-  if (next < channel->first_seq() && channel->folded)
+  if (next < channel->first_seq() && channel->folded())
     return answer_with_snapshot(from, command, *channel, now);
   add_trimmed(*channel, next, items);
   const std::size_t messages_max = page_messages(*channel, command, next);
   const std::size_t bytes_max = std::min(command.bytes_max, kReplayBytes);
-  if (next <= channel->seq && !channel->history.holds(next))
+  if (next <= channel->seq && !channel->history().holds(next))
     return read_log(home, *channel, from, std::move(command), next - 1, messages_max, bytes_max);
-  if (next <= channel->seq) channel->history.read(next, now.unix_ms, messages_max, bytes_max, items);
+  if (next <= channel->seq) channel->history().read(next, now.unix_ms, messages_max, bytes_max, items);
   answer_catch_up(from, command, *channel, std::move(items), next, now);
 }
 
@@ -318,14 +318,14 @@ void Home::answer_catch_up(ShardId to, const CatchUpCommand& command, Channel& c
                           .backlog = command.backlog && next_seq <= command.backlog->up_to ? command.backlog
                                                                                            : std::nullopt,
                           .load = command.load,
-                          .for_any = channel.folded == nullptr});
+                          .for_any = channel.folded() == nullptr});
 }
 
 // The log's part of a history page or a catch-up has come, or of what a state is folded from.
 void Home::on(log::ReadDone&& done, const Time& now) {
   Channel* channel = channels_.get(done.channel);
   if (channel == nullptr) return;  // of before it was closed
-  DurableState& durable = *channel->durable;
+  DurableState& durable = *channel->durable();
   durable.first_seq = std::max(durable.first_seq, done.first_seq);
   if (done.number == durable.folding_read)
     return fold_page(done.channel, *channel, std::move(done.entries), now);
@@ -348,7 +348,7 @@ void Home::on(log::ReadDone&& done, const Time& now) {
   if (wait_for_log(done.channel, *channel, from, command, now)) return;
   std::uint64_t next = command.next_seq;
   // The log may have been trimmed while this was waiting to be read.
-  if (channel->folded && next < channel->first_seq() &&
+  if (channel->folded() && next < channel->first_seq() &&
       (done.entries.empty() || next < done.entries.front().seq))
     return answer_with_snapshot(from, command, *channel, now);
   std::vector<CatchUpItem> items = items_of(std::move(done.entries), next, now.unix_ms);

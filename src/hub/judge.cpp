@@ -35,9 +35,10 @@ std::optional<guard::UserState> state_of_user(guard::KnownUsers* users, const gu
   return users->find(key, now.mono_ms());
 }
 
-std::expected<std::shared_ptr<const auth::Identity>, Refusal> judge_token(
-    Tenant& tenant, guard::KnownUsers* users, const guard::LimitKeys& keys, std::string_view token,
-    const Time& now, const Awaited& awaited, AskDirectory ask) {
+std::expected<auth::IdentityPtr, Refusal> judge_token(Tenant& tenant, guard::KnownUsers* users,
+                                                      const guard::LimitKeys& keys, std::string_view token,
+                                                      const Time& now, const Awaited& awaited,
+                                                      AskDirectory ask) {
   auto verdict = tenant.verifier.verify(token, now);
   if (!verdict) {
     const bool wait = verdict.error().needs_keys && !awaited.keys;

@@ -29,17 +29,18 @@ enum class Wait : std::uint8_t { no, keys, user };
 
 struct Refusal {
   Error error = {};
-  Wait wait = Wait::no;  // for what to wait before judging again; then there is no error
-  std::shared_ptr<const auth::Identity> identity = {};  // with Wait::user: who
+  Wait wait = Wait::no;             // for what to wait before judging again; then there is no error
+  auth::IdentityPtr identity = {};  // with Wait::user: who
 };
 
 // Whether what is known of the user will do, or the directory is asked in any case.
 enum class AskDirectory : std::uint8_t { if_unknown, always };
 
 // Without a directory (`users` is null) every user exists.
-std::expected<std::shared_ptr<const auth::Identity>, Refusal> judge_token(
-    Tenant& tenant, guard::KnownUsers* users, const guard::LimitKeys& keys, std::string_view token,
-    const Time& now, const Awaited& awaited, AskDirectory ask = AskDirectory::if_unknown);
+std::expected<auth::IdentityPtr, Refusal> judge_token(Tenant& tenant, guard::KnownUsers* users,
+                                                      const guard::LimitKeys& keys, std::string_view token,
+                                                      const Time& now, const Awaited& awaited,
+                                                      AskDirectory ask = AskDirectory::if_unknown);
 
 // Nothing where the directory must be asked first.
 std::optional<guard::UserState> state_of_user(guard::KnownUsers* users, const guard::LimitKey& key,

@@ -1,5 +1,5 @@
 // A slab of things that are a channel each (at its home, or on a shard with subscribers), found by the
-// channel's name as well. The name is kept once, as the object's `key`, which never changes.
+// channel's name as well. The name is kept once, as the object's `key`.
 //
 // Owned by one thread.
 #pragma once
@@ -8,6 +8,7 @@
 
 #include "base/index_table.h"
 #include "base/slab.h"
+#include "hub/stored_key.h"
 #include "hub/types.h"
 
 namespace tidewire::hub {
@@ -20,7 +21,8 @@ class NamedSlab {
   // Null where there is none of this name.
   Handle find(const ChannelKey& key) const {
     const std::uint32_t index =
-        index_.find(hash_of(key), [&](std::uint32_t number) { return objects_.at(number).key == key; });
+        index_.find(static_cast<std::uint32_t>(hash_(key)),
+                    [&](std::uint32_t number) { return objects_.at(number).key == key; });
     return index == IndexTable::kNone ? Handle{} : objects_.handle_at(index);
   }
 
@@ -28,12 +30,12 @@ class NamedSlab {
   template <class... Args>
   Handle emplace(Args&&... args) {
     const Handle handle = objects_.emplace(std::forward<Args>(args)...);
-    index_.insert(hash_of(objects_.at(handle.index).key), handle.index);
+    index_.insert(hash_of(handle), handle.index);
     return handle;
   }
 
   void erase(Handle handle) {
-    index_.erase(hash_of(objects_.at(handle.index).key), handle.index);
+    index_.erase(hash_of(handle), handle.index);
     objects_.erase(handle);
   }
 
@@ -50,7 +52,10 @@ class NamedSlab {
   }
 
  private:
-  std::uint32_t hash_of(const ChannelKey& key) const { return static_cast<std::uint32_t>(hash_(key)); }
+  std::uint32_t hash_of(Handle handle) const {
+    const StoredKey& key = objects_.at(handle.index).key;
+    return static_cast<std::uint32_t>(hash_(key.tenant(), key.name()));
+  }
 
   ChannelKeyHash hash_;
   Slab<T> objects_;

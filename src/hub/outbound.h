@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "base/ip_address.h"
 #include "base/slab.h"
 #include "guard/connection_health.h"
 #include "hub/types.h"
@@ -39,6 +40,9 @@ class Outbound {
 
   // The session's deadlines have changed: ask Sessions::next_deadline_ms() again.
   virtual void deadline_changed(Handle connection) = 0;
+
+  // Its client's address, as long as the connection has a session.
+  virtual IpAddress address_of(Handle) const { return {}; }
 
   // For how long a ping has been under way, in microseconds; -1: none is.
   virtual std::int64_t ping_waiting_us(Handle) const { return -1; }

@@ -77,7 +77,7 @@ TEST(GuardCost, IsAtMost200BytesPerConnection) {
   constexpr std::size_t kSession = sizeof(Session::limiter) + sizeof(Session::adaptive) +
                                    sizeof(SessionExtras::malformed) + sizeof(SessionExtras::auth_rate) +
                                    sizeof(Session::shared_keys) + sizeof(Session::health) +
-                                   sizeof(Session::activity) + sizeof(Session::held_until_ms);
+                                   sizeof(Session::activity) + sizeof(SessionExtras::held_until_ms);
   constexpr std::size_t kConnection =
       sizeof(guard::FramePacer) + sizeof(guard::HealthStatus) + 2 * sizeof(std::int64_t);  // of its pace
   EXPECT_LE(kSession + kConnection, 200u);

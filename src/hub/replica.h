@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/short_list.h"
+#include "hub/stored_key.h"
 #include "hub/types.h"
 #include "protocol/delivery_batch.h"
 
@@ -37,10 +38,10 @@ struct Replica {
     bool for_all = true;  // no item makes a difference between subscribers
   };
 
-  Replica(ChannelKey key_, const Namespace& ns_, ShardId home_shard_)
-      : key(std::move(key_)), ns(&ns_), priority(ns_.priority), home_shard(home_shard_) {}
+  Replica(const ChannelKey& key_, const Namespace& ns_, ShardId home_shard_)
+      : key(key_), ns(&ns_), priority(ns_.priority), home_shard(home_shard_) {}
 
-  ChannelKey key;
+  StoredKey key;
   const Namespace* ns;
   Priority priority;  // of the lane, for this replica's life: a reload must not reorder a backlog
   ShardId home_shard;
@@ -52,6 +53,6 @@ struct Replica {
   ShortList<Subscriber> subscribers;
   std::unique_ptr<Turn> turn;  // while there is something to deliver
 };
-static_assert(sizeof(Replica) <= 112, "every inbox that is followed has one");
+static_assert(sizeof(Replica) <= 96, "every inbox that is followed has one");
 
 }  // namespace tidewire::hub

@@ -15,7 +15,7 @@ namespace {
 bool follows_by_itself(const Session& session, const Replica& replica) {
   if (session.manual_inbox || session.identity == nullptr || replica.ns->name != kInboxNamespace)
     return false;
-  return std::string_view(replica.key.name).substr(kInboxNamespace.size() + 1) == session.identity->user_id;
+  return replica.key.name().substr(kInboxNamespace.size() + 1) == session.identity->user_id;
 }
 }  // namespace
 
@@ -41,10 +41,11 @@ void Sessions::review_subscriptions(Handle connection, Session& session) {
   for (std::size_t i = session.subscriptions.size(); i-- > 0;) {
     Subscription& subscription = session.subscriptions[i];
     const Replica& replica = *replicas_.get(subscription.replica);
-    const auto admission = admit(namespaces_, caller_of(session), auth::Action::subscribe, replica.key.name);
+    const auto admission =
+        admit(namespaces_, caller_of(session), auth::Action::subscribe, replica.key.name());
     if (!admission) {
       if (follows_by_itself(session, replica)) continue;
-      const std::string channel = replica.key.name;
+      const std::string channel(replica.key.name());
       end_subscription(connection, session, subscription);
       // Behind its `subscribed`, should that still wait for earlier replies.
       reply(
@@ -91,16 +92,16 @@ void Home::handle(ShardId from, ReviewCommand&& command, const Time& now) {
   Handle handle = channels_.find(command.channel);
   if (!handle) return;
   Channel& channel = open(command.channel, now, &handle);
-  if (channel.folded && wait_for_log(handle, channel, from, command, now)) return;
+  if (channel.folded() && wait_for_log(handle, channel, from, command, now)) return;
   const bool allowed = command.author != nullptr && may_read(channel, command.author, command.rights);
   if (command.entered && !allowed) {
     leave_presence(channel, *command.entered, {}, from);
-  } else if (command.entered && channel.presence) {
+  } else if (command.entered && channel.presence()) {
     for (const Presence::Outcome& outcome :
-         channel.presence->become(*command.entered, *command.author, now.unix_ms, command.rights.subscribe))
+         channel.presence()->become(*command.entered, *command.author, now.unix_ms, command.rights.subscribe))
       tell_presence(channel, outcome, command.session, from);
   }
-  if (command.subscription == 0 || !channel.folded) return;
+  if (command.subscription == 0 || !channel.folded()) return;
   // Behind the subscription that it is about, and resting on what can't fail any more.
   settle(channel, [this, from, handle, command = std::move(command)](const Error* error) {
     if (error != nullptr) return;
@@ -116,7 +117,7 @@ void Home::review_reader(ShardId from, Channel& channel, const ReviewCommand& co
                                  .code = "revoked"});
     return;
   }
-  for (Folded::Reader& reader : channel.folded->readers) {
+  for (Folded::Reader& reader : channel.folded()->readers) {
     if (reader.shard != from || reader.session != command.session) continue;
     reader.user_id = command.author->user_id;
     reader.by_right = command.rights.subscribe;
@@ -125,24 +126,24 @@ void Home::review_reader(ShardId from, Channel& channel, const ReviewCommand& co
 
 // A subscription ends with the membership that it rested on, and so does being there.
 void Home::revoke_readers(Channel& channel) {
-  const auto owns = [&](std::string_view user_id) { return channel.folded->fold->owned_by(user_id); };
-  for (const Folded::Reader& reader : channel.folded->readers) {
+  const auto owns = [&](std::string_view user_id) { return channel.folded()->fold->owned_by(user_id); };
+  for (const Folded::Reader& reader : channel.folded()->readers) {
     if (reader.by_right || owns(reader.user_id)) continue;
     post_(reader.shard, SubscriptionLost{.follower = reader.follower,
                                          .session = reader.session,
                                          .subscription = reader.subscription,
                                          .code = "revoked"});
   }
-  if (!channel.presence) return;
-  for (const Presence::Outcome& outcome : channel.presence->expel(owns))
+  if (!channel.presence()) return;
+  for (const Presence::Outcome& outcome : channel.presence()->expel(owns))
     tell_presence(channel, outcome, {}, 0);
-  if (channel.presence->empty()) channel.presence.reset();
+  if (channel.presence()->empty()) channel.more().presence.reset();
 }
 
 void Home::leave_presence(Channel& channel, const Author& author, Handle skip, ShardId skip_shard) {
-  if (!channel.presence) return;
-  tell_presence(channel, channel.presence->leave(author), skip, skip_shard);
-  if (channel.presence->empty()) channel.presence.reset();
+  if (!channel.presence()) return;
+  tell_presence(channel, channel.presence()->leave(author), skip, skip_shard);
+  if (channel.presence()->empty()) channel.more().presence.reset();
 }
 
 }  // namespace tidewire::hub

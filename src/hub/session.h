@@ -9,11 +9,13 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "auth/identity.h"
 #include "base/index_table.h"
 #include "base/ring.h"
+#include "base/thin_list.h"
 #include "guard/anomaly.h"
 #include "guard/auth_rate.h"
 #include "guard/connection_health.h"
@@ -29,20 +31,60 @@ namespace tidewire::hub {
 
 // What few subscriptions come to need.
 struct SubscriptionExtras {
+  std::uint64_t next_seq = 0;
   // What waited in an inbox and has not been sent yet; while there is some, it is behind.
-  std::optional<Backlog> backlog;
+  std::optional<Backlog> backlog = {};
   // Seqs that the connection published without echo and that it has not passed yet, ascending.
-  std::vector<std::uint64_t> own;
+  std::vector<std::uint64_t> own = {};
+};
+
+// What a subscription needs next, and beside it what few come to need: one word, for there are very many.
+class SubscriptionNeeds {
+ public:
+  SubscriptionNeeds() = default;
+  SubscriptionNeeds(SubscriptionNeeds&& other) noexcept : word_(std::exchange(other.word_, kSeq)) {}
+  SubscriptionNeeds& operator=(SubscriptionNeeds&& other) noexcept {
+    std::swap(word_, other.word_);
+    return *this;
+  }
+  ~SubscriptionNeeds() { delete extras(); }
+
+  std::uint64_t next_seq() const { return extras() ? extras()->next_seq : word_ >> 1; }
+  void set_next_seq(std::uint64_t seq) {
+    if (SubscriptionExtras* const there = extras())
+      there->next_seq = seq;
+    else
+      word_ = seq << 1 | kSeq;
+  }
+  // Null: there are none.
+  SubscriptionExtras* extras() const {
+    return word_ & kSeq ? nullptr : reinterpret_cast<SubscriptionExtras*>(word_);
+  }
+  SubscriptionExtras& more() {
+    if (!extras()) word_ = reinterpret_cast<std::uintptr_t>(new SubscriptionExtras{.next_seq = next_seq()});
+    return *extras();
+  }
+  void drop_extras() {
+    const std::uint64_t seq = next_seq();
+    delete extras();
+    word_ = seq << 1 | kSeq;
+  }
+
+ private:
+  // Of a seq, which fits the other 63 bits; the address of the extras has no such bit.
+  static constexpr std::uint64_t kSeq = 1;
+  static_assert(alignof(SubscriptionExtras) > kSeq && sizeof(std::uintptr_t) == sizeof(std::uint64_t));
+  std::uint64_t word_ = kSeq;
 };
 
 struct Subscription {
   enum class State : std::uint8_t {
     joining,  // the home has not answered, or its answer waits for earlier replies
     live,     // messages are pushed as they come
-    behind    // next_seq is what it needs next; fetched from the home when there is room
+    behind    // needs.next_seq() is fetched from the home when there is room
   };
   Handle replica;
-  std::uint64_t next_seq = 0;
+  SubscriptionNeeds needs;
   std::uint32_t number = 0;      // unique in the session, never used again
   std::uint32_t place : 24 = 0;  // in the replica's subscribers, unless joining
   State state : 2 = State::joining;
@@ -50,20 +92,19 @@ struct Subscription {
   bool presence : 1 = false;
   bool fetching : 1 = false;         // a catch-up is under way
   bool presence_missed : 1 = false;  // presence events were dropped while it was behind
-  std::unique_ptr<SubscriptionExtras> extras = {};
 
   static constexpr std::size_t kPlaces = std::size_t{1} << 24;
 
-  const Backlog* backlog() const { return extras && extras->backlog ? &*extras->backlog : nullptr; }
+  const Backlog* backlog() const {
+    const SubscriptionExtras* extras = needs.extras();
+    return extras && extras->backlog ? &*extras->backlog : nullptr;
+  }
   std::span<const std::uint64_t> own() const {
+    const SubscriptionExtras* extras = needs.extras();
     return extras ? std::span<const std::uint64_t>(extras->own) : std::span<const std::uint64_t>();
   }
-  SubscriptionExtras& more() {
-    if (!extras) extras = std::make_unique<SubscriptionExtras>();
-    return *extras;
-  }
 };
-static_assert(sizeof(Subscription) == 32);
+static_assert(sizeof(Subscription) == 24);
 
 // A reply that has a place in the order but may not be known yet.
 struct PendingReply {
@@ -104,6 +145,7 @@ struct SessionExtras {
   guard::MalformedLimit malformed;
   guard::AuthRate auth_rate;
   std::int64_t authenticate_by_ms = 0;  // mono; 0: no deadline
+  std::int64_t held_until_ms = 0;       // mono; what follows an anomaly is in force
   std::uint8_t failed_auths = 0;
 };
 
@@ -124,28 +166,33 @@ struct Session {
   guard::ConnectionHealth health;
   std::uint64_t connection_id = 0;
   std::int64_t connected_at_ms = 0;
-  std::shared_ptr<const auth::Identity> identity;  // null: anonymous
-  std::vector<Subscription> subscriptions;
+  auth::IdentityPtr identity;  // null: anonymous
+  ThinList<Subscription> subscriptions;
   std::unique_ptr<SessionExtras> extras;        // what most have no use for; made by the one below
   std::unique_ptr<Ring<PendingReply>> replies;  // null: nothing waits
   std::unique_ptr<ToSubscribe> to_subscribe;
   guard::RequestLimiter limiter;
   guard::AdaptiveLimit adaptive;
   guard::ActivityMeter activity;
-  std::int64_t held_until_ms = 0;  // mono; what follows an anomaly is in force
   guard::SharedKeys shared_keys;
   // The neighbours among the user's connections, by the indices of their handles.
   std::uint32_t next_of_user = IndexTable::kNone;
   std::uint32_t previous_of_user = IndexTable::kNone;
-  IpAddress address;
 
   SessionExtras& more() {
     if (!extras) extras = std::make_unique<SessionExtras>();
     return *extras;
   }
+  // Mono; 0: not held.
+  std::int64_t held_until_ms() const { return extras ? extras->held_until_ms : 0; }
+  void hold(std::int64_t until_ms) {
+    if (until_ms != held_until_ms()) more().held_until_ms = until_ms;
+  }
   Subscription* find(std::uint32_t number);
   Subscription* find_replica(Handle replica);
 };
+
+static_assert(sizeof(Session) <= 208, "an idle connection keeps one of these");
 
 std::string connection_name(std::uint64_t connection_id);
 

@@ -12,7 +12,7 @@ const std::string kAll = R"(["messaging","presence","state","notifications","das
 
 TEST(SessionLife, BeginsWithConnected) {
   TestShards shards;
-  shards.open(std::make_shared<const auth::Identity>(auth::Identity{
+  shards.open(auth::IdentityPtr::make(auth::Identity{
       .user_id = "7", .id_is_number = true, .type = "creator", .expires_at_ms = shards.now.unix_ms + 5000}));
   EXPECT_THAT(
       shards.hello,

@@ -85,11 +85,10 @@ void Sessions::open(Handle connection, Opening&& opening, const Time& now) {
   session.connection_id = opening.connection_id;
   session.connected_at_ms = now.unix_ms;
   session.manual_inbox = opening.manual_inbox;
-  session.address = opening.address;
   const Tenant& tenant = tenant_of(session);
   session.shared_keys.address = shared_.keys.address(opening.address, tenant.name);
   if (options_.anomaly.holds())
-    session.held_until_ms = shared_.limits.anomalies().held_until_ms(session.shared_keys.address);
+    session.hold(shared_.limits.anomalies().held_until_ms(session.shared_keys.address));
   ++counts_of(session.tenant).connections_opened;
   ++counts_of(session.tenant).connections;
   ++counts_of(session.tenant).health[static_cast<std::size_t>(session.health.status())];
@@ -131,8 +130,7 @@ void Sessions::open(Handle connection, Opening&& opening, const Time& now) {
 }
 
 // Makes the session the identity's; false when its user has too many connections.
-bool Sessions::adopt(Handle connection, Session& session, std::shared_ptr<const auth::Identity> identity,
-                     const Time& now) {
+bool Sessions::adopt(Handle connection, Session& session, auth::IdentityPtr identity, const Time& now) {
   const Tenant& tenant = tenant_of(session);
   const guard::LimitKey key = shared_.keys.user(tenant.name, identity->user_id);
   const bool counts = tenant.limits.guard.connections_per_user > 0;
@@ -142,7 +140,7 @@ bool Sessions::adopt(Handle connection, Session& session, std::shared_ptr<const 
   session.shared_keys.user = key;
   session.adaptive = {};
   // Another connection may be the reason; and what an address did is not the user's.
-  session.held_until_ms = options_.anomaly.holds() ? shared_.limits.anomalies().held_until_ms(key) : 0;
+  session.hold(options_.anomaly.holds() ? shared_.limits.anomalies().held_until_ms(key) : 0);
   session.of_user = true;
   session.user_counted = counts;
   session.identity = std::move(identity);
@@ -204,7 +202,7 @@ void Sessions::reload(SessionOptions options, const Time& now) {
 void Sessions::close(Handle connection, const Time& now) {
   Session* session = find(connection);
   if (session == nullptr) return;
-  if (!session->activity.empty()) judge_activity(*session, now);
+  if (!session->activity.empty()) judge_activity(connection, *session, now);
   while (!session->subscriptions.empty())
     end_subscription(connection, *session, session->subscriptions.back());
   if (session->extras) {

@@ -53,7 +53,7 @@ struct SessionOptions {
 struct Opening {
   TenantId tenant = 0;
   std::uint64_t connection_id = 0;
-  std::shared_ptr<const auth::Identity> identity;
+  auth::IdentityPtr identity;
   IpAddress address;
   bool manual_inbox = false;  // the client follows its inbox itself
 };
@@ -219,7 +219,7 @@ class Sessions {
   }
 
   // dispatch.cpp
-  void note_message(Session& session, std::size_t bytes, const Time& now);
+  void note_message(Handle connection, Session& session, std::size_t bytes, const Time& now);
   Taken dispatch(Context& context, protocol::Request&& request, const Awaited& awaited);
   bool pass_rate(Context& context, const protocol::Request& request);
   void note_offence(Session& session, guard::Offence offence, std::int64_t now_ms) {
@@ -229,15 +229,15 @@ class Sessions {
                  const Time& now);
 
   // anomalies.cpp: what a connection does is watched (requirement P3)
-  void watch(Session& session, std::size_t bytes, const Time& now);
+  void watch(Handle connection, Session& session, std::size_t bytes, const Time& now);
   void watch_failure(Session& session, const Error& error, std::string_view channel);
-  void judge_activity(Session& session, const Time& now);
+  void judge_activity(Handle connection, Session& session, const Time& now);
   void judge_calls(const guard::CallWatch::Window& window, const Time& now);
   struct Watched {
     TenantId tenant;
     const guard::LimitKey& key;
     std::string_view user;  // empty: anonymous, and the key is the address's
-    const IpAddress& address;
+    IpAddress address;
   };
   guard::Anomalies::Verdict judge(const Watched& who, const guard::Activity& activity, const Time& now);
   static bool is_fault(std::optional<ErrorCode> outcome);
@@ -249,7 +249,7 @@ class Sessions {
     return session.shared_keys.user ? session.shared_keys.user : session.shared_keys.address;
   }
   bool is_held(const Session& session, guard::AnomalyAction by, std::int64_t now_ms) const {
-    return session.held_until_ms > now_ms && options_.anomaly.action == by;
+    return options_.anomaly.action == by && session.held_until_ms() > now_ms;
   }
 
   // requests/*.cpp: each answers, now or later
@@ -331,8 +331,7 @@ class Sessions {
   // sessions.cpp
   ShardCounts& counts_of(TenantId tenant) { return counts_[tenant]; }
   std::string capabilities_of(const Session& session) const;
-  bool adopt(Handle connection, Session& session, std::shared_ptr<const auth::Identity> identity,
-             const Time& now);
+  bool adopt(Handle connection, Session& session, auth::IdentityPtr identity, const Time& now);
   void forget_user(Handle connection, Session& session, const Time& now);
   // Nothing but `ping` and `auth`, and an end, until it authenticates (protocol §2, `auth.required`).
   void restrict(Session& session, const Time& now);

@@ -128,8 +128,8 @@ class TestShards {
     none.guard.messages_per_minute = 0;
     return none;
   }
-  static std::shared_ptr<const auth::Identity> user(std::string id) {
-    return std::make_shared<const auth::Identity>(auth::Identity{.user_id = std::move(id)});
+  static auth::IdentityPtr user(std::string id) {
+    return auth::IdentityPtr::make(auth::Identity{.user_id = std::move(id)});
   }
   std::string token(std::string id, std::int64_t live_ms) const {
     auth::MintOptions options{.user = std::move(id), .secret = std::string(kTestSecret)};
@@ -150,8 +150,7 @@ class TestShards {
     Handle handle;
   };
   // Opens a connection, which follows its inbox itself if at all; what it was sent so far is forgotten.
-  Peer open(std::shared_ptr<const auth::Identity> identity = user("u"), ShardId shard = 0,
-            bool manual_inbox = true) {
+  Peer open(auth::IdentityPtr identity = user("u"), ShardId shard = 0, bool manual_inbox = true) {
     const Peer peer{shard, {static_cast<std::uint32_t>(next_handle_++), 1}};
     sessions(shard).open(peer.handle,
                          {.tenant = 0,

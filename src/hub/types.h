@@ -30,9 +30,10 @@ struct ChannelKey {
 // Clients choose names, so the hash is seeded: chosen collisions must not slow a shard down.
 struct ChannelKeyHash {
   std::uint64_t seed = 0;
-  std::size_t operator()(const ChannelKey& key) const {
-    return XXH3_64bits_withSeed(key.name.data(), key.name.size(), seed + key.tenant);
+  std::size_t operator()(TenantId tenant, std::string_view name) const {
+    return XXH3_64bits_withSeed(name.data(), name.size(), seed + tenant);
   }
+  std::size_t operator()(const ChannelKey& key) const { return (*this)(key.tenant, key.name); }
 };
 
 // The shard that numbers a channel's messages. Every shard computes the same.

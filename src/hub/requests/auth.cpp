@@ -29,7 +29,7 @@ Sessions::Taken Sessions::authenticate(Context& context, const protocol::AuthReq
     reply(context, protocol::auth_error_message(error, context.id));
     // Neither a full house nor a part that is down is the client's failed attempt.
     if (error.code == ErrorCode::unavailable || error.code == ErrorCode::connection_limit) return;
-    shared_.attempts.record_failure(session.address, tenant.limits.guard, now_ms);
+    shared_.attempts.record_failure(outbound_.address_of(context.connection), tenant.limits.guard, now_ms);
     note_offence(session, guard::Offence::failed_attempt, now_ms);
     if (++session.more().failed_auths >= kFailuresToEnd)
       end(context.connection, session, 1008, name_of(error.code));

@@ -25,7 +25,7 @@ std::optional<std::uint64_t> Sessions::first_missing(Handle connection, std::str
   if (!handle) return std::nullopt;
   const auto subscription = std::ranges::find(found->subscriptions, handle, &Subscription::replica);
   if (subscription == found->subscriptions.end()) return std::nullopt;
-  return subscription->next_seq;
+  return subscription->needs.next_seq();
 }
 
 }  // namespace tidewire::hub

@@ -142,8 +142,8 @@ void Sessions::handle(SubscribeResult&& result, const Time&) {
                                    .session = result.reply.target});
   } else if (!result.again) {
     subscription->counted = true;
-    subscription->next_seq = state.next_seq;
-    if (state.backlog) subscription->more().backlog = state.backlog;
+    subscription->needs.set_next_seq(state.next_seq);
+    if (state.backlog) subscription->needs.more().backlog = state.backlog;
     activates = subscription->number;
   }
   std::string json = answer.finish();
