@@ -229,6 +229,7 @@ struct Channel {
   const Namespace* ns;
   Kind kind;               // as when it was opened: a reload must not turn a channel into another kind
   bool has_epoch = false;  // its log has said under which epoch it is
+  bool used = false;       // somebody has subscribed, published or entered since it was opened
   bool parked = false;     // its log is closed and its state dropped until somebody needs them (Home::park)
   Epoch epoch;
   std::uint64_t seq = 0;  // the latest that was shown; 0: never a message

@@ -13,9 +13,9 @@ namespace {
 // A tick looks at so many channels: a million are swept within a few minutes, and a turn stays short.
 constexpr std::uint32_t kSweepPerTick = 500;
 
-// To have been asked for is no use.
+// To have been asked for is no use; nor is it one that an empty inbox was followed.
 bool is_used(const Channel& channel) {
-  return channel.seq > 0 || !channel.followers.empty() || channel.presence();
+  return channel.seq > 0 || !channel.followers.empty() || (channel.used && channel.kind != Kind::inbox);
 }
 
 ChannelInfo info_of(const Channel& channel) {
@@ -167,6 +167,7 @@ void Home::begin_subscription(ShardId from, SubscribeCommand&& command, Handle h
                               const Time& now) {
   Channel& channel = *channels_.get(handle);
   channel.trim(now.unix_ms);
+  channel.used = true;
   if (!command.again) ++follower_of(channel, from, command.follower).subscribers;
 
   SubscribedState state{.home = handle,
@@ -232,6 +233,7 @@ void Home::handle(ShardId from, PresenceCommand&& command, const Time& now) {
   }
   Presence::Outcome outcome;
   if (command.action == enter) {
+    channel.used = true;
     if (!channel.presence()) channel.more().presence = std::make_unique<Presence>();
     outcome = channel.presence()->enter(*command.author, command.data, now.unix_ms, command.rights.subscribe);
   } else if (command.action == update) {

@@ -96,6 +96,7 @@ void Home::handle(ShardId from, PublishCommand&& command, const Time& now) {
     if (const auto admitted = channel.folded()->fold->admit(pending.event, asker); !admitted)
       return refuse_settled(admitted.error());
   }
+  channel.used = true;
   if (!command.key.empty()) {
     pending.key = IdempotencyWindow::joined(command.author->scope, command.key);
     const auto seq = channel.keys() ? channel.keys()->find(pending.key, now.unix_ms) : std::nullopt;
