@@ -81,6 +81,7 @@ void ActivityMeter::note_interval(std::int64_t now_ms) {
 
 // 4 less the entropy of the intervals.
 float ActivityMeter::Details::beat() const {
+  static_assert(sizeof(Details) <= 32);
   float sum = 0, entropy = 0;
   for (unsigned bin = 0; bin < 16; ++bin) sum += static_cast<float>(intervals >> 4 * bin & 15);
   for (unsigned bin = 0; bin < 16; ++bin) {
