@@ -7,9 +7,9 @@
 #include <bit>
 #include <string>
 
-#include "guard/content_pairs.h"
 #include "guard/content_patterns.h"
 #include "guard/content_suspicion.h"
+#include "guard/content_triples.h"
 #include "guard/content_words.h"
 #include "guard/json_strings.h"
 
@@ -19,23 +19,9 @@ namespace {
 
 using enum ContentRule;
 
-constexpr std::size_t kBlock = 64;
-constexpr std::size_t kAhead = 2;  // so many characters behind one are looked at with it
-static_assert(JsonStrings::kZeros >= kBlock + kAhead);
-
-// A bit for each of the 64 characters from `at` on with which something could begin, or that is one of
-// `these`.
-template <char... kThese>
-std::uint64_t suspects(const char* at) {
-  std::uint64_t found = 0;
-  for (std::size_t i = 0; i < kBlock; i += sizeof(__m128i)) {
-    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i_u*>(at + i));
-    __m128i none = _mm_cmpeq_epi8(kContentPairs.look(at + i), _mm_setzero_si128());
-    ((none = _mm_andnot_si128(_mm_cmpeq_epi8(bytes, _mm_set1_epi8(kThese)), none)), ...);
-    found |= std::uint64_t{static_cast<unsigned>(_mm_movemask_epi8(none)) ^ 0xFFFFu} << i;
-  }
-  return found;
-}
+constexpr unsigned kWaysOut = kTag | kBeginsWord | kBeginsGap;  // behind a quote
+constexpr unsigned kSuspects = kTag | kInside | kScheme | kHandlerOrType | kNextStatement | kBeginsWord;
+static_assert(JsonStrings::kZeros >= kTripleBlock + kTripleAhead);
 
 // Judges one decoded string, around which there are zeros, and adds to `found` what it breaks.
 class TextJudge {
@@ -44,16 +30,32 @@ class TextJudge {
 
   void judge() {
     if (begins_as_query(text_) && lacks(sql_injection) && begins_with_query(text_)) found_.add(sql_injection);
-    for (std::size_t block = 0; block < text_.size(); block += kBlock) {
-      for (std::uint64_t look = suspects<'"', '\''>(text_.data() + block); look != 0; look &= look - 1) {
-        const std::size_t at = block + static_cast<unsigned>(std::countr_zero(look));
+    for (std::size_t block = 0; block < text_.size(); block += kTripleBlock) {
+      auto [look, quotes] = kTextTriples.marks<'\'', '"'>(text_.data() + block);
+      quotes[0] &= ~apostrophe_;
+      apostrophe_ = 0;
+      for (; look != 0; look &= look - 1) {
+        const auto i = static_cast<unsigned>(std::countr_zero(look));
+        const std::size_t at = block + i;
         const char* here = text_.data() + at;
-        if (*here == '\'' || *here == '"')
-          look_at_quote(at, here);
-        else if (kContentPairs.contains(here[0], here[1]) && may_go_on_behind(here[1], here[2]) &&
-                 ((*here | 0x20) != 'o' || may_end_before_name(here[-1])))
+        const unsigned classes = kTextTriples.classes(here);
+        if (classes == 0) continue;
+        if ((classes & kOther) != 0 && is_contraction(text_, at + 1)) {
+          // No quote, be it in this block or the first character of the next one.
+          quotes[0] &= ~(std::uint64_t{2} << i);
+          apostrophe_ = i / (kTripleBlock - 1);
+        }
+        if (*here == '\'' || *here == '"') {
+          const unsigned kind = *here == '"' ? 1 : 0;
+          const std::uint64_t before = (std::uint64_t{1} << i) - 1;
+          if ((classes & kWaysOut) != 0 && (quotes[kind] >> i & 1u) != 0)
+            look_at_quote(at, here, ((std::popcount(quotes[kind] & before) + open_[kind]) & 1) != 0);
+          if ((classes & kHandlerOrType) != 0) look_at(at);
+        } else if ((classes & kSuspects) != 0) {
           look_at(at);
+        }
       }
+      for (std::size_t kind = 0; kind < 2; ++kind) open_[kind] += std::popcount(quotes[kind]);
     }
     if (has_references_ && lacks(javascript_uri)) look_at_references();
   }
@@ -61,20 +63,19 @@ class TextJudge {
  private:
   bool lacks(ContentRule rule) const { return !found_.has(rule); }
 
-  void look_at_quote(std::size_t at, const char* here) {
-    const bool is_double = *here == '"';
-    if (!is_double && is_letter(here[1]) && is_letter(here[-1]) && is_contraction(text_, at)) return;
-    bool& open = open_[is_double ? 1 : 0];
-    const bool partner = open;
-    open = !open;
-    const std::string_view rest = behind(text_, at + 1), next = skip(rest, kBetween);
-    if (next.empty() || !may_go_on(next.front(), next.data()[1])) return;
-    if (lacks(sql_injection) && may_be_tautology(next.front()) && is_tautology(rest))
+  void look_at_quote(std::size_t at, const char* here, bool partner) {
+    if (partner) {
+      if (may_be_tautology(here[1], here[2]) && lacks(sql_injection) && is_tautology(behind(text_, at + 1)))
+        found_.add(sql_injection);
+      return;
+    }
+    if (!may_break_out(here[1], here[2])) return;
+    const std::string_view rest = behind(text_, at + 1);
+    if (may_be_tautology(here[1], here[2]) && lacks(sql_injection) && is_tautology(rest))
       found_.add(sql_injection);
-    if (partner) return;
     if (breaks_out(rest)) {
       if (lacks(sql_injection) && goes_on_as_query(rest)) found_.add(sql_injection);
-      if (lacks(nosql_operator) && goes_on_as_code(rest)) found_.add(nosql_operator);
+      if (lacks(nosql_operator) && may_be_code(rest) && goes_on_as_code(rest)) found_.add(nosql_operator);
     }
     if (text_.size() < kLongestExpression && lacks(sql_injection) && goes_on_as_expression(rest) &&
         is_expression(text_))
@@ -91,7 +92,7 @@ class TextJudge {
       case iframe:
         return decide(rule, has_iframe);
       case event_handler:
-        if (begins_handler(text_.substr(at))) decide(rule, has_event_handler);
+        if (begins_handler(text_.substr(at + 1))) decide(rule, has_event_handler);
         return;
       case javascript_uri:
         if (text_[at] == '&')
@@ -129,7 +130,8 @@ class TextJudge {
   std::string_view text_;
   ContentFlags& found_;
   ContentFlags decided_;
-  std::array<bool, 2> open_{};  // an odd number of quotes so far: single ones, double ones
+  std::array<int, 2> open_{};     // so many quotes in the blocks before: single ones, double ones
+  std::uint64_t apostrophe_ = 0;  // 1: the next block's first character is one
   bool has_references_ = false;
 };
 
@@ -141,15 +143,16 @@ class JsonSearch {
   // The first place from `from` on, which lies outside of strings, that calls for a look at its string;
   // the text's size if there is none.
   std::size_t next(std::size_t from) {
-    for (std::size_t block = from; block < json_.size(); block += kBlock) {
+    for (std::size_t block = from; block < json_.size(); block += kTripleBlock) {
       const char* here = json_.data() + block;
-      std::array<char, kBlock + kAhead> last;
+      std::array<char, kTripleBlock + kTripleAhead> last;
       if (block + last.size() > json_.size()) {
         last.fill('\0');
         memcpy(last.data(), here, json_.size() - block);
         here = last.data();
       }
-      for (std::uint64_t look = suspects<'\\'>(here); look != 0; look &= look - 1) {
+      const auto [triples, escapes] = kJsonTriples.marks<'\\'>(here);
+      for (std::uint64_t look = triples | escapes[0]; look != 0; look &= look - 1) {
         const auto i = static_cast<unsigned>(std::countr_zero(look));
         if (is_suspect(block + i, here + i)) return block + i;
       }
@@ -160,16 +163,20 @@ class JsonSearch {
  private:
   bool is_suspect(std::size_t at, const char* here) {
     if (*here == '\\') return true;
-    if (!kContentPairs.contains(here[0], here[1])) return false;
-    if (*here == '\'' ? !may_break_out(here[1], here[2]) : !may_go_on_behind(here[1], here[2])) return false;
-    if ((*here | 0x20) == 'o' && (at == 0 || !may_end_before_name(json_[at - 1]))) return false;
-    if (*here == '"') return begins_as_query(to_end(at + 1).substr(at + 1));
-    return !suspect_at(to_end(at), at).empty();
+    const unsigned classes = kJsonTriples.classes(here);
+    if (classes == 0) return false;
+    if ((classes & kOther) != 0) return begins_as_query(behind(to_end(at), at + 1));
+    if (*here == '\'' && may_break_out(here[1], here[2])) {
+      const std::string_view rest = behind(to_end(at), at + 1);
+      if (breaks_out(rest) || goes_on_as_expression(rest)) return true;
+    }
+    return (classes & (*here == '\'' ? kHandlerOrType : kSuspects)) != 0 &&
+           !suspect_at(to_end(at), at).empty();
   }
 
-  // The text up to the end of the string in which `at` is.
+  // The text up to the end of the string in which `at` is, or that begins behind it.
   std::string_view to_end(std::size_t at) {
-    if (at >= end_) end_ = std::min(json_.find('"', at), json_.size());
+    if (at >= end_) end_ = std::min(json_.find('"', at + 1), json_.size());
     return json_.substr(0, end_);
   }
 
