@@ -224,18 +224,20 @@ std::string continuation(const std::string& comparison) {
 
 // ---- a comparison of a literal with itself; by hand, since code is full of what looks like it ----
 
-// Behind a comment and what else stands between two words of a query.
-const char* behind_comment(const char* at, const char* end);
-
-inline const char* behind_gap(const char* at, const char* end) {
-  while (at != end && is_any_of(*at, kBlank | kPlus | kOpening)) ++at;
-  return at != end && *at == '/' ? behind_comment(at, end) : at;
-}
-
+// Behind what stands between two words of a query; comments are rare there.
 const char* behind_comment(const char* at, const char* end) {
   const std::string_view rest(at, std::min(kLongestComment, static_cast<std::size_t>(end - at)));
   const std::size_t size = rest.starts_with("/*") ? rest.find("*/", 2) : std::string_view::npos;
-  return size == std::string_view::npos ? at : behind_gap(at + size + 2, end);
+  return size == std::string_view::npos ? at : at + size + 2;
+}
+
+inline const char* behind_gap(const char* at, const char* end) {
+  while (true) {
+    while (at != end && is_any_of(*at, kBlank | kPlus | kOpening)) ++at;
+    const char* const next = at != end && *at == '/' ? behind_comment(at, end) : at;
+    if (next == at) return at;
+    at = next;
+  }
 }
 
 inline const char* behind_quote(const char* at, const char* end) {
@@ -265,7 +267,7 @@ bool is_tautology(std::string_view rest) {
   at = behind_quote(behind_gap(at, end), end);
   const std::string_view left(at, behind_literal(at, end));
   if (left.empty()) return false;
-  at = behind_gap(behind_quote(left.data() + left.size(), end), end);
+  at = behind_gap(behind_quote(at + left.size(), end), end);
   if (!take("=") && !take("like")) return false;
   at = behind_quote(behind_gap(at, end), end);
   return at != end && *at == left.front() && std::string_view(at, behind_literal(at, end)) == left;

@@ -19,8 +19,6 @@ namespace {
 
 using enum ContentRule;
 
-constexpr unsigned kWaysOut = kTag | kBeginsWord | kBeginsGap;  // behind a quote
-constexpr unsigned kSuspects = kTag | kInside | kScheme | kHandlerOrType | kNextStatement | kBeginsWord;
 static_assert(JsonStrings::kZeros >= kTripleBlock + kTripleAhead);
 
 // Judges one decoded string, around which there are zeros, and adds to `found` what it breaks.
@@ -30,32 +28,36 @@ class TextJudge {
 
   void judge() {
     if (begins_as_query(text_) && lacks(sql_injection) && begins_with_query(text_)) found_.add(sql_injection);
+    std::uint64_t apostrophe = 0;               // 1: the block's first character is one
+    unsigned odd_singles = 0, odd_doubles = 0;  // quotes before the block: whether their number is odd
     for (std::size_t block = 0; block < text_.size(); block += kTripleBlock) {
-      auto [look, quotes] = kTextTriples.marks<'\'', '"'>(text_.data() + block);
-      quotes[0] &= ~apostrophe_;
-      apostrophe_ = 0;
+      const char* const first = text_.data() + block;
+      auto [look, quotes] = kTextTriples.marks<'\'', '"'>(first);
+      std::uint64_t singles = quotes[0] & ~apostrophe;
+      const std::uint64_t doubles = quotes[1];
+      apostrophe = 0;
       for (; look != 0; look &= look - 1) {
         const auto i = static_cast<unsigned>(std::countr_zero(look));
-        const std::size_t at = block + i;
-        const char* here = text_.data() + at;
+        const char* const here = first + i;
         const unsigned classes = kTextTriples.classes(here);
         if (classes == 0) continue;
-        if ((classes & kOther) != 0 && is_contraction(text_, at + 1)) {
-          // No quote, be it in this block or the first character of the next one.
-          quotes[0] &= ~(std::uint64_t{2} << i);
-          apostrophe_ = i / (kTripleBlock - 1);
-        }
         if (*here == '\'' || *here == '"') {
-          const unsigned kind = *here == '"' ? 1 : 0;
-          const std::uint64_t before = (std::uint64_t{1} << i) - 1;
-          if ((classes & kWaysOut) != 0 && (quotes[kind] >> i & 1u) != 0)
-            look_at_quote(at, here, ((std::popcount(quotes[kind] & before) + open_[kind]) & 1) != 0);
-          if ((classes & kHandlerOrType) != 0) look_at(at);
-        } else if ((classes & kSuspects) != 0) {
-          look_at(at);
+          const bool is_double = *here == '"';
+          const std::uint64_t same = is_double ? doubles : singles, bit = std::uint64_t{1} << i;
+          const unsigned odd = is_double ? odd_doubles : odd_singles;
+          if ((same & bit) != 0)
+            look_at_quote(here, ((static_cast<unsigned>(std::popcount(same & (bit - 1))) + odd) & 1) != 0);
+          if ((classes & kHandlerOrType) != 0) look_at(block + i);
+        } else if ((classes & kOther) == 0) {
+          look_at(block + i);
+        } else if (is_contraction(text_, block + i + 1)) {
+          // No quote, be it in this block or the first character of the next one.
+          singles &= ~(std::uint64_t{2} << i);
+          apostrophe = i / (kTripleBlock - 1);
         }
       }
-      for (std::size_t kind = 0; kind < 2; ++kind) open_[kind] += std::popcount(quotes[kind]);
+      odd_singles += static_cast<unsigned>(std::popcount(singles));
+      odd_doubles += static_cast<unsigned>(std::popcount(doubles));
     }
     if (has_references_ && lacks(javascript_uri)) look_at_references();
   }
@@ -63,19 +65,21 @@ class TextJudge {
  private:
   bool lacks(ContentRule rule) const { return !found_.has(rule); }
 
-  void look_at_quote(std::size_t at, const char* here, bool partner) {
-    if (partner) {
-      if (may_be_tautology(here[1], here[2]) && lacks(sql_injection) && is_tautology(behind(text_, at + 1)))
-        found_.add(sql_injection);
-      return;
-    }
-    if (!may_break_out(here[1], here[2])) return;
-    const std::string_view rest = behind(text_, at + 1);
-    if (may_be_tautology(here[1], here[2]) && lacks(sql_injection) && is_tautology(rest))
-      found_.add(sql_injection);
-    if (breaks_out(rest)) {
+  void look_at_quote(const char* here, bool partner) {
+    const bool tautology = may_be_tautology(here[1], here[2]) && lacks(sql_injection);
+    const bool way_out = !partner && may_break_out(here[1], here[2]);
+    if (!tautology && !way_out) return;
+    const std::string_view rest(here + 1, text_.data() + text_.size());
+    if (tautology && is_tautology(rest)) found_.add(sql_injection);
+    if (way_out) look_at_way_out(rest);
+  }
+
+  // What follows a quote without a partner before it.
+  void look_at_way_out(std::string_view rest) {
+    const bool code = lacks(nosql_operator) && may_be_code(rest);
+    if ((code || lacks(sql_injection)) && breaks_out(rest)) {
       if (lacks(sql_injection) && goes_on_as_query(rest)) found_.add(sql_injection);
-      if (lacks(nosql_operator) && may_be_code(rest) && goes_on_as_code(rest)) found_.add(nosql_operator);
+      if (code && goes_on_as_code(rest)) found_.add(nosql_operator);
     }
     if (text_.size() < kLongestExpression && lacks(sql_injection) && goes_on_as_expression(rest) &&
         is_expression(text_))
@@ -130,8 +134,6 @@ class TextJudge {
   std::string_view text_;
   ContentFlags& found_;
   ContentFlags decided_;
-  std::array<int, 2> open_{};     // so many quotes in the blocks before: single ones, double ones
-  std::uint64_t apostrophe_ = 0;  // 1: the next block's first character is one
   bool has_references_ = false;
 };
 
@@ -170,8 +172,7 @@ class JsonSearch {
       const std::string_view rest = behind(to_end(at), at + 1);
       if (breaks_out(rest) || goes_on_as_expression(rest)) return true;
     }
-    return (classes & (*here == '\'' ? kHandlerOrType : kSuspects)) != 0 &&
-           !suspect_at(to_end(at), at).empty();
+    return (*here != '\'' || (classes & kHandlerOrType) != 0) && !suspect_at(to_end(at), at).empty();
   }
 
   // The text up to the end of the string in which `at` is, or that begins behind it.

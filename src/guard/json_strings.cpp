@@ -11,13 +11,13 @@ namespace tidewire::guard {
 
 namespace {
 
-constexpr std::size_t kBlock = 64, kVector = sizeof(__m128i);
+constexpr std::size_t kBlock = 64, kHalf = kBlock / 2;
 constexpr std::size_t kCoded = 6;  // the size of an escape by its code
 
 // The quotes and backslashes among 64 characters.
 std::uint64_t ends_and_escapes(const char* at) {
   std::uint64_t found = 0;
-  for (std::size_t i = 0; i < kBlock; i += kVector) {
+  for (std::size_t i = 0; i < kBlock; i += sizeof(__m128i)) {
     const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i_u*>(at + i));
     const __m128i either =
         _mm_or_si128(_mm_cmpeq_epi8(bytes, _mm_set1_epi8('"')), _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\')));
@@ -46,7 +46,7 @@ constexpr auto kEscapes = [] {
   return characters;
 }();
 
-bool begins_coded(const char* at) { return at[0] == '\\' && at[1] == 'u'; }
+bool begins_coded(const char* at) { return std::memcmp(at, "\\u", 2) == 0; }
 
 // Of an escape by its code.
 std::uint32_t code_unit(const char* escape) {
@@ -58,22 +58,16 @@ std::uint32_t code_unit(const char* escape) {
 
 char* write_utf8(char* out, std::uint32_t point) {
   const auto byte = [&out](std::uint32_t value) { *out++ = static_cast<char>(value); };
+  const auto rest = [&](unsigned shift) { byte(0x80 | (point >> shift & 0x3F)); };
   if (point < 0x80) {
     byte(point);
-    return out;
-  }
-  if (point < 0x800) {
-    byte(0xC0 | point >> 6);
+  } else if (point < 0x800) {
+    byte(0xC0 | point >> 6), rest(0);
+  } else if (point < 0x10000) {
+    byte(0xE0 | point >> 12), rest(6), rest(0);
   } else {
-    if (point < 0x10000) {
-      byte(0xE0 | point >> 12);
-    } else {
-      byte(0xF0 | point >> 18);
-      byte(0x80 | (point >> 12 & 0x3F));
-    }
-    byte(0x80 | (point >> 6 & 0x3F));
+    byte(0xF0 | point >> 18), rest(12), rest(6), rest(0);
   }
-  byte(0x80 | (point & 0x3F));
   return out;
 }
 
@@ -93,12 +87,12 @@ char* write_coded(const char*& at, char* out) {
   return write_utf8(out, point);
 }
 
-// What stands between two places of a block. Whole vectors are written, whether all of them counts or not.
+// What stands between two places of a block. Halves of a block are written, whether all of them counts or
+// not.
 char* write(const char* from, const char* to, char* out) {
   const std::ptrdiff_t size = to - from;
-  std::memcpy(out, from, kVector);
-  if (size > static_cast<std::ptrdiff_t>(kVector))
-    std::memcpy(out + kVector, from + kVector, kBlock - kVector);
+  std::memcpy(out, from, kHalf);
+  if (size > static_cast<std::ptrdiff_t>(kHalf)) std::memcpy(out + kHalf, from + kHalf, kHalf);
   return out + size;
 }
 
@@ -136,14 +130,13 @@ std::string_view JsonStrings::decode(std::size_t begin) {
         std::memset(out, 0, kZeros);
         return {start + 1, static_cast<std::size_t>(out - start) - 1};
       }
-      // What belongs to an escape does not count.
       if (at[1] != 'u') {
         *out++ = kEscapes[static_cast<std::uint8_t>(at[1])];
         from = at + 2;
-        const std::uint64_t first = found & (0 - found);
-        found &= ~(first | first << 1);
+        found &= (found | (0 - found)) << 2;  // all from the first one on, but for two
       } else {
         from = at;
+        // Their digits may be anything in a text that is not valid.
         do out = write_coded(from, out);
         while (from < here + kBlock && begins_coded(from));
         found = from < here + kBlock ? found & ~std::uint64_t{0} << (from - here) : 0;
