@@ -22,8 +22,10 @@ constexpr bool may_go_on_further(char c) {
   return is_any_of(c, kBetween | kWord) || std::string_view("-#=|&;/*%'\"").contains(c);
 }
 
+// `|` and `}` behind a quote stand with the tags: with blanks in one class they would, by the halves of a
+// character, take `x` and `y` for one too. Behind a brace only a program goes on.
 enum Triple : unsigned {
-  kTag = 1,             // its `<`, and what follows
+  kTag = 1,             // its `<`, and what follows; a quote, and `|` or `}`
   kInside = 2,          // of a tag's name behind a prefix, or of a reference
   kScheme = 4,          // its last two characters and a colon
   kHandlerOrType = 8,   // what stands before `on`; the end of `text`, and `/h`

@@ -54,43 +54,13 @@ class TripleSet {
     return first_.of(at[0]) & second_.of(at[1]) & third_.of(at[2]);
   }
 
+  // Of the 64 characters from `at` on.
   template <char... kThese>
   TripleMarks<sizeof...(kThese)> marks(const char* at) const {
     return __builtin_cpu_supports("avx2") ? marks_avx2<kThese...>(at) : marks_ssse3<kThese...>(at);
   }
 
- private:
-  struct Place {
-    alignas(16) std::array<std::uint8_t, 16> low{};
-    alignas(16) std::array<std::uint8_t, 16> high{};
-    std::array<std::uint8_t, 256> exact{};
-
-    constexpr void add(unsigned code, std::uint8_t bit) {
-      low[code & 15] |= bit;
-      high[code >> 4] |= bit;
-      exact[code] |= bit;
-    }
-    constexpr unsigned of(char c) const { return exact[static_cast<std::uint8_t>(c)]; }
-
-    // What is not ASCII is in no class.
-    [[gnu::target("ssse3")]] __m128i look(const char* at) const {
-      const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i_u*>(at));
-      const __m128i halves = _mm_and_si128(_mm_srli_epi16(bytes, 4), _mm_set1_epi8(15));
-      return _mm_and_si128(
-          _mm_shuffle_epi8(_mm_load_si128(reinterpret_cast<const __m128i*>(low.data())), bytes),
-          _mm_shuffle_epi8(_mm_load_si128(reinterpret_cast<const __m128i*>(high.data())), halves));
-    }
-    [[gnu::target("avx2")]] __m256i look_wide(const char* at) const {
-      const __m256i bytes = _mm256_loadu_si256(reinterpret_cast<const __m256i_u*>(at));
-      const __m256i halves = _mm256_and_si256(_mm256_srli_epi16(bytes, 4), _mm256_set1_epi8(15));
-      return _mm256_and_si256(
-          _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(*reinterpret_cast<const __m128i*>(low.data())),
-                              bytes),
-          _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(*reinterpret_cast<const __m128i*>(high.data())),
-                              halves));
-    }
-  };
-
+  // The two ways there; public for the test, which holds them to each other.
   template <char... kThese>
   [[gnu::target("ssse3")]] TripleMarks<sizeof...(kThese)> marks_ssse3(const char* at) const {
     TripleMarks<sizeof...(kThese)> marks;
@@ -125,6 +95,38 @@ class TripleSet {
     }
     return marks;
   }
+
+ private:
+  struct Place {
+    alignas(16) std::array<std::uint8_t, 16> low{};
+    alignas(16) std::array<std::uint8_t, 16> high{};
+    std::array<std::uint8_t, 256> exact{};
+
+    constexpr void add(unsigned code, std::uint8_t bit) {
+      low[code & 15] |= bit;
+      high[code >> 4] |= bit;
+      exact[code] |= bit;
+    }
+    constexpr unsigned of(char c) const { return exact[static_cast<std::uint8_t>(c)]; }
+
+    // What is not ASCII is in no class.
+    [[gnu::target("ssse3")]] __m128i look(const char* at) const {
+      const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i_u*>(at));
+      const __m128i halves = _mm_and_si128(_mm_srli_epi16(bytes, 4), _mm_set1_epi8(15));
+      return _mm_and_si128(
+          _mm_shuffle_epi8(_mm_load_si128(reinterpret_cast<const __m128i*>(low.data())), bytes),
+          _mm_shuffle_epi8(_mm_load_si128(reinterpret_cast<const __m128i*>(high.data())), halves));
+    }
+    [[gnu::target("avx2")]] __m256i look_wide(const char* at) const {
+      const __m256i bytes = _mm256_loadu_si256(reinterpret_cast<const __m256i_u*>(at));
+      const __m256i halves = _mm256_and_si256(_mm256_srli_epi16(bytes, 4), _mm256_set1_epi8(15));
+      return _mm256_and_si256(
+          _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(*reinterpret_cast<const __m128i*>(low.data())),
+                              bytes),
+          _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(*reinterpret_cast<const __m128i*>(high.data())),
+                              halves));
+    }
+  };
 
   Place first_, second_, third_;
 };
