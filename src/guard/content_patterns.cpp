@@ -224,55 +224,53 @@ std::string continuation(const std::string& comparison) {
 
 // ---- a comparison of a literal with itself; by hand, since code is full of what looks like it ----
 
-bool take(std::string_view& text, std::string_view lower_word) {
-  if (text.size() < lower_word.size()) return false;
-  for (std::size_t i = 0; i < lower_word.size(); ++i)
-    if (is_letter(text[i]) ? (text[i] | 0x20) != lower_word[i] : text[i] != lower_word[i]) return false;
-  text.remove_prefix(lower_word.size());
-  return true;
+// Behind what stands between two words of a query; comments are rare there.
+const char* behind_comment(const char* at, const char* end) {
+  const std::string_view rest(at, std::min(kLongestComment, static_cast<std::size_t>(end - at)));
+  const std::size_t size = rest.starts_with("/*") ? rest.find("*/", 2) : std::string_view::npos;
+  return size == std::string_view::npos ? at : at + size + 2;
 }
 
-void skip_gap(std::string_view& text) {
-  while (!text.empty()) {
-    if (is_any_of(text.front(), kBlank | kPlus) || text.front() == '(') {
-      text.remove_prefix(1);
-    } else if (const std::size_t end = begins(text, '/', '*') ? text.substr(0, kLongestComment).find("*/", 2)
-                                                              : std::string_view::npos;
-               end != std::string_view::npos) {
-      text.remove_prefix(end + 2);
-    } else {
-      return;
-    }
+inline const char* behind_gap(const char* at, const char* end) {
+  while (true) {
+    while (at != end && is_any_of(*at, kBlank | kPlus | kOpening)) ++at;
+    const char* const next = at != end && *at == '/' ? behind_comment(at, end) : at;
+    if (next == at) return at;
+    at = next;
   }
 }
 
-void skip_quote(std::string_view& text) {
-  if (text.starts_with('\'') || text.starts_with('"')) text.remove_prefix(1);
+inline const char* behind_quote(const char* at, const char* end) {
+  return at != end && (*at == '\'' || *at == '"') ? at + 1 : at;
 }
 
-std::string_view take_literal(std::string_view& text) {
-  skip_quote(text);
-  std::size_t size = 0;
-  while (size < text.size() && size < 20 && is_any_of(text[size], kWord)) ++size;
-  const std::string_view literal = text.substr(0, size);
-  text.remove_prefix(size);
-  return literal;
+// Behind the literal, or its beginning, that stands here without quotes.
+inline const char* behind_literal(const char* at, const char* end) {
+  const char* const last = end - at > 20 ? at + 20 : end;
+  while (at != last && is_any_of(*at, kWord)) ++at;
+  return at;
 }
 
 }  // namespace
 
 bool is_tautology(std::string_view rest) {
-  while (rest.starts_with(')')) rest.remove_prefix(1);
-  skip_gap(rest);
-  if (rest.empty() || !(is_letter(rest.front()) || rest.front() == '|')) return false;
-  if (!take(rest, "or") && !take(rest, "and") && !take(rest, "||")) return false;
-  skip_gap(rest);
-  const std::string_view left = take_literal(rest);
-  skip_quote(rest);
-  skip_gap(rest);
-  if (left.empty() || (!take(rest, "=") && !take(rest, "like"))) return false;
-  skip_gap(rest);
-  return take_literal(rest) == left;
+  const char* at = rest.data();
+  const char* const end = at + rest.size();
+  const auto take = [&](std::string_view lower_word) {
+    if (!starts_with_word({at, end}, lower_word)) return false;
+    at += lower_word.size();
+    return true;
+  };
+  while (at != end && *at == ')') ++at;
+  at = behind_gap(at, end);
+  if (!take("or") && !take("and") && !take("||")) return false;
+  at = behind_quote(behind_gap(at, end), end);
+  const std::string_view left(at, behind_literal(at, end));
+  if (left.empty()) return false;
+  at = behind_gap(behind_quote(at + left.size(), end), end);
+  if (!take("=") && !take("like")) return false;
+  at = behind_quote(behind_gap(at, end), end);
+  return at != end && *at == left.front() && std::string_view(at, behind_literal(at, end)) == left;
 }
 
 bool goes_on_as_query(std::string_view rest) {

@@ -7,9 +7,9 @@
 #include <bit>
 #include <string>
 
-#include "guard/content_pairs.h"
 #include "guard/content_patterns.h"
 #include "guard/content_suspicion.h"
+#include "guard/content_triples.h"
 #include "guard/content_words.h"
 #include "guard/json_strings.h"
 
@@ -19,23 +19,7 @@ namespace {
 
 using enum ContentRule;
 
-constexpr std::size_t kBlock = 64;
-constexpr std::size_t kAhead = 2;  // so many characters behind one are looked at with it
-static_assert(JsonStrings::kZeros >= kBlock + kAhead);
-
-// A bit for each of the 64 characters from `at` on with which something could begin, or that is one of
-// `these`.
-template <char... kThese>
-std::uint64_t suspects(const char* at) {
-  std::uint64_t found = 0;
-  for (std::size_t i = 0; i < kBlock; i += sizeof(__m128i)) {
-    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i_u*>(at + i));
-    __m128i none = _mm_cmpeq_epi8(kContentPairs.look(at + i), _mm_setzero_si128());
-    ((none = _mm_andnot_si128(_mm_cmpeq_epi8(bytes, _mm_set1_epi8(kThese)), none)), ...);
-    found |= std::uint64_t{static_cast<unsigned>(_mm_movemask_epi8(none)) ^ 0xFFFFu} << i;
-  }
-  return found;
-}
+static_assert(JsonStrings::kZeros >= kTripleBlock + kTripleAhead);
 
 // Judges one decoded string, around which there are zeros, and adds to `found` what it breaks.
 class TextJudge {
@@ -44,16 +28,36 @@ class TextJudge {
 
   void judge() {
     if (begins_as_query(text_) && lacks(sql_injection) && begins_with_query(text_)) found_.add(sql_injection);
-    for (std::size_t block = 0; block < text_.size(); block += kBlock) {
-      for (std::uint64_t look = suspects<'"', '\''>(text_.data() + block); look != 0; look &= look - 1) {
-        const std::size_t at = block + static_cast<unsigned>(std::countr_zero(look));
-        const char* here = text_.data() + at;
-        if (*here == '\'' || *here == '"')
-          look_at_quote(at, here);
-        else if (kContentPairs.contains(here[0], here[1]) && may_go_on_behind(here[1], here[2]) &&
-                 ((*here | 0x20) != 'o' || may_end_before_name(here[-1])))
-          look_at(at);
+    std::uint64_t apostrophe = 0;               // 1: the block's first character is one
+    unsigned odd_singles = 0, odd_doubles = 0;  // quotes before the block: whether their number is odd
+    for (std::size_t block = 0; block < text_.size(); block += kTripleBlock) {
+      const char* const first = text_.data() + block;
+      auto [look, quotes] = kTextTriples.marks<'\'', '"'>(first);
+      std::uint64_t singles = quotes[0] & ~apostrophe;
+      const std::uint64_t doubles = quotes[1];
+      apostrophe = 0;
+      for (; look != 0; look &= look - 1) {
+        const auto i = static_cast<unsigned>(std::countr_zero(look));
+        const char* const here = first + i;
+        const unsigned classes = kTextTriples.classes(here);
+        if (classes == 0) continue;
+        if (*here == '\'' || *here == '"') {
+          const bool is_double = *here == '"';
+          const std::uint64_t same = is_double ? doubles : singles, bit = std::uint64_t{1} << i;
+          const unsigned odd = is_double ? odd_doubles : odd_singles;
+          if ((same & bit) != 0)
+            look_at_quote(here, ((static_cast<unsigned>(std::popcount(same & (bit - 1))) + odd) & 1) != 0);
+          if ((classes & kHandlerOrType) != 0) look_at(block + i);
+        } else if ((classes & kOther) == 0) {
+          look_at(block + i);
+        } else if (is_contraction(text_, block + i + 1)) {
+          // No quote, be it in this block or the first character of the next one.
+          singles &= ~(std::uint64_t{2} << i);
+          apostrophe = i / (kTripleBlock - 1);
+        }
       }
+      odd_singles += static_cast<unsigned>(std::popcount(singles));
+      odd_doubles += static_cast<unsigned>(std::popcount(doubles));
     }
     if (has_references_ && lacks(javascript_uri)) look_at_references();
   }
@@ -61,20 +65,21 @@ class TextJudge {
  private:
   bool lacks(ContentRule rule) const { return !found_.has(rule); }
 
-  void look_at_quote(std::size_t at, const char* here) {
-    const bool is_double = *here == '"';
-    if (!is_double && is_letter(here[1]) && is_letter(here[-1]) && is_contraction(text_, at)) return;
-    bool& open = open_[is_double ? 1 : 0];
-    const bool partner = open;
-    open = !open;
-    const std::string_view rest = behind(text_, at + 1), next = skip(rest, kBetween);
-    if (next.empty() || !may_go_on(next.front(), next.data()[1])) return;
-    if (lacks(sql_injection) && may_be_tautology(next.front()) && is_tautology(rest))
-      found_.add(sql_injection);
-    if (partner) return;
-    if (breaks_out(rest)) {
+  void look_at_quote(const char* here, bool partner) {
+    const bool tautology = may_be_tautology(here[1], here[2]) && lacks(sql_injection);
+    const bool way_out = !partner && may_break_out(here[1], here[2]);
+    if (!tautology && !way_out) return;
+    const std::string_view rest(here + 1, text_.data() + text_.size());
+    if (tautology && is_tautology(rest)) found_.add(sql_injection);
+    if (way_out) look_at_way_out(rest);
+  }
+
+  // What follows a quote without a partner before it.
+  void look_at_way_out(std::string_view rest) {
+    const bool code = lacks(nosql_operator) && may_be_code(rest);
+    if ((code || lacks(sql_injection)) && breaks_out(rest)) {
       if (lacks(sql_injection) && goes_on_as_query(rest)) found_.add(sql_injection);
-      if (lacks(nosql_operator) && goes_on_as_code(rest)) found_.add(nosql_operator);
+      if (code && goes_on_as_code(rest)) found_.add(nosql_operator);
     }
     if (text_.size() < kLongestExpression && lacks(sql_injection) && goes_on_as_expression(rest) &&
         is_expression(text_))
@@ -91,7 +96,7 @@ class TextJudge {
       case iframe:
         return decide(rule, has_iframe);
       case event_handler:
-        if (begins_handler(text_.substr(at))) decide(rule, has_event_handler);
+        if (begins_handler(text_.substr(at + 1))) decide(rule, has_event_handler);
         return;
       case javascript_uri:
         if (text_[at] == '&')
@@ -129,7 +134,6 @@ class TextJudge {
   std::string_view text_;
   ContentFlags& found_;
   ContentFlags decided_;
-  std::array<bool, 2> open_{};  // an odd number of quotes so far: single ones, double ones
   bool has_references_ = false;
 };
 
@@ -141,15 +145,16 @@ class JsonSearch {
   // The first place from `from` on, which lies outside of strings, that calls for a look at its string;
   // the text's size if there is none.
   std::size_t next(std::size_t from) {
-    for (std::size_t block = from; block < json_.size(); block += kBlock) {
+    for (std::size_t block = from; block < json_.size(); block += kTripleBlock) {
       const char* here = json_.data() + block;
-      std::array<char, kBlock + kAhead> last;
+      std::array<char, kTripleBlock + kTripleAhead> last;
       if (block + last.size() > json_.size()) {
         last.fill('\0');
         memcpy(last.data(), here, json_.size() - block);
         here = last.data();
       }
-      for (std::uint64_t look = suspects<'\\'>(here); look != 0; look &= look - 1) {
+      const auto [triples, escapes] = kJsonTriples.marks<'\\'>(here);
+      for (std::uint64_t look = triples | escapes[0]; look != 0; look &= look - 1) {
         const auto i = static_cast<unsigned>(std::countr_zero(look));
         if (is_suspect(block + i, here + i)) return block + i;
       }
@@ -160,16 +165,19 @@ class JsonSearch {
  private:
   bool is_suspect(std::size_t at, const char* here) {
     if (*here == '\\') return true;
-    if (!kContentPairs.contains(here[0], here[1])) return false;
-    if (*here == '\'' ? !may_break_out(here[1], here[2]) : !may_go_on_behind(here[1], here[2])) return false;
-    if ((*here | 0x20) == 'o' && (at == 0 || !may_end_before_name(json_[at - 1]))) return false;
-    if (*here == '"') return begins_as_query(to_end(at + 1).substr(at + 1));
-    return !suspect_at(to_end(at), at).empty();
+    const unsigned classes = kJsonTriples.classes(here);
+    if (classes == 0) return false;
+    if ((classes & kOther) != 0) return begins_as_query(behind(to_end(at), at + 1));
+    if (*here == '\'' && may_break_out(here[1], here[2])) {
+      const std::string_view rest = behind(to_end(at), at + 1);
+      if (breaks_out(rest) || goes_on_as_expression(rest)) return true;
+    }
+    return (*here != '\'' || (classes & kHandlerOrType) != 0) && !suspect_at(to_end(at), at).empty();
   }
 
-  // The text up to the end of the string in which `at` is.
+  // The text up to the end of the string in which `at` is, or that begins behind it.
   std::string_view to_end(std::size_t at) {
-    if (at >= end_) end_ = std::min(json_.find('"', at), json_.size());
+    if (at >= end_) end_ = std::min(json_.find('"', at + 1), json_.size());
     return json_.substr(0, end_);
   }
 

@@ -62,12 +62,9 @@ ContentFlags tag_named(std::string_view text) {
   return {};
 }
 
-// `on` at `at` begins the name of an attribute with a value.
+// What begins at `at` is the name of an attribute with a value.
 bool is_handler(std::string_view text, std::size_t at) {
-  if (at == 0 || !starts_with_word(text.substr(at, 2), "on")) return false;
-  const char boundary = text[at - 1];
-  if (!is_any_of(boundary, kBlank | kSlash) && boundary != '"' && boundary != '\'' && boundary != '`')
-    return false;
+  if (!starts_with_word(behind(text, at), "on")) return false;
   const std::string_view rest = skip(behind(text, at), kLetter);
   return text.size() - at - rest.size() >= 5 && skip(rest, kBlank).starts_with('=');
 }
@@ -131,6 +128,11 @@ bool goes_on_as_expression(std::string_view rest) {
   return rest.starts_with('=') || begins(rest, '-', '-');
 }
 
+bool may_be_code(std::string_view rest) {
+  rest = skip(rest, kBetween);
+  return !rest.empty() && (rest.front() == ';' || begins(rest, '|', '|') || begins(rest, '&', '&'));
+}
+
 bool is_named_operator(std::string_view text, std::size_t at) {
   const std::size_t size = operator_size(text, at);
   if (size == 0) return false;
@@ -161,17 +163,10 @@ ContentFlags suspect_at(std::string_view text, std::size_t at) {
       if (before.size() == at || !skip_back(before, kBlank | kSlash).ends_with('<')) return {};
       return tag;
     }
-    case '/':
-      if (is_script_scheme_at(text, at)) return javascript_uri;
-      return {};
     case '&':
       if (rest.starts_with('#') || starts_with_word(rest, "colon;") || starts_with_word(rest, "tab;") ||
           starts_with_word(rest, "newline;") || starts_with_word(rest, "lpar;"))
         return javascript_uri;
-      return {};
-    case 'o':
-    case 'O':
-      if (is_handler(text, at)) return event_handler;
       return {};
     case '$':
       if (operator_size(text, at) != 0) return nosql_operator;
@@ -181,12 +176,11 @@ ContentFlags suspect_at(std::string_view text, std::size_t at) {
       if (starts_with_word(next, "drop") || starts_with_word(next, "truncate")) return sql_injection;
       return {};
     }
-    case '\'':
-    case '"':
-      if (breaks_out(rest) || goes_on_as_expression(rest)) return kQueries;
-      return {};
     default:
-      if (rest.starts_with(':') && is_script_scheme_at(text, at + 1)) return javascript_uri;
+      if (rest.size() < 2) return {};
+      if (rest[1] == ':' && is_script_scheme_at(text, at + 2)) return javascript_uri;
+      if (rest[0] == '/' && is_script_scheme_at(text, at + 1)) return javascript_uri;
+      if (is_handler(text, at + 1)) return event_handler;
       return {};
   }
 }

@@ -11,15 +11,10 @@
 
 namespace tidewire::guard {
 
-inline constexpr ContentFlags kQueries = [] {
-  ContentFlags both = ContentRule::sql_injection;
-  both.add(ContentRule::nosql_operator);
-  return both;
-}();
 inline constexpr std::size_t kLongestComment = 256;  // of one that stands between two words of a query
 
-// The rules that what begins at `at` could break, where content_pairs.h finds something. A quote is always
-// the one that ends somebody else's literal.
+// The rules that what begins at `at` could break, where content_triples.h finds something, but for what a
+// query could go on behind.
 ContentFlags suspect_at(std::string_view text, std::size_t at);
 
 // Whether `rest`, behind a quote or a number, goes on as a query could that somebody else has begun.
@@ -28,6 +23,8 @@ bool breaks_out(std::string_view rest);
 bool begins_as_query(std::string_view text);
 // Whether `rest`, behind the first quote, could make the whole of a short text an expression.
 bool goes_on_as_expression(std::string_view rest);
+// Whether it could go on as a program.
+bool may_be_code(std::string_view rest);
 
 // Whether the operator at `at`, a `$`, stands as a name or an index does.
 bool is_named_operator(std::string_view text, std::size_t at);

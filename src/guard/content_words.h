@@ -20,9 +20,10 @@ enum CharClass : std::uint8_t {
   kDigit = 2,
   kUnderscore = 4,
   kBlank = 8,     // what browsers pass over inside a tag or the name of a scheme
-  kBracket = 16,  // with blanks and signs what may stand between the end of a literal and what goes on
-  kPlus = 32,
-  kSlash = 64
+  kClosing = 16,  // with blanks and signs what may stand between the end of a literal and what goes on
+  kOpening = 32,
+  kPlus = 64,
+  kSlash = 128
 };
 inline constexpr auto kCharClasses = [] {
   std::array<std::uint8_t, 256> classes{};
@@ -33,7 +34,8 @@ inline constexpr auto kCharClasses = [] {
   put("0123456789", kDigit);
   put("_", kUnderscore);
   put({" \t\n\v\f\r\0", 7}, kBlank);
-  put("()}", kBracket);
+  put(")}", kClosing);
+  put("(", kOpening);
   put("+", kPlus);
   put("/", kSlash);
   return classes;
@@ -45,7 +47,7 @@ constexpr bool is_letter(char c) { return is_any_of(c, kLetter); }
 constexpr bool is_digit(char c) { return is_any_of(c, kDigit); }
 constexpr bool is_blank(char c) { return is_any_of(c, kBlank); }
 inline constexpr unsigned kWord = kLetter | kDigit | kUnderscore;
-inline constexpr unsigned kBetween = kBlank | kBracket | kPlus;
+inline constexpr unsigned kBetween = kBlank | kClosing | kOpening | kPlus;
 
 // Without the check of substr(): `at` is within the text.
 constexpr std::string_view behind(std::string_view text, std::size_t at) {
@@ -105,6 +107,13 @@ class WordList {
   constexpr bool may_begin(char c, char next) const {
     return is_letter(c) && is_letter(next) &&
            (initials_[static_cast<std::size_t>(lower(c) - 'a')].seconds >> (lower(next) - 'a') & 1u) != 0;
+  }
+  // Whether this is some word's second character.
+  constexpr bool may_go_on(char c) const {
+    return is_letter(c) &&
+           std::ranges::any_of(initials_, [bit = 1u << (lower(c) - 'a')](const Initial& initial) {
+             return (initial.seconds & bit) != 0;
+           });
   }
   constexpr std::string_view operator[](std::size_t index) const { return words_[index]; }
 

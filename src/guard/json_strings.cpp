@@ -11,12 +11,13 @@ namespace tidewire::guard {
 
 namespace {
 
-constexpr std::size_t kBlock = 64, kVector = sizeof(__m128i);
+constexpr std::size_t kBlock = 64, kHalf = kBlock / 2;
+constexpr std::size_t kCoded = 6;  // the size of an escape by its code
 
 // The quotes and backslashes among 64 characters.
 std::uint64_t ends_and_escapes(const char* at) {
   std::uint64_t found = 0;
-  for (std::size_t i = 0; i < kBlock; i += kVector) {
+  for (std::size_t i = 0; i < kBlock; i += sizeof(__m128i)) {
     const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i_u*>(at + i));
     const __m128i either =
         _mm_or_si128(_mm_cmpeq_epi8(bytes, _mm_set1_epi8('"')), _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\')));
@@ -25,12 +26,11 @@ std::uint64_t ends_and_escapes(const char* at) {
   return found;
 }
 
+// Anything for what is no digit.
 constexpr auto kHex = [] {
-  std::array<std::int32_t, 256> values{};
-  values.fill(-1);
-  for (int i = 0; i < 10; ++i) values[static_cast<std::size_t>('0' + i)] = i;
-  for (int i = 0; i < 6; ++i)
-    values[static_cast<std::size_t>('a' + i)] = values[static_cast<std::size_t>('A' + i)] = 10 + i;
+  std::array<std::uint8_t, 256> values{};
+  for (unsigned i = 0; i < 10; ++i) values['0' + i] = static_cast<std::uint8_t>(i);
+  for (unsigned i = 0; i < 6; ++i) values['a' + i] = values['A' + i] = static_cast<std::uint8_t>(10 + i);
   return values;
 }();
 
@@ -46,53 +46,40 @@ constexpr auto kEscapes = [] {
   return characters;
 }();
 
-// The code unit whose four digits begin at `at`; negative where they do not.
-std::int32_t code_unit(std::string_view text, std::size_t at) {
-  if (at + 4 > text.size()) return -1;
-  const auto digit = [&](std::size_t i) { return kHex[static_cast<std::uint8_t>(text[at + i])]; };
-  const std::int32_t a = digit(0), b = digit(1), c = digit(2), d = digit(3);
-  return (a | b | c | d) < 0 ? -1 : a << 12 | b << 8 | c << 4 | d;
+bool begins_coded(const char* at) { return std::memcmp(at, "\\u", 2) == 0; }
+
+// Of an escape by its code.
+std::uint32_t code_unit(const char* escape) {
+  const auto digit = [escape](std::size_t i) {
+    return std::uint32_t{kHex[static_cast<std::uint8_t>(escape[2 + i])]};
+  };
+  return digit(0) << 12 | digit(1) << 8 | digit(2) << 4 | digit(3);
 }
 
 char* write_utf8(char* out, std::uint32_t point) {
   const auto byte = [&out](std::uint32_t value) { *out++ = static_cast<char>(value); };
+  const auto rest = [&](unsigned shift) { byte(0x80 | (point >> shift & 0x3F)); };
   if (point < 0x80) {
     byte(point);
-    return out;
-  }
-  if (point < 0x800) {
-    byte(0xC0 | point >> 6);
+  } else if (point < 0x800) {
+    byte(0xC0 | point >> 6), rest(0);
+  } else if (point < 0x10000) {
+    byte(0xE0 | point >> 12), rest(6), rest(0);
   } else {
-    if (point < 0x10000) {
-      byte(0xE0 | point >> 12);
-    } else {
-      byte(0xF0 | point >> 18);
-      byte(0x80 | (point >> 12 & 0x3F));
-    }
-    byte(0x80 | (point >> 6 & 0x3F));
+    byte(0xF0 | point >> 18), rest(12), rest(6), rest(0);
   }
-  byte(0x80 | (point & 0x3F));
   return out;
 }
 
-// The character of the escape at `at`, which moves behind it: of one by its code, or one that the text's end
-// cuts off. Writes no more than it reads.
-char* write_escape(std::string_view text, std::size_t& at, char* out) {
-  at += 2;
-  if (at > text.size()) {
-    *out = '\\';
-    return out + 1;
-  }
-  const std::int32_t unit = code_unit(text, at);
-  if (unit < 0) return out;
-  at += 4;
-  auto point = static_cast<std::uint32_t>(unit);
+// The character of the escape by its code at `at`, which moves behind it.
+char* write_coded(const char*& at, char* out) {
+  std::uint32_t point = code_unit(at);
+  at += kCoded;
   if (point >= 0xD800 && point < 0xE000) {
-    const bool paired = point < 0xDC00 && text.substr(at, 2) == "\\u";
-    const std::int32_t low = paired ? code_unit(text, at + 2) : -1;
+    const std::uint32_t low = point < 0xDC00 && begins_coded(at) ? code_unit(at) : 0;
     if (low >= 0xDC00 && low < 0xE000) {
-      at += 6;
-      point = 0x10000 + ((point - 0xD800) << 10) + (static_cast<std::uint32_t>(low) - 0xDC00);
+      at += kCoded;
+      point = 0x10000 + ((point - 0xD800) << 10) + (low - 0xDC00);
     } else {
       point = 0xFFFD;
     }
@@ -100,75 +87,67 @@ char* write_escape(std::string_view text, std::size_t& at, char* out) {
   return write_utf8(out, point);
 }
 
+// What stands between two places of a block. Halves of a block are written, whether all of them counts or
+// not.
+char* write(const char* from, const char* to, char* out) {
+  const std::ptrdiff_t size = to - from;
+  std::memcpy(out, from, kHalf);
+  if (size > static_cast<std::ptrdiff_t>(kHalf)) std::memcpy(out + kHalf, from + kHalf, kHalf);
+  return out + size;
+}
+
 }  // namespace
 
 char* JsonStrings::room(std::size_t size) {
-  const std::size_t whole = 1 + size + kZeros;
-  if (whole <= near_.size()) return near_.data();
+  // An escape that the text's end cuts off may be decoded to more than there is of it.
+  const auto whole = [](std::size_t text) { return 1 + text + 2 * kCoded + kZeros; };
+  if (whole(size) <= near_.size()) return near_.data();
   // Once for all strings of the text.
-  if (!far_) far_ = std::make_unique_for_overwrite<char[]>(1 + json_.size() + kZeros);
+  if (!far_) far_ = std::make_unique_for_overwrite<char[]>(whole(json_.size()));
   return far_.get();
 }
 
 std::string_view JsonStrings::decode(std::size_t begin) {
-  const std::string_view json = json_;
-  char* const start = room(json.size() - begin);
+  char* const start = room(json_.size() - begin);
   start[0] = '\0';
   char* out = start + 1;
-  std::size_t from = begin;  // what was not written yet
-  // Whole vectors are written, whether all of them counts or not.
-  const auto copy_to = [&](std::size_t at) {
-    const std::size_t size = at - from;
-    if (from + kBlock <= json.size() && size <= kBlock) {
-      for (std::size_t i = 0; i < size; i += kVector) std::memcpy(out + i, json.data() + from + i, kVector);
-    } else {
-      std::memcpy(out, json.data() + from, size);
+  for (std::size_t block = begin;;) {
+    // What is looked at lies within two blocks. Behind the text there are quotes, which end every string.
+    const char* here = json_.data() + std::min(block, json_.size());
+    std::array<char, 2 * kBlock> last;
+    if (block + last.size() > json_.size()) {
+      last.fill('"');
+      if (block < json_.size()) std::memcpy(last.data(), here, json_.size() - block);
+      here = last.data();
     }
-    out += size;
-    from = at;
-  };
-  end_ = 0;
-  for (std::size_t block = begin; end_ == 0; block += kBlock) {
-    if (block >= json.size()) {
-      if (from < json.size()) copy_to(json.size());
-      end_ = json.size();
-      break;
-    }
-    std::uint64_t found;
-    if (block + kBlock <= json.size()) {
-      found = ends_and_escapes(json.data() + block);
-    } else {
-      char last[kBlock] = {};
-      std::memcpy(last, json.data() + block, json.size() - block);
-      found = ends_and_escapes(last);
-    }
-    // Those that belong to an escape do not count.
-    const auto drop_to = [&](std::size_t at) {
-      found = at < block + kBlock ? found & ~std::uint64_t{0} << (at - block) : 0;
-    };
-    if (from > block) drop_to(from);
+    const char* from = here;  // what is not written yet
+    std::uint64_t found = ends_and_escapes(here);
     while (found != 0) {
-      const auto i = static_cast<unsigned>(std::countr_zero(found));
-      const std::size_t at = block + i;
-      copy_to(at);
-      if (json[at] == '"') {
-        end_ = at + 1;
-        break;
+      const char* at = here + std::countr_zero(found);
+      out = write(from, at, out);
+      if (*at == '"') {
+        end_ = std::min(block + static_cast<std::size_t>(at - here) + 1, json_.size());
+        std::memset(out, 0, kZeros);
+        return {start + 1, static_cast<std::size_t>(out - start) - 1};
       }
-      if (at + 1 < json.size() && json[at + 1] != 'u') {
-        *out++ = kEscapes[static_cast<std::uint8_t>(json[at + 1])];
+      if (at[1] != 'u') {
+        *out++ = kEscapes[static_cast<std::uint8_t>(at[1])];
         from = at + 2;
-        found &= ~(std::uint64_t{3} << i);
+        found &= (found | (0 - found)) << 2;  // all from the first one on, but for two
       } else {
-        out = write_escape(json, from, out);
-        drop_to(from);
+        from = at;
+        // Their digits may be anything in a text that is not valid.
+        do out = write_coded(from, out);
+        while (from < here + kBlock && begins_coded(from));
+        found = from < here + kBlock ? found & ~std::uint64_t{0} << (from - here) : 0;
       }
     }
-    const std::size_t limit = std::min(block + kBlock, json.size());
-    if (end_ == 0 && from < limit) copy_to(limit);
+    if (from < here + kBlock) {
+      out = write(from, here + kBlock, out);
+      from = here + kBlock;
+    }
+    block += static_cast<std::size_t>(from - here);
   }
-  std::memset(out, 0, kZeros);
-  return {start + 1, static_cast<std::size_t>(out - start) - 1};
 }
 
 bool JsonStrings::is_key() const {
