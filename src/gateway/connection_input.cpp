@@ -13,7 +13,6 @@ namespace {
 // A connection's share of a turn. What a busy one leaves is taken in the next turn, when the others
 // have had theirs.
 constexpr std::size_t kReadBytes = 64 * 1024;
-constexpr std::size_t kEchoReadBytes = 512 * 1024;
 }  // namespace
 
 bool Gateway::has_more_to_say(const Connection& connection) {
@@ -24,7 +23,7 @@ bool Gateway::has_more_to_say(const Connection& connection) {
 void Gateway::on_readable(Connection& connection) {
   const bool is_echo = connection.state == Connection::State::echo;
   for (int reads = 0; reads < 4; ++reads) {
-    const std::span<char> room(buffer_.get(), is_echo ? kEchoReadBytes : kReadBytes);
+    const std::span<char> room(buffer_.get(), is_echo ? kBufferBytes : kReadBytes);
     const net::IoResult result = connection.stream.read(room);
     if (result.status == net::IoStatus::would_block) break;
     // An event stream has no end but that of its client, and no other sign of it.

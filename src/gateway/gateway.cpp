@@ -13,7 +13,6 @@
 namespace tidewire::gateway {
 
 namespace {
-constexpr std::size_t kBufferBytes = 512 * 1024;
 constexpr std::int64_t kComeBackMs = 1000;     // after a drain
 constexpr std::size_t kCopiedDelivery = 4096;  // up to here a copy is cheaper than a reference
 constexpr std::size_t kBrotliAbove = 4096;     // protocol §5, `?accept=br`

@@ -214,6 +214,8 @@ class Gateway final : public hub::Outbound {
   wire::Deflater shared_deflater_;
   std::string deflated_;
   std::string rendered_;  // events on their way into an outbox
+  // What one read may bring. An echo takes and answers as much at a time as the buffer holds.
+  static constexpr std::size_t kBufferBytes = 512 * 1024;
   std::unique_ptr<char[]> buffer_;
   std::vector<Handle> touched_;
   std::vector<Handle> gone_;     // to be erased at the end of the turn

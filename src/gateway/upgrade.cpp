@@ -94,6 +94,8 @@ void Gateway::upgrade(Connection& connection, const wire::HttpRequest& request, 
     become_websocket(connection, accepted);
     connection.state = Connection::State::echo;
     connection.reader = wire::MessageReader(&echo_limits_);
+    // A reply that the socket takes in part is copied.
+    connection.stream.set_unsent_limit(kBufferBytes);
     return;
   }
 

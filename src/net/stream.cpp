@@ -84,6 +84,11 @@ IoResult Stream::write(std::span<const iovec> pieces) {
 
 IoResult Stream::flush() { return tls_ != nullptr ? tls_->flush() : IoResult{}; }
 
+void Stream::set_unsent_limit(std::size_t bytes) {
+  const int value = static_cast<int>(std::min<std::size_t>(bytes, INT_MAX));
+  ::setsockopt(fd_, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &value, sizeof value);
+}
+
 bool Stream::tls_wants_write() const { return tls_->wants_write(); }
 bool Stream::tls_has_buffered_input() const { return tls_->has_buffered_input(); }
 bool Stream::tls_ready() const { return tls_->ready(); }

@@ -69,6 +69,8 @@ class Stream {
 
   bool wants_write() const { return tls_ != nullptr && tls_wants_write(); }
   bool has_buffered_input() const { return tls_ != nullptr && tls_has_buffered_input(); }
+  // How many bytes the kernel takes beyond those on their way before the socket counts as full.
+  void set_unsent_limit(std::size_t bytes);
   // Plain TCP, or TLS whose handshake is done.
   bool ready() const { return tls_ == nullptr || tls_ready(); }
 

@@ -12,25 +12,32 @@ namespace {
 // Every loop loads before it stores and walks upwards, so dst may lie below src and overlap it. What the
 // unmasked bytes have in their top bits is gathered on the way.
 
-// The part of the work that fills blocks of 128 bytes. Adds the top bits of each byte to `high`.
+// The part of the work that fills blocks of 128 bytes; n >= 32. Adds the top bits of each byte to `high`, and
+// turns the key to where it left off. Stores are aligned: one in two would else touch two cache lines, which
+// is a fifth of the time.
 __attribute__((target("avx2"))) std::size_t unmask_avx2(char* dst, const char* src, std::size_t n,
-                                                        std::uint32_t key, std::uint32_t& high) {
+                                                        std::uint32_t& key, std::uint32_t& high) {
+  const __m256i head = _mm256_xor_si256(_mm256_loadu_si256(reinterpret_cast<const __m256i_u*>(src)),
+                                        _mm256_set1_epi32(static_cast<int>(key)));
+  std::size_t i = -reinterpret_cast<std::uintptr_t>(dst) % sizeof(__m256i);
+  key = std::rotr(key, static_cast<int>(8 * (i & 3)));
   const __m256i mask = _mm256_set1_epi32(static_cast<int>(key));
-  __m256i any = _mm256_setzero_si256();
-  std::size_t i = 0;
+  __m256i any = head;
   for (; i + 128 <= n; i += 128) {
     const auto* from = reinterpret_cast<const __m256i_u*>(src + i);
-    auto* to = reinterpret_cast<__m256i_u*>(dst + i);
+    auto* to = reinterpret_cast<__m256i*>(dst + i);
     const __m256i a = _mm256_xor_si256(_mm256_loadu_si256(from), mask);
     const __m256i b = _mm256_xor_si256(_mm256_loadu_si256(from + 1), mask);
     const __m256i c = _mm256_xor_si256(_mm256_loadu_si256(from + 2), mask);
     const __m256i d = _mm256_xor_si256(_mm256_loadu_si256(from + 3), mask);
-    _mm256_storeu_si256(to, a);
-    _mm256_storeu_si256(to + 1, b);
-    _mm256_storeu_si256(to + 2, c);
-    _mm256_storeu_si256(to + 3, d);
+    _mm256_store_si256(to, a);
+    _mm256_store_si256(to + 1, b);
+    _mm256_store_si256(to + 2, c);
+    _mm256_store_si256(to + 3, d);
     any = _mm256_or_si256(any, _mm256_or_si256(_mm256_or_si256(a, b), _mm256_or_si256(c, d)));
   }
+  // Last, because the loop may read from here. What it wrote already is the same.
+  _mm256_storeu_si256(reinterpret_cast<__m256i_u*>(dst), head);
   if (_mm256_movemask_epi8(any) != 0) high |= 0x80;
   return i;
 }

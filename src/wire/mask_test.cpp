@@ -24,7 +24,7 @@ std::string masked_by_hand(std::string text, std::size_t phase) {
 TEST(Mask, IsTheSameAsByteByByteForEverySizePhaseAndAlignment) {
   for (std::size_t n = 0; n < 600; n = n < 80 ? n + 1 : n + 37)
     for (std::size_t phase = 0; phase < 5; ++phase)
-      for (std::size_t offset = 0; offset < 3; ++offset) {
+      for (const std::size_t offset : {0, 1, 2, 3, 13, 16, 31}) {
         std::string buffer = std::string(offset, 'x') + bytes(n) + "tail";
         unmask(buffer.data() + offset, n, kKey, phase);
         ASSERT_EQ(buffer, std::string(offset, 'x') + masked_by_hand(bytes(n), phase) + "tail");
