@@ -20,6 +20,11 @@ bool Gateway::has_more_to_say(const Connection& connection) {
          (connection.state == Connection::State::http && connection.http->answering);
 }
 
+// Who asks without reading the answers is not read from either, until half of the budget is free again.
+bool Gateway::answers_pile_up(const Connection& connection) const {
+  return connection.outbox && connection.outbox->queued() >= 2 * options_.outbound_bytes;
+}
+
 void Gateway::on_readable(Connection& connection) {
   const bool is_echo = connection.state == Connection::State::echo;
   for (int reads = 0; reads < 4; ++reads) {
@@ -76,7 +81,7 @@ void Gateway::on_bytes(Connection& connection, std::span<char> bytes) {
 
 Gateway::Progress Gateway::take_http(Connection& connection, std::span<char>& chunk) {
   HttpStage& stage = *connection.http;
-  if (stage.answering || stage.upgrade_waits) {
+  if (stage.answering || stage.upgrade_waits || answers_pile_up(connection)) {
     hold(connection, chunk);
     return Progress::stop;
   }
@@ -186,8 +191,7 @@ wire::Deflater& Gateway::deflater_of(Connection& connection) {
 
 void Gateway::take_messages(Connection& connection, std::span<char>& chunk) {
   while (connection.state == Connection::State::websocket) {
-    if (!sessions_->can_take(connection.handle) ||
-        (connection.outbox && connection.outbox->queued() >= 2 * options_.outbound_bytes)) {
+    if (!sessions_->can_take(connection.handle) || answers_pile_up(connection)) {
       hold(connection, chunk);
       break;
     }
@@ -314,8 +318,7 @@ void Gateway::take_echo(Connection& connection, std::span<char>& chunk) {
   };
 
   while (connection.state == Connection::State::echo) {
-    if (connection.outbox && connection.outbox->stalled() &&
-        connection.outbox->queued() > options_.outbound_bytes) {
+    if (answers_pile_up(connection)) {
       hold(connection, chunk);
       return;
     }

@@ -115,6 +115,7 @@ class Gateway final : public hub::Outbound {
   // connection_input.cpp: from bytes to requests and messages
   void on_readable(Connection& connection);
   static bool has_more_to_say(const Connection& connection);
+  bool answers_pile_up(const Connection& connection) const;
   void on_bytes(Connection& connection, std::span<char> bytes);
   Progress take_http(Connection& connection, std::span<char>& chunk);
   bool refuse_by_head(Connection& connection);

@@ -654,6 +654,21 @@ async def test_requests_on_one_connection_are_answered_in_order(server):
     assert json.loads((await raw.response()).body)["seq"] == 4
 
 
+@clause("8.errors", "C8", "P8")
+async def test_who_asks_without_reading_the_answers_is_not_read_from(server, http):
+    """C8: nothing is queued without bound, the answers of pipelined requests neither"""
+    ask = b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n"
+    body = http(server, "GET", "/openapi.json").content
+    asked = 64 * 2**20 // len(body)
+    before = server.memory_kib()
+    raw = await RawSocket.connect(server, receive_buffer=4096)
+    await raw.send(ask * asked)
+    for i in range(asked):
+        assert (await raw.response()).body == body
+        if i == 0:  # what the server answers at a time is on its way
+            assert server.memory_kib() - before < 16 * 1024
+
+
 @clause("8.errors", "P8")
 async def test_a_request_that_could_smuggle_is_refused(server):
     """P8: both a length and chunks, or two lengths, are 400"""
