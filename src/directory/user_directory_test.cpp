@@ -50,7 +50,7 @@ class ScriptedSource final : public Source {
 class UserDirectoryTest : public testing::Test {
  protected:
   void start(UserDirectoryOptions options = {}) {
-    options.circuit = {.failures = 5, .first_backoff_ms = 1'000'000, .most_backoff_ms = 1'000'000};
+    options.circuit = {.failures = 5, .open_ms = 1'000'000};
     directory_ = std::make_unique<UserDirectory>(
         options, known_, board_,
         [this](net::Loop& loop) { return std::make_unique<ScriptedSource>(script_, loop); },

@@ -52,7 +52,6 @@ std::optional<CircuitTransition> CircuitBreaker::succeeded(const CircuitOptions&
   --under_way_;
   ++successes_;
   if (successes_ < std::max<int>(options.probes, 1)) return std::nullopt;
-  backoff_ms_ = 0;
   return become(CircuitState::closed);
 }
 
@@ -64,10 +63,7 @@ std::optional<CircuitTransition> CircuitBreaker::failed(const CircuitOptions& op
 }
 
 CircuitTransition CircuitBreaker::open(const CircuitOptions& options, std::int64_t now_ms) {
-  const std::int64_t first_ms = std::max<std::int64_t>(options.first_backoff_ms, 1);
-  const std::int64_t most_ms = std::max(options.most_backoff_ms, first_ms);
-  backoff_ms_ = backoff_ms_ > most_ms / 2 ? most_ms : std::clamp(2 * backoff_ms_, first_ms, most_ms);
-  until_ms_ = now_ms + backoff_ms_;
+  until_ms_ = now_ms + std::max<std::int64_t>(options.open_ms, 1);
   return become(CircuitState::open);
 }
 

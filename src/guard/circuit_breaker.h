@@ -1,10 +1,10 @@
 // A circuit breaker: after some failures in a row what it guards is left alone for a while, then
 // tried with a few probes, and used again once they succeed.
 //
-//   closed --failures--> open --backoff over--> half open --all probes succeed--> closed
-//                          ^---- a probe fails or never answers (backoff doubles) ----'
+//   closed --failures--> open --open_ms over--> half open --all probes succeed--> closed
+//                          ^---------- a probe fails or never answers ----------'
 //
-// Invariant: it is never stuck. Whatever callers report or forget to report, within a backoff and a
+// Invariant: it is never stuck. Whatever callers report or forget to report, within open_ms and a
 // probe's time it lets somebody try. 32 bytes, for every connection's sending side has one. Pure;
 // owned by the thread of what it guards.
 #pragma once
@@ -20,10 +20,9 @@ enum class CircuitState : std::uint8_t { closed, open, half_open };
 std::string_view name_of(CircuitState state);
 
 struct CircuitOptions {
-  std::uint16_t failures = 5;  // in a row open it; at least 1
-  std::uint16_t probes = 1;    // that many must succeed to close it; at least 1
-  std::int64_t first_backoff_ms = 1'000;
-  std::int64_t most_backoff_ms = 60'000;
+  std::uint16_t failures = 5;              // in a row open it; at least 1
+  std::uint16_t probes = 1;                // that many must succeed to close it; at least 1
+  std::int64_t open_ms = 30'000;           // what it guards is left alone for so long
   std::int64_t probe_timeout_ms = 30'000;  // a probe that says nothing for so long has failed
 };
 
@@ -60,9 +59,8 @@ class CircuitBreaker {
   CircuitTransition become(CircuitState next);
   CircuitTransition open(const CircuitOptions& options, std::int64_t now_ms);
 
-  // Open: when the backoff ends. Half open: when the newest probe has been silent for too long.
+  // Open: when a probe may go. Half open: when the newest probe has been silent for too long.
   std::int64_t until_ms_ = 0;
-  std::int64_t backoff_ms_ = 0;  // of the last opening since it was closed; 0: none
   std::uint32_t generation_ = 0;
   std::uint16_t failures_ = 0;   // closed: in a row
   std::uint16_t under_way_ = 0;  // half open: probes without an outcome

@@ -10,7 +10,7 @@ using enum CircuitState;
 
 class Circuit : public testing::Test {
  protected:
-  CircuitOptions options_;
+  CircuitOptions options_{.open_ms = 1'000};
   CircuitBreaker breaker_;
 
   std::optional<CircuitTransition> fail(std::int64_t now_ms) {
@@ -50,22 +50,12 @@ TEST_F(Circuit, ClosesWhenItsProbeSucceeds) {
   EXPECT_TRUE(breaker_.ask(options_, 1'000).ticket);
 }
 
-TEST_F(Circuit, WaitsTwiceAsLongAfterEachFailedProbeUpToItsMost) {
+TEST_F(Circuit, WaitsAsLongAgainAfterEachFailedProbe) {
   open(0);
-  std::int64_t now_ms = 0;
-  for (const std::int64_t wait_ms : {1'000, 2'000, 4'000, 8'000, 16'000, 32'000, 60'000, 60'000}) {
-    EXPECT_EQ(breaker_.ask(options_, now_ms).retry_after_ms, wait_ms);
-    now_ms += wait_ms;
-    EXPECT_EQ(fail(now_ms), (CircuitTransition{half_open, CircuitState::open}));
+  for (std::int64_t now_ms = 0; now_ms < 10'000; now_ms += 1'000) {
+    EXPECT_EQ(breaker_.ask(options_, now_ms).retry_after_ms, 1'000);
+    EXPECT_EQ(fail(now_ms + 1'000), (CircuitTransition{half_open, CircuitState::open}));
   }
-}
-
-TEST_F(Circuit, StartsWithAShortWaitAgainOnceItWasClosed) {
-  open(0);
-  fail(1'000);
-  breaker_.succeeded(options_, *breaker_.ask(options_, 3'000).ticket);
-  open(3'000);
-  EXPECT_EQ(breaker_.ask(options_, 3'000).retry_after_ms, 1'000);
 }
 
 TEST_F(Circuit, NeedsAllItsProbes) {
@@ -86,7 +76,7 @@ TEST_F(Circuit, TakesAProbeThatNeverAnswersAsFailed) {
   EXPECT_EQ(breaker_.ask(options_, 31'000).transition, (CircuitTransition{half_open, CircuitState::open}));
   EXPECT_EQ(breaker_.succeeded(options_, lost), std::nullopt);
   EXPECT_EQ(breaker_.state(), CircuitState::open);
-  EXPECT_TRUE(breaker_.ask(options_, 33'000).ticket);
+  EXPECT_TRUE(breaker_.ask(options_, 32'000).ticket);
 }
 
 TEST_F(Circuit, IgnoresOutcomesOfCallsFromBeforeItOpened) {
@@ -101,8 +91,7 @@ TEST_F(Circuit, IgnoresOutcomesOfCallsFromBeforeItOpened) {
 }
 
 TEST_F(Circuit, WorksWithSenselessOptions) {
-  options_ = {
-      .failures = 0, .probes = 0, .first_backoff_ms = -5, .most_backoff_ms = -9, .probe_timeout_ms = -1};
+  options_ = {.failures = 0, .probes = 0, .open_ms = -5, .probe_timeout_ms = -1};
   EXPECT_EQ(fail(0), (CircuitTransition{closed, CircuitState::open}));
   EXPECT_EQ(breaker_.ask(options_, 0).retry_after_ms, 1);
   const CircuitBreaker::Permit probe = breaker_.ask(options_, 1);
@@ -114,11 +103,9 @@ TEST(CircuitBreaker, IsNeverStuck) {
   for_seeds(500, [](Dice& dice) {
     const CircuitOptions options{.failures = static_cast<std::uint16_t>(dice.roll(1, 6)),
                                  .probes = static_cast<std::uint16_t>(dice.roll(1, 4)),
-                                 .first_backoff_ms = dice.roll(1, 2'000),
-                                 .most_backoff_ms = dice.roll(1, 20'000),
+                                 .open_ms = dice.roll(1, 20'000),
                                  .probe_timeout_ms = dice.roll(1, 10'000)};
-    const std::int64_t longest_ms =
-        std::max(options.first_backoff_ms, options.most_backoff_ms) + options.probe_timeout_ms;
+    const std::int64_t longest_ms = options.open_ms + options.probe_timeout_ms;
     CircuitBreaker breaker;
     std::vector<CircuitBreaker::Ticket> out;
     std::int64_t now_ms = 0;

@@ -9,7 +9,7 @@ namespace {
 using testing::ElementsAre;
 
 constexpr Time at(std::int64_t ms) { return {.mono_us = ms * 1000, .unix_ms = 1'000'000 + ms}; }
-constexpr CircuitOptions kOptions{.failures = 2, .first_backoff_ms = 100};
+constexpr CircuitOptions kOptions{.failures = 2, .open_ms = 100};
 
 void fail_once(Circuit& circuit, Time now) {
   const auto permit = circuit.ask(now);

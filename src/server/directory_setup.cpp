@@ -14,7 +14,6 @@ namespace tidewire::server {
 
 namespace {
 
-constexpr std::int64_t kLongestBackoffMs = 60'000;
 // A database answers from one connection; a back end gets fewer at once.
 constexpr std::size_t kQuestionsAtDatabase = 256;
 constexpr std::size_t kQuestionsAtBackEnd = 32;
@@ -33,8 +32,7 @@ guard::KnownUsersOptions known_users_options(const config::Settings& settings) {
 guard::CircuitOptions circuit_options(const config::Settings& settings) {
   return {.failures = static_cast<std::uint16_t>(std::min<std::int64_t>(settings.circuit.failures, 0xffff)),
           .probes = static_cast<std::uint16_t>(settings.circuit.probes),
-          .first_backoff_ms = settings.circuit.open_ms,
-          .most_backoff_ms = std::max(settings.circuit.open_ms, kLongestBackoffMs)};
+          .open_ms = settings.circuit.open_ms};
 }
 
 std::expected<void, std::string> check_directory(const config::Settings& settings) {
