@@ -176,6 +176,10 @@ struct Channel {
   Folded* folded() const { return extras ? extras->folded.get() : nullptr; }
   Presence* presence() const { return extras ? extras->presence.get() : nullptr; }
   IdempotencyWindow* keys() const { return extras ? extras->keys.get() : nullptr; }
+  IdempotencyWindow& keys_wanted() {
+    if (!keys()) more().keys = std::make_unique<IdempotencyWindow>();
+    return *keys();
+  }
   ChannelExtras& more() {
     if (!extras) extras = std::make_unique<ChannelExtras>();
     return *extras;

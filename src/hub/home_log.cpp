@@ -48,8 +48,7 @@ void Home::on(log::Opened&& opened, const Time& now) {
   for (Entry& entry : opened.tail) channel->more().history.append(std::move(entry), channel->bounds());
   channel->more().keys.reset();
   for (log::KeyUse& key : opened.keys) {
-    if (!channel->keys()) channel->more().keys = std::make_unique<IdempotencyWindow>();
-    channel->keys()->add(std::move(key.name), key.seq, key.until_ms);
+    channel->keys_wanted().add(std::move(key.name), key.seq, key.until_ms);
   }
   if (!channel->folded()) return finish_opening(opened.channel, now);
   Folded& folded = *channel->folded();
@@ -165,6 +164,7 @@ void Home::on(log::Failed&& failed, const Time& now) {
       TIDEWIRE_CHECK(!durable.pending.empty() && durable.pending.front().number == failed.number);
       const PendingEntry pending = std::move(durable.pending.front());
       durable.pending.pop_front();
+      if (!pending.key.empty()) channel->keys()->give_up(pending.key);
       answer(pending, *channel, &failed.error);
       if (!durable.pending.empty()) return;
       durable.assigned = channel->seq;

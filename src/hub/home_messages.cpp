@@ -110,10 +110,9 @@ void Home::handle(ShardId from, PublishCommand&& command, const Time& now) {
       return answer(pending.asker, channel,
                     Published{.epoch = channel.epoch, .seq = *seq, .duplicate = true});
     }
-    if (channel.durable()) {
-      Ring<PendingEntry>& waiting = channel.durable()->pending;
-      for (std::size_t i = 0; i < waiting.size(); ++i)
-        if (waiting[i].key == pending.key) return waiting[i].repeats.push_back(pending.asker);
+    if (const auto expected = channel.keys() ? channel.keys()->expected(pending.key) : std::nullopt) {
+      Ring<PendingEntry>& waiting = channel.durable()->pending;  // whose seqs are consecutive
+      return waiting[*expected - waiting.front().entry.seq].repeats.push_back(pending.asker);
     }
   }
   if (channel.kind == Kind::document && command.if_seq && *command.if_seq != channel.assigned()) {
@@ -162,10 +161,12 @@ void Home::append(Handle handle, Channel& channel, PendingEntry&& pending, const
   durable.assigned = pending.entry.seq;
   pending.number = durable.next_number++;
   log::Append append{.channel = handle, .number = pending.number, .entries = {pending.entry}, .keys = {}};
-  if (!pending.key.empty())
+  if (!pending.key.empty()) {
+    channel.keys_wanted().expect(pending.key, pending.entry.seq);
     append.keys.push_back({.name = pending.key,
                            .seq = pending.entry.seq,
                            .until_ms = now.unix_ms + options_.idempotency_window_ms});
+  }
   if (channel.kind == Kind::inbox) {
     Folded& folded = *channel.folded();
     const std::uint64_t oldest = static_cast<const kinds::Inbox&>(*folded.fold).oldest_seq();
@@ -182,10 +183,9 @@ void Home::append(Handle handle, Channel& channel, PendingEntry&& pending, const
 void Home::commit(Handle handle, Channel& channel, PendingEntry&& pending, const Time& now) {
   channel.seq = pending.entry.seq;
   channel.more().history.append(pending.entry, channel.bounds());
-  if (!pending.key.empty()) {
-    if (!channel.keys()) channel.more().keys = std::make_unique<IdempotencyWindow>();
-    channel.keys()->add(std::move(pending.key), channel.seq, now.unix_ms + options_.idempotency_window_ms);
-  }
+  if (!pending.key.empty())
+    channel.keys_wanted().add(std::move(pending.key), channel.seq,
+                              now.unix_ms + options_.idempotency_window_ms);
   show(handle, channel, pending, now);
   if (channel.kind == Kind::session && tell_absent(handle, channel, pending.event,
                                                    {.outstanding = 0,

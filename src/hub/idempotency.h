@@ -1,6 +1,7 @@
-// Which idempotency keys a channel has answered lately, and with which seq (protocol §4 `key`).
+// Which idempotency keys a channel has answered lately or is about to, and with which seq (protocol §4
+// `key`).
 //
-// Bounded by time and by count: at the bound the oldest key is forgotten first. Pure.
+// What was answered is bounded by time and by count: at the bound the oldest key is forgotten first. Pure.
 #pragma once
 
 #include <cstdint>
@@ -24,8 +25,17 @@ class IdempotencyWindow {
     return found->second.seq;
   }
 
+  // An entry with this key is on its way to the log, until add() or give_up().
+  void expect(std::string name, std::uint64_t seq) { under_way_.emplace(std::move(name), seq); }
+  void give_up(const std::string& name) { under_way_.erase(name); }
+  std::optional<std::uint64_t> expected(const std::string& name) const {
+    const auto found = under_way_.find(name);
+    return found == under_way_.end() ? std::nullopt : std::optional(found->second);
+  }
+
   // Called with a seq that is above all before; `until_ms` never falls.
   void add(std::string name, std::uint64_t seq, std::int64_t until_ms) {
+    under_way_.erase(name);
     uses_.insert_or_assign(name, Use{seq, until_ms});
     order_.push_back({std::move(name), seq});
     if (order_.size() > kKeysMax) forget_oldest();
@@ -40,7 +50,7 @@ class IdempotencyWindow {
     }
   }
 
-  bool empty() const { return uses_.empty(); }
+  bool empty() const { return uses_.empty() && under_way_.empty(); }
 
   // A scope holds no zero byte, so two pairs never join to the same name.
   static std::string joined(std::string_view scope, std::string_view key) {
@@ -67,6 +77,7 @@ class IdempotencyWindow {
   }
 
   std::unordered_map<std::string, Use> uses_;
+  std::unordered_map<std::string, std::uint64_t> under_way_;
   Ring<Order> order_;
 };
 

@@ -14,6 +14,21 @@ TEST(IdempotencyWindow, AnswersAKeyWithItsSeqUntilItsTimeEnds) {
   EXPECT_FALSE(window.find("b", 0));
 }
 
+TEST(IdempotencyWindow, KnowsWhatIsUnderWayUntilItIsAnsweredOrGivenUp) {
+  IdempotencyWindow window;
+  window.expect("a", 7);
+  window.expect("b", 8);
+  EXPECT_FALSE(window.empty());
+  EXPECT_EQ(window.expected("a"), 7u);
+  EXPECT_FALSE(window.find("a", 0));
+  window.add("a", 7, 100);
+  EXPECT_FALSE(window.expected("a"));
+  EXPECT_EQ(window.find("a", 0), 7u);
+  window.give_up("b");
+  EXPECT_FALSE(window.expected("b"));
+  EXPECT_FALSE(window.find("b", 0));
+}
+
 TEST(IdempotencyWindow, TellsAuthorsApart) {
   EXPECT_NE(IdempotencyWindow::joined("ua", "bk"), IdempotencyWindow::joined("uab", "k"));
   EXPECT_EQ(IdempotencyWindow::joined("u", "k"), IdempotencyWindow::joined("u", "k"));
