@@ -340,16 +340,19 @@ void Home::sweep(Handle handle, Channel& channel, const Time& now) {
 }
 
 std::vector<ChannelInfo> Home::list(const ListChannels& query) {
-  std::vector<ChannelInfo> out;
+  std::vector<const Channel*> listed;
   channels_.for_each([&](Handle, const Channel& channel) {
     const StoredKey& key = channel.key;
     if (key.tenant() == query.tenant && is_used(channel) && key.name().starts_with(query.prefix) &&
         key.name() > query.after)
-      out.push_back(info_of(channel));
+      listed.push_back(&channel);
   });
-  const auto kept = std::min(query.limit, out.size());
-  std::ranges::partial_sort(out, out.begin() + static_cast<std::ptrdiff_t>(kept), {}, &ChannelInfo::name);
-  out.resize(kept);
+  const auto kept = std::min(query.limit, listed.size());
+  std::ranges::partial_sort(listed, listed.begin() + static_cast<std::ptrdiff_t>(kept), {},
+                            [](const Channel* channel) { return channel->key.name(); });
+  listed.resize(kept);
+  std::vector<ChannelInfo> out;
+  for (const Channel* channel : listed) out.push_back(info_of(*channel));
   return out;
 }
 
