@@ -16,6 +16,7 @@ namespace {
 constexpr std::int64_t kSeqMax = std::int64_t{1} << 53;
 constexpr std::int64_t kTtlMsMax = std::int64_t{1} << 41;
 constexpr std::size_t kChannelsPerSubscribe = 100;
+constexpr std::size_t kAckSeqsMax = 10'000;
 constexpr std::size_t kIdCharactersMax = 64;
 constexpr std::size_t kEventCharactersMax = 64;
 constexpr std::size_t kKeyCharactersMax = 128;
@@ -59,7 +60,7 @@ SubscribeRequest read_subscribe(Fields& fields) {
     fields.refuse("`channels` must be an array");
     return request;
   }
-  const std::vector<JsonValue> entries = split_array(*channels);
+  const std::vector<JsonValue> entries = split_array(*channels, kChannelsPerSubscribe + 1);
   if (entries.empty() || entries.size() > kChannelsPerSubscribe) {
     fields.refuse(fmt::format("`channels` must have 1 to {} entries", kChannelsPerSubscribe));
     return request;
@@ -140,7 +141,12 @@ AckRequest read_ack(Fields& fields) {
     fields.refuse("`seqs` must be an array of integers");
     return request;
   }
-  for (const JsonValue& entry : split_array(*seqs)) {
+  const std::vector<JsonValue> entries = split_array(*seqs, kAckSeqsMax + 1);
+  if (entries.size() > kAckSeqsMax) {
+    fields.refuse(fmt::format("an `ack` takes at most {} `seqs`", kAckSeqsMax));
+    return request;
+  }
+  for (const JsonValue& entry : entries) {
     const auto seq = integer_of(entry);
     if (!seq || *seq < 0 || *seq > kSeqMax) {
       fields.refuse("`seqs` must be an array of integers");
@@ -248,7 +254,7 @@ Result<std::vector<Result<PublishRequest>>> decode_batch(std::string_view text, 
   if (!fields.ok()) return fail(ErrorCode::invalid_message, fields.problem());
   if (list == nullptr || list->type != JsonType::array)
     return fail(ErrorCode::invalid_message, "`publish` must be an array of publish requests");
-  const std::vector<JsonValue> entries = split_array(*list);
+  const std::vector<JsonValue> entries = split_array(*list, count_max + 1);
   if (entries.size() > count_max)
     return fail(ErrorCode::invalid_message, fmt::format("a batch takes at most {} entries", count_max));
   std::vector<Result<PublishRequest>> out;

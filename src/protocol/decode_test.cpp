@@ -293,6 +293,11 @@ TEST(Decode, ReadsAnAckWithExactlyOneOfItsForms) {
   EXPECT_EQ(seqs.seqs, (std::vector<std::uint64_t>{7, 9}));
   EXPECT_EQ(body_of<AckRequest>(R"({"type":"ack","channel":"user:1","up_to":9})").up_to, 9u);
   EXPECT_TRUE(body_of<AckRequest>(R"({"type":"ack","channel":"user:1","seqs":[]})").seqs.empty());
+  std::string many = "1";
+  for (int i = 1; i < 10'000; ++i) many += ",1";
+  EXPECT_EQ(body_of<AckRequest>(R"({"type":"ack","channel":"user:1","seqs":[)" + many + "]}").seqs.size(),
+            10'000u);
+  EXPECT_EQ(refusal(R"({"type":"ack","channel":"user:1","seqs":[)" + many + ",1]}"), "invalid_message");
   const auto with = [](std::string_view more) {
     return fmt::format(R"({{"type":"ack","channel":"user:1"{}}})", more);
   };

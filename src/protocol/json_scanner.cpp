@@ -240,7 +240,7 @@ void split_object(JsonValue object, std::vector<JsonMember>& out) {
   } while (scanner.take(','));
 }
 
-std::vector<JsonValue> split_array(JsonValue array) {
+std::vector<JsonValue> split_array(JsonValue array, std::size_t most) {
   std::vector<JsonValue> out;
   Scanner scanner(array.text);
   scanner.take('[');
@@ -250,7 +250,7 @@ std::vector<JsonValue> split_array(JsonValue array) {
     scanner.skip_space();
     scanner.value(out.emplace_back(), kAnyDepth);
     scanner.skip_space();
-  } while (scanner.take(','));
+  } while (out.size() < most && scanner.take(','));
   return out;
 }
 

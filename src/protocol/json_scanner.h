@@ -6,7 +6,9 @@
 // slices of the input. UTF-8 is checked before, where bytes come in. Pure; slices live as long as the text.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -34,8 +36,9 @@ std::optional<JsonValue> scan_json(std::string_view text, int depth_max);
 // or be one that the server wrote; its opening brace may be missing, as in the body of a delivery.
 void split_object(JsonValue object, std::vector<JsonMember>& out);
 
-// The elements of a valid JSON array. `array` must come from scan_json.
-std::vector<JsonValue> split_array(JsonValue array);
+// The first `most` elements of a valid JSON array. `array` must come from scan_json.
+std::vector<JsonValue> split_array(JsonValue array,
+                                   std::size_t most = std::numeric_limits<std::size_t>::max());
 
 // The characters of a valid JSON string value. Escapes of lone surrogates become U+FFFD.
 std::string unescape(JsonValue string);
