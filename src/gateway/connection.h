@@ -101,9 +101,9 @@ class Connection final : public net::Watcher, public net::LoopTimer {
   bool admitted = false;        // counted in the limits
   bool peer_closed = false;     // its bytes are at an end, or both close frames are through
   bool close_sent = false;
-  bool send_open = false;       // the circuit of its sending side: nothing more is queued for it
-  bool accepts_brotli = false;  // `?accept=br` (protocol §5)
-  bool ping_waits = false;      // a ping has not been answered yet
+  bool send_open = false;          // the circuit of its sending side: nothing more is queued for it
+  bool accepts_brotli = false;     // `?accept=br` (protocol §5)
+  std::uint8_t pings_waiting = 0;  // sent since the last that was answered
   guard::HealthStatus health = guard::HealthStatus::healthy;
   std::uint16_t interest = 0;  // what epoll was told
   hub::TenantId tenant = 0;    // in whose limits it is counted, once admitted

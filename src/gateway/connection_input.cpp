@@ -246,11 +246,11 @@ Gateway::Progress Gateway::on_message(Connection& connection, const wire::Messag
       if (event.payload.size() == sizeof(std::int64_t)) {
         std::int64_t sent_us;
         std::memcpy(&sent_us, event.payload.data(), sizeof sent_us);
-        const std::int64_t took_us = loop_.now().mono_us - sent_us;
+        const std::int64_t now_us = loop_.now().mono_us;
         // An unsolicited pong may say anything.
-        if (took_us >= 0 && took_us < 2 * options_.heartbeat_ms * 1000) {
-          connection.ping_waits = false;
-          sessions_->on_round_trip(handle, took_us);
+        if (sent_us <= now_us && sent_us > now_us - 2 * options_.heartbeat_ms * 1000) {
+          connection.pings_waiting = 0;
+          sessions_->on_round_trip(handle, now_us - sent_us);
         }
       }
       break;

@@ -113,7 +113,7 @@ void Gateway::on_timer(Connection& connection) {
           char sent_us[sizeof(std::int64_t)];
           std::memcpy(sent_us, &loop_.now().mono_us, sizeof sent_us);
           send_frame(connection, wire::Opcode::ping, std::string_view(sent_us, sizeof sent_us));
-          connection.ping_waits = true;
+          if (connection.pings_waiting < UINT8_MAX) ++connection.pings_waiting;
         }
       }
       break;

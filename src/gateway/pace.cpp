@@ -55,8 +55,8 @@ bool Gateway::in_pause(Connection& connection, Lane lane) {
 
 std::int64_t Gateway::ping_waiting_us(Handle handle) const {
   const Connection* connection = connections_.get(handle);
-  if (connection == nullptr || !connection->ping_waits) return -1;
-  return (now_ms() - (connection->ping_due_ms - options_.heartbeat_ms)) * 1000;
+  if (connection == nullptr || connection->pings_waiting == 0) return -1;
+  return (now_ms() - (connection->ping_due_ms - connection->pings_waiting * options_.heartbeat_ms)) * 1000;
 }
 
 void Gateway::set_pace(Handle handle, guard::HealthStatus health) {

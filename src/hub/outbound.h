@@ -44,7 +44,7 @@ class Outbound {
   // Its client's address, as long as the connection has a session.
   virtual IpAddress address_of(Handle) const { return {}; }
 
-  // For how long a ping has been under way, in microseconds; -1: none is.
+  // For how long a ping has been without an answer, in microseconds; -1: none is.
   virtual std::int64_t ping_waiting_us(Handle) const { return -1; }
 
   // A connection that is not healthy gets its deliveries in bursts with pauses between them, in which

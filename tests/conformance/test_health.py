@@ -74,6 +74,21 @@ async def test_a_healthy_connection_has_a_measured_round_trip(server, http):
 
 
 @clause("8.connection-health", "P6")
+async def test_who_never_answers_a_ping_is_the_longer_the_worse(start, http):
+    """P6: the age of the oldest ping without an answer counts, however many have followed it"""
+    server = start(SERVER["settings"])
+    name = unique("deaf")
+    raw = await RawWebSocket.open(server, f"/ws?token={mint(name)}")
+
+    async def worse():
+        await raw.text('{"type":"ping"}')  # so that it lives
+        (one,) = health(http, server, name)
+        return one["status"] == "UNHEALTHY" and one["latency_ms"] > 1500
+
+    await eventually(worse, "three pings without an answer")
+
+
+@clause("8.connection-health", "P6")
 async def test_errors_degrade_a_connection_and_are_forgotten(server, http):
     """P6: error rate is a part of the score"""
     name = unique("clumsy")
