@@ -12,6 +12,12 @@
 
 namespace tidewire::hub {
 
+namespace {
+// Turns are kept for the next ones: not more, and no larger ones, than are used again soon.
+constexpr std::size_t kSpareTurns = 256;
+constexpr std::size_t kSpareTurnBytes = 64 * 1024;
+}  // namespace
+
 Replica::Turn& Sessions::turn_of(Handle handle, Replica& replica) {
   if (replica.turn) return *replica.turn;
   if (spare_turns_.empty()) {
@@ -78,10 +84,12 @@ void Sessions::flush(Handle handle, Replica& replica) {
       taken = 0;
     if (taken < count) fall_behind(replica, subscriber, taken);
   }
+  std::unique_ptr<Replica::Turn> used = std::move(replica.turn);
+  if (spare_turns_.size() >= kSpareTurns || turn.batch.bytes() > kSpareTurnBytes) return;
   turn.batch.clear();
   turn.items.clear();
   turn.for_all = true;
-  spare_turns_.push_back(std::move(replica.turn));
+  spare_turns_.push_back(std::move(used));
 }
 
 // Pushes the runs of messages that are for this subscriber; answers where it had to stop.

@@ -73,7 +73,7 @@ void Sessions::malformed(Handle connection, Session& session, const protocol::De
         protocol::error_message(failure.error, failure.id, failure.type, failure.channel));
   const auto verdict = session.more().malformed.record(tenant_of(session).limits.guard, now.mono_ms());
   if (verdict == guard::MalformedLimit::Verdict::answer_and_close)
-    end(connection, session, 1008, name_of(ErrorCode::invalid_message));
+    end_answered(connection, session, ErrorCode::invalid_message);
 }
 
 // False when the request was refused.
@@ -112,8 +112,7 @@ bool Sessions::pass_rate(Context& context, const protocol::Request& request) {
   Error error = fail(ErrorCode::rate_limited).error();
   error.retry_after_ms = verdict.retry_after_ms;
   refuse(context, error, protocol::channel_of(request));
-  if (verdict.kind == refused_and_close)
-    end(context.connection, session, 1008, name_of(ErrorCode::rate_limited));
+  if (verdict.kind == refused_and_close) end_answered(context.connection, session, ErrorCode::rate_limited);
   return false;
 }
 

@@ -111,7 +111,10 @@ void Sessions::complete(const ReplyTo& to, std::string json, std::uint32_t activ
     const Subscription* subscription = session->find_replica(listed);
     if (subscription != nullptr && subscription->presence) ask_members(to.target, *replica);
   }
-  if (session->replies->empty()) retire_replies(*session);
+  if (!session->replies->empty()) return;
+  retire_replies(*session);
+  if (session->extras && session->extras->ends_with)
+    end(to.target, *session, 1008, name_of(*session->extras->ends_with));
 }
 
 void Sessions::end_turn(const Time& now, std::int64_t elapsed_us) {

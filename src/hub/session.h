@@ -147,13 +147,14 @@ struct SessionExtras {
   std::int64_t authenticate_by_ms = 0;  // mono; 0: no deadline
   std::int64_t held_until_ms = 0;       // mono; what follows an anomaly is in force
   std::uint8_t failed_auths = 0;
+  std::optional<ErrorCode> ends_with;  // 1008, once the replies that are due are out
 };
 
 struct Session {
   std::uint32_t generation = 0;  // of the connection's handle
   TenantId tenant = 0;
   bool restricted = false;    // `auth.required`, and not authenticated yet
-  bool closing = false;       // a close was asked for; nothing more is taken
+  bool closing = false;       // a close is decided; nothing more is taken
   bool of_user = false;       // among its user's connections
   bool user_counted = false;  // in the limit of those, where there is one
   bool expiry_warned = false;
@@ -183,6 +184,8 @@ struct Session {
     if (!extras) extras = std::make_unique<SessionExtras>();
     return *extras;
   }
+  // A close was asked for; no other reason for one counts any more.
+  bool ended() const { return closing && !(extras && extras->ends_with); }
   // Mono; 0: not held.
   std::int64_t held_until_ms() const { return extras ? extras->held_until_ms : 0; }
   void hold(std::int64_t until_ms) {

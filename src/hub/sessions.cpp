@@ -225,13 +225,21 @@ void Sessions::close(Handle connection, const Time& now) {
 // Ends a session from our side; close() follows when the connection is gone.
 void Sessions::end(Handle connection, Session& session, std::uint16_t code, std::string_view reason) {
   session.closing = true;
+  if (session.extras) session.extras->ends_with.reset();
   outbound_.close(connection, code, reason);
+}
+
+// The same for what the connection's own requests led to: each of them is answered first (protocol §2, §6).
+void Sessions::end_answered(Handle connection, Session& session, ErrorCode why) {
+  if (!session.replies || session.replies->empty()) return end(connection, session, 1008, name_of(why));
+  session.closing = true;
+  session.more().ends_with = why;
 }
 
 std::int64_t Sessions::next_deadline_ms(Handle connection, const Time& now) const {
   constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::max();
   const Session* found = session(connection);
-  if (found == nullptr || found->closing) return kNever;
+  if (found == nullptr || found->ended()) return kNever;
   const std::int64_t authenticate_by_ms = found->extras ? found->extras->authenticate_by_ms : 0;
   std::int64_t deadline = authenticate_by_ms == 0 ? kNever : authenticate_by_ms;
   if (found->identity != nullptr && found->identity->expires_at_ms) {
@@ -244,7 +252,7 @@ std::int64_t Sessions::next_deadline_ms(Handle connection, const Time& now) cons
 
 void Sessions::on_timer(Handle connection, const Time& now) {
   Session* session = find(connection);
-  if (session == nullptr || session->closing) return;
+  if (session == nullptr || session->ended()) return;
   const auto expel = [&](ErrorCode code) {
     outbound_.send(connection, protocol::auth_error_message(fail(code).error(), {}));
     end(connection, *session, 1008, name_of(code));
@@ -264,7 +272,7 @@ void Sessions::on_timer(Handle connection, const Time& now) {
 void Sessions::user_gone(TenantId tenant, const std::string& user_id) {
   const Error error = fail(ErrorCode::user_not_found).error();
   each_of_user(tenant, user_id, [&](Handle connection, Session& session) {
-    if (session.closing) return;
+    if (session.ended()) return;
     outbound_.send(connection, protocol::auth_error_message(error, {}));
     end(connection, session, 1008, name_of(error.code));
   });
@@ -292,7 +300,7 @@ AnswerPart Sessions::answer(const Question& question, const Time& now) {
   AnswerPart part;
   const auto end_user = [&](TenantId tenant, const std::string& user_id, auto&& farewell) {
     each_of_user(tenant, user_id, [&](Handle connection, Session& session) {
-      if (session.closing) return;
+      if (session.ended()) return;
       farewell(connection, session);
       ++part.count;
     });

@@ -337,6 +337,7 @@ class Sessions {
   void restrict(Session& session, const Time& now);
   static void lift_restriction(Session& session);
   void end(Handle connection, Session& session, std::uint16_t code, std::string_view reason);
+  void end_answered(Handle connection, Session& session, ErrorCode why);
   const std::shared_ptr<const Author>& author_of(Handle connection, const Session& session);
   void forget_author(Handle connection);
   std::uint32_t first_of_user(const guard::LimitKey& user) const;

@@ -312,6 +312,17 @@ async def test_the_third_failure_on_one_connection_ends_it(server):
     assert await client.closed() == (1008, "token_expired")
 
 
+@clause("2.auth-message", "A1", "M4")
+async def test_failures_right_behind_a_success_are_answered_before_the_end(server):
+    """§2: "`auth_error` with the request's `id` …; the third failure on one connection ends it" """
+    client = await Client.connect(server)
+    for i, token in enumerate([mint(unique("u")), "bad", "bad", "bad"]):
+        await client.send({"type": "auth", "id": i, "token": token})
+    assert (await client.expect(type="auth_success"))["id"] == 0
+    assert [m["id"] for m in await client.take(3, type="auth_error")] == [1, 2, 3]
+    assert await client.closed() == (1008, "token_malformed")
+
+
 @clause("2.audience-issuer", "A2")
 async def test_issuer_and_audience_must_match_where_configured(start):
     """§6: "`token_invalid` (signature, algorithm, issuer, audience)" """

@@ -419,6 +419,22 @@ async def test_the_20th_malformed_message_is_answered_and_ends_the_connection(st
     assert await client.closed() == (1008, "invalid_message")
 
 
+@clause("6.malformed", "M3", "M4")
+@pytest.mark.parametrize("first", ["publish", "subscribe", "history"])
+async def test_what_ends_a_connection_comes_behind_the_answers_that_are_due(start, first):
+    """§4: replies leave in the order of their requests; §6: "is answered and then ends it" """
+    server = start({"limits": {"malformed_per_minute": 3}})
+    client = await Client.connect(server, mint(unique("u")))
+    name = channel("log")
+    asked = {"type": first, "id": 1, "channel": name} | ({"data": 1} if first == "publish" else {})
+    for text in (json.dumps(asked), "x", "y", "z", '{"type":"ping"}'):
+        await client.send(text)
+    answer = await client.expect(id=1)
+    assert answer["type"] in ("published", "subscribed", "history"), answer
+    assert [m["code"] for m in await client.take(3, type="error")] == ["invalid_json"] * 3
+    assert await client.closed() == (1008, "invalid_message")
+
+
 @clause("6.malformed", "M3")
 async def test_errors_that_are_not_malformed_input_do_not_end_the_connection(start):
     """§5: "Never ends the connection by itself" """

@@ -236,3 +236,14 @@ async def test_fifty_members_on_all_shards_are_one_list(server):
     left = await seer.take(50, type="presence_event", action="leave")
     assert {m["member"]["user"]["id"] for m in left} == ids
     assert await presence(seer, name, "get") == []
+
+
+@clause("4.presence", "K3", "P1")
+async def test_what_a_member_says_of_itself_has_a_bound(server):
+    """Clarifications: a member's `data` may have 16 KiB"""
+    name = channel()
+    client = await user(server)
+    enter = {"type": "presence", "channel": name, "action": "enter"}
+    await client.refused(enter | {"data": "x" * 16383}, "too_large")
+    (member,) = (await client.request(enter | {"data": "x" * 16382}))["members"]
+    assert len(member["data"]) == 16382

@@ -32,7 +32,7 @@ Sessions::Taken Sessions::authenticate(Context& context, const protocol::AuthReq
     shared_.attempts.record_failure(outbound_.address_of(context.connection), tenant.limits.guard, now_ms);
     note_offence(session, guard::Offence::failed_attempt, now_ms);
     if (++session.more().failed_auths >= kFailuresToEnd)
-      end(context.connection, session, 1008, name_of(error.code));
+      end_answered(context.connection, session, error.code);
   };
 
   // A renewal asks the directory anew: that is when a deleted user is to be noticed at the latest.

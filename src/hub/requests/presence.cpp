@@ -1,9 +1,16 @@
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "hub/sessions.h"
 #include "protocol/message_writer.h"
 
 namespace tidewire::hub {
+
+namespace {
+// Everybody who asks for the list is told it of each member.
+constexpr std::size_t kPresenceDataBytesMax = 16 * 1024;
+}  // namespace
 
 void Sessions::carry_out(Context& context, protocol::PresenceRequest&& request) {
   using enum protocol::PresenceAction;
@@ -25,7 +32,14 @@ void Sessions::carry_out(Context& context, protocol::PresenceRequest&& request) 
                           .data = {},
                           .session = context.connection,
                           .rights = admission->rights};
-  if (!request.data.empty()) command.data = std::string(request.data);
+  const bool says_data = request.action == enter || request.action == update;
+  if (says_data && request.data.size() > kPresenceDataBytesMax)
+    return refuse(
+        context,
+        fail(ErrorCode::too_large, fmt::format("a member's `data` may have {} bytes", kPresenceDataBytesMax))
+            .error(),
+        command.channel.name);
+  if (says_data && !request.data.empty()) command.data = std::string(request.data);
 
   // The session remembers where it entered, so that close() can take it out again.
   std::vector<Entered>& all = session.more().entered;
@@ -38,7 +52,7 @@ void Sessions::carry_out(Context& context, protocol::PresenceRequest&& request) 
       return refuse(context, fail(ErrorCode::channel_limit).error(), command.channel.name);
     all.push_back({command.channel, command.author});
   }
-  command.reply = reserve(context);
+  command.reply = reserve(context, ReplySize::large);
   const ShardId home = home_of(command.channel);
   post_(home, std::move(command));
 }
