@@ -1,7 +1,8 @@
 // Users whose tokens up to some moment are refused (protocol §8, `…/revoke`).
 //
-// One list per shard, kept equal by whoever spreads revocations; the store exports and imports it.
-// Invariant: an entry only ever moves forward in time. Owned by one thread, as are its Verifiers.
+// One list per shard, kept equal by whoever spreads revocations; the log keeps them over a restart.
+// Invariant: an entry only ever moves forward in time, and none is forgotten, since a token may live for
+// ever. Owned by one thread, as are its Verifiers.
 #pragma once
 
 #include <cstddef>
@@ -10,10 +11,8 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
-#include <vector>
 
 #include "auth/identity.h"
-#include "base/error.h"
 
 namespace tidewire::auth {
 
@@ -21,26 +20,21 @@ struct Revocation {
   std::string tenant = {};
   std::string user_id = {};
   std::int64_t revoked_before_ms = 0;
-
-  friend bool operator==(const Revocation&, const Revocation&) = default;
 };
 
 class RevocationList {
  public:
-  explicit RevocationList(std::size_t max_entries = 100'000) : max_entries_(max_entries) {}
+  static constexpr std::size_t kEntriesMax = 1'000'000;  // of about 110 bytes
+  explicit RevocationList(std::size_t max_entries = kEntriesMax) : max_entries_(max_entries) {}
+
+  // To be asked before a revocation is promised; what was promised is always added.
+  bool has_room_for(std::string_view tenant, std::string_view user_id) const;
 
   // Tokens of the user issued in or before the second of `revoked_before_ms`, or without `iat`, are
-  // revoked from now on. Also used to import. `unavailable` when the list is full: forgetting another
-  // user's revocation would let that user in again.
-  Result<void> add(const Revocation& revocation);
+  // revoked from now on.
+  void add(const Revocation& revocation);
 
   bool revoked(const Identity& identity) const;
-
-  // Drops entries from before `time_ms`. Right only where every token issued by then has expired.
-  void forget_before(std::int64_t time_ms);
-
-  std::vector<Revocation> entries() const;  // in no order
-  std::size_t size() const { return size_; }
 
  private:
   struct Hash {

@@ -122,7 +122,7 @@ TEST(Verifier, RevocationReachesTokensThatItRemembers) {
   const auto identity = verifier.verify(token, kNow);
   ASSERT_TRUE(identity);
   EXPECT_TRUE(verifier.still_good(**identity, kNow));
-  ASSERT_TRUE(revocations->add({"default", "7", kNow.unix_ms + 10}));
+  revocations->add({"default", "7", kNow.unix_ms + 10});
   EXPECT_EQ(verdict(verifier, token), "token_revoked");
   EXPECT_EQ(verifier.still_good(**identity, kNow).error().code, ErrorCode::token_revoked);
   EXPECT_EQ(verdict(verifier, newer), "ok");

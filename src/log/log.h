@@ -172,9 +172,6 @@ class Log {
   // `unavailable`. Any thread.
   virtual void save_revocation(Revocation revocation, std::function<void(Result<void>)> saved) = 0;
 
-  // Drops the revocations from before this unix time; lost at worst. Any thread.
-  virtual void forget_revocations(std::int64_t before_ms) = 0;
-
   // All that were there when the engine was opened or have been saved since, in no order. Any thread.
   virtual std::vector<Revocation> revocations() = 0;
 };

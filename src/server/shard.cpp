@@ -1,5 +1,6 @@
 #include "server/shard.h"
 
+#include <fmt/format.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -79,26 +80,29 @@ Shard::Shard(const Plan& plan, hub::Sessions::Shared shared, Server server)
                 [this](hub::ShardId to, hub::Message&& message) { post(to, std::move(message)); }),
       calls_(plan.shards, plan.seeds.hash, namespaces_,
              [this](hub::ShardId to, hub::Message&& message) { post(to, std::move(message)); }),
-      router_(
-          api_options(plan.settings, plan.tenants), calls_, sessions_, tenants_, shared,
-          {.health = [this] { return health(); },
-           .find_tenant = [this](std::string_view host,
-                                 std::string_view token) { return tenant_for(host, token); },
-           .fetch_keys = [this](hub::TenantId tenant) { server_.need_keys(tenant); },
-           .ask_user = [this](hub::TenantId tenant,
-                              const std::string& user) { server_.ask_user(self_, tenant, user); },
-           // The question to all shards that follows carries the revocation into their lists.
-           .revoke =
-               [this](hub::TenantId tenant, std::string_view user, std::int64_t before_ms,
-                      std::function<void(Result<void>)> done) {
-                 server_.save_revocation(
-                     self_,
-                     {.tenant = tenants_[tenant].name, .user_id = std::string(user), .before_ms = before_ms},
-                     std::move(done));
-               },
-           .circuits = server_.circuits,
-           .add_metrics = [this](telemetry::Snapshot& snapshot) { server_.add_metrics(snapshot); }},
-          loop_.now()),
+      router_(api_options(plan.settings, plan.tenants), calls_, sessions_, tenants_, shared,
+              {.health = [this] { return health(); },
+               .find_tenant = [this](std::string_view host,
+                                     std::string_view token) { return tenant_for(host, token); },
+               .fetch_keys = [this](hub::TenantId tenant) { server_.need_keys(tenant); },
+               .ask_user = [this](hub::TenantId tenant,
+                                  const std::string& user) { server_.ask_user(self_, tenant, user); },
+               // The question to all shards that follows carries the revocation into their lists.
+               .revoke =
+                   [this](hub::TenantId tenant, std::string_view user, std::int64_t before_ms,
+                          std::function<void(Result<void>)> done) {
+                     const std::string& name = tenants_[tenant].name;
+                     if (!revocations_->has_room_for(name, user))
+                       return done(fail(ErrorCode::unavailable,
+                                        fmt::format("the tokens of {} users are revoked, more can't be",
+                                                    auth::RevocationList::kEntriesMax)));
+                     server_.save_revocation(
+                         self_, {.tenant = name, .user_id = std::string(user), .before_ms = before_ms},
+                         std::move(done));
+                   },
+               .circuits = server_.circuits,
+               .add_metrics = [this](telemetry::Snapshot& snapshot) { server_.add_metrics(snapshot); }},
+              loop_.now()),
       ticker_([this] { tick(); }),
       due_([this] { due_at_ms_ = kNever; }),
       rechecks_per_tick_(static_cast<double>(plan.settings.directory.rechecks_per_second) * kTickMs / 1000 /
@@ -135,10 +139,9 @@ void Shard::meet(std::vector<Shard*> shards, log::Log& log) {
   shards_ = std::move(shards);
   log_ = &log;
   for (const log::Revocation& revocation : log.revocations()) {
-    const auto added = revocations_->add({.tenant = revocation.tenant,
-                                          .user_id = revocation.user_id,
-                                          .revoked_before_ms = revocation.before_ms});
-    if (!added) log::error("revocation not kept", {{"reason", added.error().message}});
+    revocations_->add({.tenant = revocation.tenant,
+                       .user_id = revocation.user_id,
+                       .revoked_before_ms = revocation.before_ms});
   }
 }
 
@@ -179,10 +182,9 @@ void Shard::dispatch(hub::ShardId from, hub::Message&& message) {
 void Shard::answer(hub::ShardId from, hub::Ask&& ask) {
   // The list must know before connections are judged by it.
   if (const auto* revoke = std::get_if<hub::RevokeUser>(&ask.question)) {
-    const auto added = revocations_->add({.tenant = tenants_[revoke->tenant].name,
-                                          .user_id = revoke->user_id,
-                                          .revoked_before_ms = revoke->before_ms});
-    if (!added) log::error("revocation not kept", {{"reason", added.error().message}});
+    revocations_->add({.tenant = tenants_[revoke->tenant].name,
+                       .user_id = revoke->user_id,
+                       .revoked_before_ms = revoke->before_ms});
   }
   hub::AnswerPart part = sessions_.answer(ask.question, loop_.now());
   if (const auto* list = std::get_if<hub::ListChannels>(&ask.question)) part.channels = home_.list(*list);
@@ -372,7 +374,7 @@ void Shard::reload(const Plan& plan) {
     found->limits = tenant.limits;
     found->verifier.set_options(tenant.verifier);
     // With a key set the new ring comes when it has been fetched; until then the old one serves.
-    if (tenant.keys->jwks_state() == auth::JwksState::not_configured) found->verifier.set_keys(tenant.keys);
+    if (tenant.keys->jwks_state() == auth::JwksState::not_configured) set_keys(found->id, tenant.keys);
   }
   overload_limits_ = overload_limits(plan.settings);
   gateway_.set_options(gateway_options(plan.settings, echo_));

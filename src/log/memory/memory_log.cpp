@@ -110,8 +110,4 @@ void MemoryLog::save_revocation(Revocation revocation, std::function<void(Result
   saved({});
 }
 
-void MemoryLog::forget_revocations(std::int64_t before_ms) {
-  std::erase_if(revocations_, [&](const Revocation& revocation) { return revocation.before_ms < before_ms; });
-}
-
 }  // namespace tidewire::log

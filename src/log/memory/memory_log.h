@@ -18,7 +18,6 @@ class MemoryLog final : public Log {
   void submit(std::uint16_t shard, std::vector<Operation>&& operations, std::int64_t now_ms) override;
   // Those of this shard only, on its thread.
   void save_revocation(Revocation revocation, std::function<void(Result<void>)> saved) override;
-  void forget_revocations(std::int64_t before_ms) override;
   std::vector<Revocation> revocations() override { return revocations_; }
 
  private:

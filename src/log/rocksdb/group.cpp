@@ -24,7 +24,6 @@ void Groups::stage_all(std::vector<Submission>&& submissions) {
   for (Submission& submission : submissions) {
     if (auto* turn = std::get_if<ShardTurn>(&submission)) stage(std::move(*turn));
     if (auto* save = std::get_if<SaveRevocation>(&submission)) stage(std::move(*save));
-    if (const auto* forget = std::get_if<ForgetRevocations>(&submission)) stage(*forget);
     if (const auto* found = std::get_if<FoundDamage>(&submission)) stage(*found);
   }
   const Sweep* sweep = nullptr;

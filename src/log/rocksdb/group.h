@@ -30,13 +30,10 @@ struct SaveRevocation {
   Revocation revocation;
   std::function<void(Result<void>)> saved;
 };
-struct ForgetRevocations {
-  std::int64_t before_ms = 0;
-};
 struct Sweep {
   std::int64_t now_ms = 0;
 };
-using Submission = std::variant<ShardTurn, SaveRevocation, ForgetRevocations, Sweep, FoundDamage>;
+using Submission = std::variant<ShardTurn, SaveRevocation, Sweep, FoundDamage>;
 
 class Groups {
  public:
@@ -90,7 +87,6 @@ class Groups {
   Staged stage(std::uint16_t shard, SaveSnapshot& save, std::int64_t now_ms);
   Staged stage(std::uint16_t shard, Close& close, std::int64_t now_ms);
   void stage(SaveRevocation&& save);
-  void stage(const ForgetRevocations& forget);
   void stage(const Sweep& sweep);
   void stage(const FoundDamage& found);
 

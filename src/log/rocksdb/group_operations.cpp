@@ -264,14 +264,4 @@ void Groups::stage(SaveRevocation&& save) {
   sync_ = Store::Sync::yes;
 }
 
-void Groups::stage(const ForgetRevocations& forget) {
-  if (store_.failed()) return;
-  const std::unique_ptr<rocksdb::Iterator> each(store_.db().NewIterator({}, store_.revocations()));
-  for (each->SeekToFirst(); each->Valid(); each->Next()) {
-    const auto revocation = decode_revocation(view(each->key()), view(each->value()));
-    if (!revocation || revocation->before_ms >= forget.before_ms) continue;
-    if (!revoked_.contains(std::string(view(each->key())))) batch_.Delete(store_.revocations(), each->key());
-  }
-}
-
 }  // namespace tidewire::log

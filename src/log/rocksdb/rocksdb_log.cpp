@@ -115,10 +115,6 @@ void RocksdbLog::save_revocation(Revocation revocation, std::function<void(Resul
   engine_->submit(Submission(SaveRevocation{.revocation = std::move(revocation), .saved = std::move(saved)}));
 }
 
-void RocksdbLog::forget_revocations(std::int64_t before_ms) {
-  engine_->submit(Submission(ForgetRevocations{.before_ms = before_ms}));
-}
-
 std::vector<Revocation> RocksdbLog::revocations() {
   Store& store = engine_->store();
   std::vector<Revocation> all;

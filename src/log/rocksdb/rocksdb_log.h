@@ -65,7 +65,6 @@ class RocksdbLog final : public Log {
 
   void submit(std::uint16_t shard, std::vector<Operation>&& operations, std::int64_t now_ms) override;
   void save_revocation(Revocation revocation, std::function<void(Result<void>)> saved) override;
-  void forget_revocations(std::int64_t before_ms) override;
   std::vector<Revocation> revocations() override;
 
   // The next slice of a slow pass over all stored channels, open or not, which drops what is too old, and
