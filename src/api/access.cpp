@@ -39,13 +39,6 @@ wire::HttpAnswer nobody_calls(const Route& route) {
       fmt::format("this needs a user's token or an API key with the scope `{}`", name_of(route.scope)));
 }
 
-// A part that is down is not the client's failed attempt.
-wire::HttpAnswer refused_token(const Error& error, guard::Attempts& attempts, const IpAddress& client,
-                               const guard::Limits& limits, const Time& now) {
-  if (error.code != ErrorCode::unavailable) attempts.record_failure(client, limits, now.mono_ms());
-  return problem_answer(error);
-}
-
 }  // namespace
 
 std::expected<Credentials::Grant, wire::HttpAnswer> Router::judge_key(std::string_view key,
@@ -78,8 +71,8 @@ std::expected<hub::TenantId, wire::HttpAnswer> Router::judge_caller(const Route&
   hub::Tenant& tenant = tenants_[tenant_of(head, *presented.token)];
   const auto verdict = tenant.verifier.verify(*presented.token, now);
   if (verdict || verdict.error().needs_keys) return tenant.id;
-  return std::unexpected(
-      refused_token(verdict.error().error, shared_.attempts, client, tenant.limits.guard, now));
+  sessions_.note_refused_token(tenant.id, client, verdict.error().error, now);
+  return std::unexpected(problem_answer(verdict.error().error));
 }
 
 hub::TenantId Router::tenant_of(const wire::HttpRequest& request, std::string_view token) const {
@@ -124,7 +117,6 @@ bool Router::admit_user(Call& call, std::string_view token) {
 
   const hub::TenantId tenant_id = tenant_of(call.request, token);
   hub::Tenant& tenant = tenants_[tenant_id];
-  const guard::Limits& limits = tenant.limits.guard;
   hub::Awaited awaited = call.awaited;
   awaited.keys = awaited.keys || !hooks_.fetch_keys;
   auto verdict = hub::judge_token(tenant, shared_.users, shared_.keys, token, call.now, awaited);
@@ -134,7 +126,8 @@ bool Router::admit_user(Call& call, std::string_view token) {
     return false;
   }
   if (!verdict) {
-    call.respond(refused_token(verdict.error().error, shared_.attempts, call.client, limits, call.now));
+    sessions_.note_refused_token(tenant_id, call.client, verdict.error().error, call.now);
+    call.respond(problem_answer(verdict.error().error));
     return false;
   }
 

@@ -103,7 +103,7 @@ Gateway::Progress Gateway::take_http(Connection& connection, std::span<char>& ch
       outbox_of(connection).add_reply("HTTP/1.1 100 Continue\r\n\r\n", {});
       return Progress::go_on;
     case Type::failed:
-      stage.head_only = false;
+      stage.head_only = stage.reader.request().method == "HEAD";
       refuse_request(connection, event.problem);
       return Progress::stop;
     case Type::request:
@@ -128,14 +128,12 @@ bool Gateway::refuse_by_head(Connection& connection) {
   HttpStage& stage = *connection.http;
   const wire::HttpRequest* head = stage.reader.without_body();
   if (head == nullptr) return false;
-  const bool is_upgrade =
-      head->path == "/ws" || head->path == "/api/ws" || (options_.echo && head->path == "/echo");
   stage.head_only = head->method == "HEAD";
   if (is_too_late(connection, *head)) {
     refuse_request(connection, kDraining);
     return true;
   }
-  if (is_upgrade) {
+  if (is_upgrade_path(head->path)) {
     refuse_request(
         connection,
         {.status = 400, .code = name_of(ErrorCode::invalid_message), .detail = "there must be no body here"});
@@ -154,6 +152,10 @@ void Gateway::refuse_request(Connection& connection, const wire::HttpProblem& pr
                                                                    options_.allowed_origins)));
 }
 
+bool Gateway::is_upgrade_path(std::string_view path) const {
+  return path == "/ws" || path == "/api/ws" || (options_.echo && path == "/echo");
+}
+
 bool Gateway::is_too_late(const Connection& connection, const wire::HttpRequest& request) const {
   return connection.http->late && !served_in_drain(request.path);
 }
@@ -164,10 +166,9 @@ bool Gateway::change_over(Connection& connection, const wire::HttpRequest& reque
     open_stream(connection, request, awaited);
     return true;
   }
-  const bool is_upgrade =
-      request.path == "/ws" || request.path == "/api/ws" || (options_.echo && request.path == "/echo");
-  if (is_upgrade) upgrade(connection, request, awaited);
-  return is_upgrade;
+  if (!is_upgrade_path(request.path)) return false;
+  upgrade(connection, request, awaited);
+  return true;
 }
 
 // ---- WebSocket ----
@@ -377,7 +378,9 @@ void Gateway::resume(Connection& connection) {
   if (connection.extras().resume_ms > now_ms() || waiting_auth_.contains(connection.handle.bits())) return;
   connection.clear(&ConnectionExtras::resume_ms);
   connection.holding = false;
-  connection.last_life_ms = now_ms();  // its silence was ours: nothing was read meanwhile
+  // Its silence was ours: nothing was read meanwhile.
+  connection.last_life_ms = now_ms();
+  if (connection.begun_ms != 0) connection.begun_ms = now_ms();
   if (connection.extras().held) {
     const auto held = std::move(connection.more().held);
     on_bytes(connection, std::span<char>(held->data(), held->size()));
@@ -388,7 +391,9 @@ void Gateway::resume(Connection& connection) {
     if (connection.state == Connection::State::gone) return;
   }
   if (!connection.holding && connection.stream.has_buffered_input()) on_readable(connection);
-  if (connection.state != Connection::State::gone) connection.update_interest();
+  if (connection.state == Connection::State::gone) return;
+  connection.update_interest();
+  reschedule(connection);
 }
 
 void Gateway::keys_changed(hub::TenantId tenant) {

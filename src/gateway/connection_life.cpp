@@ -32,12 +32,11 @@ void Gateway::reschedule(Connection& connection) {
   if (stalled && extras.taken_ms != 0) by(extras.taken_ms + options_.write_timeout_ms);
   switch (connection.state) {
     case Connection::State::http:
-      if (connection.http->answering || connection.http->upgrade_waits) break;
-      by(connection.begun_ms != 0 ? connection.begun_ms + options_.header_timeout_ms
-                                  : connection.last_life_ms + options_.idle_timeout_ms);
+      by(request_due_ms(connection));
       break;
     case Connection::State::websocket:
-      if (connection.begun_ms != 0) by(connection.begun_ms + options_.message_timeout_ms);
+      if (connection.begun_ms != 0 && !connection.holding)
+        by(connection.begun_ms + options_.message_timeout_ms);
       by(sessions_->next_deadline_ms(connection.handle, loop_.now()));
       [[fallthrough]];
     case Connection::State::echo:
@@ -57,6 +56,16 @@ void Gateway::reschedule(Connection& connection) {
     loop_.timers().cancel(connection);
   else
     loop_.timers().schedule(connection, at);
+}
+
+// When an HTTP client has kept us waiting for too long; 0: nothing is awaited from it. A head must be whole
+// in time (protocol §2), a body may take as long as it keeps coming.
+std::int64_t Gateway::request_due_ms(const Connection& connection) const {
+  const HttpStage& stage = *connection.http;
+  if (stage.answering || stage.upgrade_waits || connection.holding) return 0;
+  if (connection.begun_ms == 0) return connection.last_life_ms + options_.idle_timeout_ms;
+  return stage.reader.without_body() != nullptr ? connection.last_life_ms + options_.message_timeout_ms
+                                                : connection.begun_ms + options_.header_timeout_ms;
 }
 
 void Gateway::on_timer(Connection& connection) {
@@ -81,24 +90,20 @@ void Gateway::on_timer(Connection& connection) {
   }
 
   switch (connection.state) {
-    case Connection::State::http: {
-      if (connection.http->answering || connection.http->upgrade_waits) break;
-      if (connection.begun_ms != 0 && over(connection.begun_ms + options_.header_timeout_ms)) {
-        // In the midst of a TLS handshake there is no way to say 408, so there is nothing to wait for.
-        if (!connection.stream.ready()) return lose(connection);
-        outbox_of(connection)
-            .add_reply(wire::write_problem_response(
-                           {.status = 408, .code = {}, .detail = "the request was not complete in time"},
-                           wire::KeepAlive::no),
-                       {});
-        return finish_close(connection);
-      }
-      if (connection.begun_ms == 0 && over(connection.last_life_ms + options_.idle_timeout_ms))
-        return finish_close(connection);
-      break;
-    }
+    case Connection::State::http:
+      if (!over(request_due_ms(connection))) break;
+      if (connection.begun_ms == 0) return finish_close(connection);
+      // In the midst of a TLS handshake there is no way to say 408, so there is nothing to wait for.
+      if (!connection.stream.ready()) return lose(connection);
+      outbox_of(connection)
+          .add_reply(wire::write_problem_response(
+                         {.status = 408, .code = {}, .detail = "the request was not complete in time"},
+                         wire::KeepAlive::no),
+                     {});
+      return finish_close(connection);
     case Connection::State::websocket:
-      if (connection.begun_ms != 0 && over(connection.begun_ms + options_.message_timeout_ms))
+      if (connection.begun_ms != 0 && !connection.holding &&
+          over(connection.begun_ms + options_.message_timeout_ms))
         return start_close(connection, 1008, "message_timeout");
       sessions_->on_timer(connection.handle, loop_.now());
       if (connection.state != Connection::State::websocket) return;

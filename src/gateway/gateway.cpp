@@ -86,7 +86,8 @@ void Gateway::accept(net::Stream stream, const IpAddress& peer) {
     connections_.erase(handle);
     return;
   }
-  if (draining()) connection.more().close_by_ms = drain_by_ms_;
+  // Who comes when the drain is over is still answered, until the process ends.
+  if (draining() && drain_by_ms_ > now_ms()) connection.more().close_by_ms = drain_by_ms_;
   reschedule(connection);
 }
 

@@ -121,6 +121,7 @@ class Gateway final : public hub::Outbound {
   bool refuse_by_head(Connection& connection);
   // Answers what never gets to a route, or no longer.
   void refuse_request(Connection& connection, const wire::HttpProblem& problem);
+  bool is_upgrade_path(std::string_view path) const;
   bool is_too_late(const Connection& connection, const wire::HttpRequest& request) const;
   void take_messages(Connection& connection, std::span<char>& chunk);
   Progress on_message(Connection& connection, const wire::MessageReader::Event& event);
@@ -171,6 +172,7 @@ class Gateway final : public hub::Outbound {
 
   // connection_life.cpp: time, closing, flushing
   void on_timer(Connection& connection);
+  std::int64_t request_due_ms(const Connection& connection) const;
   void reschedule(Connection& connection);
   void touch(Connection& connection);
   Outbox& outbox_of(Connection& connection);

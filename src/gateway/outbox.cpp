@@ -6,7 +6,7 @@ namespace tidewire::gateway {
 
 namespace {
 constexpr std::size_t kPiecesPerWrite = 64;
-constexpr std::size_t kKeptCapacity = 64 * 1024;
+constexpr std::size_t kKeptCapacity = 16 * 1024;  // of one that is kept for another connection
 
 void trim(std::string& buffer) {
   buffer.clear();

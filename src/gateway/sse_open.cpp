@@ -130,9 +130,9 @@ std::expected<std::optional<hub::Opening>, wire::HttpProblem> Gateway::judge_str
     const Error& error = verdict.error().error;
     log::info("token refused",
               {{"code", name_of(error.code)}, {"reason", error.message}, {"address", client.text()}});
+    sessions_->note_refused_token(tenant_id, client, error, loop_.now());
     if (error.code == ErrorCode::unavailable)
       return std::unexpected(refusal(error.code, meaning_of(error.code), kRetryAfterMs));
-    shared_.attempts.record_failure(client, tenant.limits.guard, now_ms());
     return std::unexpected(refusal(error.code));
   }
   opening.identity = std::move(*verdict);

@@ -44,9 +44,12 @@ IpAddress Gateway::client_of(const Connection& connection, const wire::HttpReque
 }
 
 bool Gateway::is_over_tls(const Connection& connection, const wire::HttpRequest& request) const {
-  return connection.stream.is_tls() ||
-         (guard::is_trusted(connection.address, options_.trusted_proxies) &&
-          wire::equal_ignoring_case(request.headers.find("x-forwarded-proto").value_or(""), "https"));
+  if (connection.stream.is_tls()) return true;
+  if (!guard::is_trusted(connection.address, options_.trusted_proxies)) return false;
+  // The first is the client's; some proxies name the scheme of a WebSocket.
+  const auto schemes = request.headers.elements("x-forwarded-proto");
+  return !schemes.empty() && (wire::equal_ignoring_case(schemes.front(), "https") ||
+                              wire::equal_ignoring_case(schemes.front(), "wss"));
 }
 
 IpAddress Gateway::address_of(Handle handle) const {
@@ -55,7 +58,8 @@ IpAddress Gateway::address_of(Handle handle) const {
 }
 
 void Gateway::refuse_upgrade(Connection& connection, const wire::HttpProblem& problem) {
-  outbox_of(connection).add_reply(wire::write_problem_response(problem, wire::KeepAlive::no), {});
+  const auto body = connection.http->head_only ? wire::ResponseBody::head_only : wire::ResponseBody::send;
+  outbox_of(connection).add_reply(wire::write_problem_response(problem, wire::KeepAlive::no, body), {});
   finish_close(connection);
 }
 
@@ -110,7 +114,6 @@ void Gateway::upgrade(Connection& connection, const wire::HttpRequest& request, 
   const std::optional<std::string> token = token_of(request, *asked);
   const hub::TenantId tenant_id = find_tenant_(host, token.value_or(""));
   hub::Tenant& tenant = tenants_[tenant_id];
-  const guard::Limits& limits = tenant.limits.guard;
 
   // Says on the new WebSocket why it ends at once: a browser can't read the status of a failed upgrade.
   const auto accept_and_close = [&](std::string_view message, std::string_view reason) {
@@ -138,7 +141,7 @@ void Gateway::upgrade(Connection& connection, const wire::HttpRequest& request, 
       const Error& error = verdict.error().error;
       log::info("token refused",
                 {{"code", name_of(error.code)}, {"reason", error.message}, {"address", client.text()}});
-      if (error.code != ErrorCode::unavailable) shared_.attempts.record_failure(client, limits, now_ms());
+      sessions_->note_refused_token(tenant_id, client, error, loop_.now());
       if (options_.reject_with_http)
         return refuse_upgrade(connection, {.status = http_status_of(error.code),
                                            .code = name_of(error.code),

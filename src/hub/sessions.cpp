@@ -156,6 +156,14 @@ bool Sessions::adopt(Handle connection, Session& session, auth::IdentityPtr iden
   return true;
 }
 
+bool Sessions::note_refused_token(TenantId tenant, const IpAddress& client, const Error& error,
+                                  const Time& now) {
+  if (error.code == ErrorCode::unavailable || error.code == ErrorCode::connection_limit) return false;
+  ++counts_of(tenant).auth_failures;
+  shared_.attempts.record_failure(client, tenants_[tenant].limits.guard, now.mono_ms());
+  return true;
+}
+
 void Sessions::restrict(Session& session, const Time& now) {
   session.restricted = true;
   session.more().authenticate_by_ms = now.mono_ms() + options_.auth_timeout_ms;
@@ -243,11 +251,16 @@ std::int64_t Sessions::next_deadline_ms(Handle connection, const Time& now) cons
   const std::int64_t authenticate_by_ms = found->extras ? found->extras->authenticate_by_ms : 0;
   std::int64_t deadline = authenticate_by_ms == 0 ? kNever : authenticate_by_ms;
   if (found->identity != nullptr && found->identity->expires_at_ms) {
-    const std::int64_t ends_in = *found->identity->expires_at_ms - now.unix_ms;
-    const std::int64_t due_in = found->expiry_warned ? ends_in : ends_in - kExpiryWarningMs;
+    const std::int64_t expires_in = *found->identity->expires_at_ms - now.unix_ms;
+    const std::int64_t due_in =
+        found->expiry_warned ? expires_in + leeway_ms(*found) : expires_in - kExpiryWarningMs;
     deadline = std::min(deadline, now.mono_ms() + std::max<std::int64_t>(due_in, 0));
   }
   return deadline;
+}
+
+std::int64_t Sessions::leeway_ms(const Session& session) const {
+  return tenant_of(session).verifier.options().leeway_ms;
 }
 
 void Sessions::on_timer(Handle connection, const Time& now) {
@@ -261,7 +274,8 @@ void Sessions::on_timer(Handle connection, const Time& now) {
   if (authenticate_by_ms != 0 && authenticate_by_ms <= now.mono_ms()) return expel(ErrorCode::auth_timeout);
   if (session->identity == nullptr || !session->identity->expires_at_ms) return;
   const std::int64_t expires_at = *session->identity->expires_at_ms;
-  if (expires_at <= now.unix_ms) return expel(ErrorCode::token_expired);
+  // As long as the token would still be taken.
+  if (expires_at + leeway_ms(*session) <= now.unix_ms) return expel(ErrorCode::token_expired);
   if (!session->expiry_warned && expires_at - kExpiryWarningMs <= now.unix_ms) {
     session->expiry_warned = true;
     // The inbox's own `subscribed` comes right after `connected` or `auth_success` (protocol §7).

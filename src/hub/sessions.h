@@ -128,6 +128,10 @@ class Sessions {
   // The first seq of the channel that its `subscribed` does not cover; for use while that is being sent.
   std::optional<std::uint64_t> first_missing(Handle connection, std::string_view channel) const;
 
+  // A token was refused, wherever it was shown: a failed attempt of the address (protocol §2), unless a full
+  // house or a part that is down is the reason. Whether it was one.
+  bool note_refused_token(TenantId tenant, const IpAddress& client, const Error& error, const Time& now);
+
   void on_drained(Handle connection, const Time& now);
   // A ping of ours has come back.
   void on_round_trip(Handle connection, std::int64_t round_trip_us);
@@ -336,6 +340,7 @@ class Sessions {
   // Nothing but `ping` and `auth`, and an end, until it authenticates (protocol §2, `auth.required`).
   void restrict(Session& session, const Time& now);
   static void lift_restriction(Session& session);
+  std::int64_t leeway_ms(const Session& session) const;
   void end(Handle connection, Session& session, std::uint16_t code, std::string_view reason);
   void end_answered(Handle connection, Session& session, ErrorCode why);
   const std::shared_ptr<const Author>& author_of(Handle connection, const Session& session);

@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "wire/characters.h"
+#include "wire/permessage_deflate.h"
 
 namespace tidewire::wire {
 namespace {
@@ -58,6 +59,8 @@ std::expected<UpgradeRequest, HttpProblem> check_upgrade(const HttpRequest& requ
     if (!upgrade.extensions.empty()) upgrade.extensions += ", ";
     upgrade.extensions += field.value;
   }
+  if (!are_extensions(upgrade.extensions))
+    return std::unexpected(malformed("Sec-WebSocket-Extensions is malformed"));
   return upgrade;
 }
 

@@ -59,13 +59,6 @@ bool names_other_version(std::string_view head) {
          is_digit(version[7]) && version != "HTTP/1.1" && version != "HTTP/1.0";
 }
 
-// Host = uri-host [ ":" port ]. Empty is allowed.
-bool is_host(std::string_view host) {
-  return std::ranges::all_of(host, [](char c) {
-    return is_alphanumeric(c) || std::string_view("-._~%!$&'()*+;=:[]").find(c) != std::string_view::npos;
-  });
-}
-
 std::optional<HttpProblem> read_target(HttpRequest& request) {
   std::string_view target = request.target;
   if (std::ranges::any_of(target, [](char c) { return static_cast<unsigned char>(c) >= 0x80 || c == '#'; }))
@@ -75,11 +68,15 @@ std::optional<HttpProblem> read_target(HttpRequest& request) {
     return std::nullopt;
   }
   // The absolute form, as to a proxy. It must agree with Host: two readers may believe either.
-  for (const std::string_view scheme : {"http://", "https://"}) {
+  for (const auto& [scheme, default_port] :
+       {std::pair<std::string_view, unsigned>{"http://", 80}, {"https://", 443}}) {
     if (!equal_ignoring_case(target.substr(0, scheme.size()), scheme)) continue;
     target.remove_prefix(scheme.size());
     const std::size_t end = std::min(target.find_first_of("/?"), target.size());
-    if (!equal_ignoring_case(target.substr(0, end), request.headers.find("Host").value_or("")))
+    const auto named = split_host(target.substr(0, end));
+    const auto host = split_host(request.headers.find("Host").value_or(""));
+    if (!named || !equal_ignoring_case(named->host, host->host) ||
+        named->port.value_or(default_port) != host->port.value_or(default_port))
       return malformed("the request target and Host disagree");
     target.remove_prefix(end);
     request.target = target.starts_with('/') ? std::string(target) : "/" + std::string(target);
@@ -156,7 +153,7 @@ std::optional<HttpProblem> parse_head(std::string_view head, HttpRequest& reques
   const std::size_t hosts = request.headers.count("Host");
   if (hosts > 1) return malformed("more than one Host");
   if (hosts == 0 && request.version >= 11) return malformed("no Host");
-  if (!is_host(request.headers.find("Host").value_or(""))) return malformed("Host is malformed");
+  if (!split_host(request.headers.find("Host").value_or(""))) return malformed("Host is malformed");
 
   if (auto problem = read_framing(request, framing)) return problem;
   if (auto problem = read_target(request)) return problem;

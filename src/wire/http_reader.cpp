@@ -81,7 +81,7 @@ HttpReader::Event HttpReader::read_head(std::span<char>& chunk) {
 // more of it arrives. `fresh`: what begins there was not looked at yet.
 HttpReader::Event HttpReader::scan_head(std::string_view text, std::size_t fresh) {
   const auto refuse = [&](int status, std::string_view detail) {
-    keep_origin(text);
+    keep_for_refusal(text);
     return fail(status, detail);
   };
   while (true) {
@@ -111,8 +111,10 @@ HttpReader::Event HttpReader::scan_head(std::string_view text, std::size_t fresh
   }
 }
 
-// Of a head that is refused unread, what says who may read the refusal, as far as it has come.
-void HttpReader::keep_origin(std::string_view text) {
+// Of a head that is refused unread, what says who may read the refusal and whether it may have a body, as far
+// as it has come.
+void HttpReader::keep_for_refusal(std::string_view text) {
+  if (text.starts_with("HEAD ")) request_.method = "HEAD";
   std::size_t end = text.find("\r\n");
   while (end != std::string_view::npos) {
     const std::size_t begin = end + 2;

@@ -61,7 +61,7 @@ class HttpReader {
 
   Event read_head(std::span<char>& chunk);
   Event scan_head(std::string_view text, std::size_t fresh);
-  void keep_origin(std::string_view text);
+  void keep_for_refusal(std::string_view text);
   Event begin_body(std::string_view head, bool body_is_here);
   Event read_body(std::span<char>& chunk);
   Event chunk_size(std::string_view line);

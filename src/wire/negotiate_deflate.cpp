@@ -28,24 +28,25 @@ class Offers {
     do skip_space();
     while (take(','));
     Offer offer{.extension = token(), .parameters = {}};
-    if (offer.extension.empty()) return std::nullopt;
+    if (offer.extension.empty()) return rest_.empty() ? std::nullopt : broken();
     skip_space();
     while (take(';')) {
       skip_space();
       Parameter parameter{.name = token(), .value = {}};
-      if (parameter.name.empty()) return std::nullopt;
+      if (parameter.name.empty()) return broken();
       skip_space();
       if (take('=')) {
         skip_space();
         parameter.value = rest_.starts_with('"') ? quoted() : std::string(token());
-        if (!is_token(*parameter.value)) return std::nullopt;
+        if (!is_token(*parameter.value)) return broken();
         skip_space();
       }
       offer.parameters.push_back(std::move(parameter));
     }
-    if (!rest_.empty() && rest_.front() != ',') return std::nullopt;
+    if (!rest_.empty() && rest_.front() != ',') return broken();
     return offer;
   }
+  bool is_broken() const { return broken_; }
 
  private:
   void skip_space() { rest_.remove_prefix(std::min(rest_.find_first_not_of(" \t"), rest_.size())); }
@@ -78,7 +79,13 @@ class Offers {
     return {};
   }
 
+  std::optional<Offer> broken() {
+    broken_ = true;
+    return std::nullopt;
+  }
+
   std::string_view rest_;
+  bool broken_ = false;
 };
 
 // "8" to "15", no leading zeros (RFC 7692 §7.1.2).
@@ -131,6 +138,13 @@ std::optional<DeflateNegotiation> accept(const Offer& offer, DeflateMode mode) {
 }
 
 }  // namespace
+
+bool are_extensions(std::string_view extensions) {
+  Offers offers(extensions);
+  while (offers.next()) {
+  }
+  return !offers.is_broken();
+}
 
 std::optional<DeflateNegotiation> negotiate_deflate(std::string_view extensions, DeflateMode mode) {
   if (mode == DeflateMode::off) return std::nullopt;

@@ -1,7 +1,7 @@
 #include <algorithm>
-#include <charconv>
 
 #include "wire/handshake.h"
+#include "wire/url.h"
 
 namespace tidewire::wire {
 namespace {
@@ -24,24 +24,10 @@ unsigned default_port(std::string_view scheme) {
   return 0;
 }
 
-// host [ ":" port ], where the host may be an IPv6 address in brackets.
 std::optional<Origin> parse_host(std::string_view scheme, std::string_view text) {
-  std::size_t host_size = std::min(text.find(':'), text.size());
-  if (text.starts_with('[')) {
-    const std::size_t bracket = text.find(']');
-    if (bracket == std::string_view::npos) return std::nullopt;
-    host_size = bracket + 1;
-  }
-  Origin origin{scheme, text.substr(0, host_size), default_port(scheme)};
-  if (origin.host.empty() || origin.host.find_first_of("/?#@ ,") != std::string_view::npos)
-    return std::nullopt;
-  text.remove_prefix(host_size);
-  if (text.empty()) return origin;
-  text.remove_prefix(1);
-  if (text.empty()) return origin;  // "host:" is the default port (RFC 3986 §3.2.3)
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), origin.port);
-  if (error != std::errc() || end != text.data() + text.size() || origin.port > 65535) return std::nullopt;
-  return origin;
+  const auto at = split_host(text);
+  if (!at || at->host.empty()) return std::nullopt;
+  return Origin{scheme, at->host, at->port.value_or(default_port(scheme))};
 }
 
 std::optional<Origin> parse_origin(std::string_view text) {

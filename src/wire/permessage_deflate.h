@@ -32,10 +32,13 @@ struct DeflateNegotiation {
   std::string response;  // the value of Sec-WebSocket-Extensions in the answer
 };
 
-// Picks the first usable permessage-deflate offer of a Sec-WebSocket-Extensions value (several headers
-// joined with ", "). An offer with an unknown or repeated parameter, a bad value, or
-// server_max_window_bits=8 (zlib has no raw deflate with that window) is passed over; so is every other
-// extension. A value that is not the header's grammar ends the search. Nothing: no compression.
+// Whether a Sec-WebSocket-Extensions value (several headers joined with ", ") follows its grammar (RFC 6455
+// §9.1); an empty one does.
+bool are_extensions(std::string_view extensions);
+
+// Picks the first usable permessage-deflate offer of such a value. An offer with an unknown or repeated
+// parameter, a bad value, or server_max_window_bits=8 (zlib has no raw deflate with that window) is passed
+// over; so is every other extension. Nothing: no compression.
 std::optional<DeflateNegotiation> negotiate_deflate(std::string_view extensions, DeflateMode mode);
 
 enum class InflateError : std::uint8_t {

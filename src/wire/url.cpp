@@ -1,5 +1,8 @@
 #include "wire/url.h"
 
+#include <algorithm>
+#include <charconv>
+
 #include "wire/characters.h"
 
 namespace tidewire::wire {
@@ -83,6 +86,33 @@ std::vector<std::pair<std::string, std::optional<std::string>>> query_pairs(std:
     return true;
   });
   return pairs;
+}
+
+std::optional<HostAndPort> split_host(std::string_view text) {
+  std::size_t size = std::min(text.find(':'), text.size());
+  if (text.starts_with('[')) {
+    size = text.find(']');
+    if (size == std::string_view::npos || size == 1) return std::nullopt;
+    if (!std::ranges::all_of(text.substr(1, size - 1),
+                             [](char c) { return hex_digit(c) >= 0 || c == ':' || c == '.'; }))
+      return std::nullopt;
+    ++size;
+  } else if (!std::ranges::all_of(text.substr(0, size), [](char c) {
+               return is_alphanumeric(c) ||
+                      std::string_view("-._~%!$&'()*+;=").find(c) != std::string_view::npos;
+             })) {
+    return std::nullopt;
+  }
+  HostAndPort out{.host = text.substr(0, size)};
+  text.remove_prefix(size);
+  if (text.empty() || text == ":") return out;
+  if (text.front() != ':') return std::nullopt;
+  text.remove_prefix(1);
+  unsigned port = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
+  if (error != std::errc() || end != text.data() + text.size() || port > 65535) return std::nullopt;
+  out.port = port;
+  return out;
 }
 
 }  // namespace tidewire::wire

@@ -27,4 +27,12 @@ std::vector<std::string> query_parameters(std::string_view query, std::string_vi
 // All parameters in their order, decoded; a value that is badly encoded is nothing.
 std::vector<std::pair<std::string, std::optional<std::string>>> query_pairs(std::string_view query);
 
+// host [ ":" port ] of RFC 3986 §3.2.2, where the host may be an IPv6 address in brackets, and may be empty.
+// Nothing when it is malformed; a port may also be empty, which is none.
+struct HostAndPort {
+  std::string_view host;
+  std::optional<unsigned> port = {};
+};
+std::optional<HostAndPort> split_host(std::string_view text);
+
 }  // namespace tidewire::wire

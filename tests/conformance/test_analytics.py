@@ -34,6 +34,22 @@ def analytics(http, server, query: str = "?window=5m", **options) -> dict:
 
 
 @clause("8.analytics", "O2")
+async def test_refused_tokens_count_wherever_they_are_shown(start, http):
+    """O2: whoever tries tokens is seen, by whichever door"""
+    server = start()
+    await Client.connect(server, "bad", hello=False)
+    await (await Client.connect(server)).request({"type": "auth", "token": "bad"})
+    assert http(server, "GET", f"/sse?channels={channel()}", key="bad").status_code == 401
+    call = http(server, "POST", "/api/v1/publish", key="bad", json={"channel": channel(), "data": 1})
+    assert call.status_code == 401
+
+    async def counted():
+        return analytics(http, server)["refusals"]["auth_failures"] == 4
+
+    await eventually(counted, "four refused tokens")
+
+
+@clause("8.analytics", "O2")
 async def test_the_analytics_count_traffic_by_type_latency_and_talkers(server, http):
     """§8: "traffic by type, latency percentiles, health distribution, top talkers, anomalies, circuit history" """
     before = analytics(http, server)

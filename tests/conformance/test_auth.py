@@ -348,6 +348,12 @@ async def test_require_exp_and_leeway_are_settings(start):
     await assert_accepted(await by_way(server, "header", mint("a", exp=now - 10)), "a")
     await assert_accepted(await by_way(server, "header", mint("a", nbf=now + 10)), "a")
     await assert_refused(await by_way(server, "header", mint("a", exp=now - 40)), "token_expired")
+    # As long as the token would be taken, the connection that it opened lives.
+    client = await Client.connect(server, mint("a", exp=now - 27))
+    await client.request({"type": "ping"})
+    assert (await client.expect(type="auth_error"))["code"] == "token_expired"
+    assert await client.closed() == (1008, "token_expired")
+    assert time.time() >= now + 3
     await assert_refused(await by_way(server, "header", mint("a", nbf=now + 60)), "token_not_yet_valid")
 
 
@@ -588,7 +594,7 @@ async def test_behind_a_trusted_proxy_the_forwarded_address_counts(start):
 
 
 @clause("2.handshake", "P8")
-@pytest.mark.parametrize("proto, status", [("https", 101), ("HTTPS", 101), ("http", 403), (None, 403)])
+@pytest.mark.parametrize("proto, status", [("https", 101), ("HTTPS", 101), ("wss", 101), ("https, http", 101), ("http", 403), ("ws", 403), (None, 403)])
 async def test_behind_a_trusted_proxy_the_scheme_is_the_one_that_it_names(start, http, proto, status):
     """§2: "scheme, host and port are compared"; §9: "same host otherwise": a page on the proxy's own
     host is at home"""

@@ -9,8 +9,9 @@ import json
 import os
 
 import pytest
-from client import Client
+from client import Client, channel
 from raw import CLOSE, RawSocket, RawWebSocket, exchange, upgrade_request
+from server import API_KEY
 from tokens import mint
 
 clause = pytest.mark.clause
@@ -133,6 +134,12 @@ async def test_a_handshake_that_comes_byte_by_byte_is_served(server):
         {"Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==AAAA"},
         {"Sec-WebSocket-Key": "!!!!!!!!!!!!!!!!!!!!!!=="},
         {"Host": None},
+        {"Host": "[::1"},
+        {"Host": "x:abc"},
+        {"Host": "x:99999"},
+        {"Sec-WebSocket-Extensions": "perm essage"},
+        {"Sec-WebSocket-Extensions": 'permessage-deflate; a="open'},
+        {"Sec-WebSocket-Extensions": "permessage-deflate;"},
     ],
     ids=[
         "two-hosts",
@@ -146,6 +153,12 @@ async def test_a_handshake_that_comes_byte_by_byte_is_served(server):
         "long-key",
         "key-not-base64",
         "no-host",
+        "open-bracket",
+        "port-no-number",
+        "port-too-large",
+        "extension-no-token",
+        "extension-open-quote",
+        "extension-empty-parameter",
     ],
 )
 async def test_a_malformed_upgrade_is_400(server, headers):
@@ -500,3 +513,38 @@ async def test_utf8_may_be_cut_between_fragments(server):
         opcode = TEXT if i == 0 else CONTINUATION
         await raw.send_frame(opcode, bytes([byte]), fin=i == len(text) - 1)
     assert json.loads((await raw.message()).payload)["data"] == "…é😀"
+
+
+@clause("2.http-400", "C1")
+@pytest.mark.parametrize(
+    "request_bytes, status",
+    [
+        (b"HEAD /ws HTTP/1.1\r\nHost: x\r\n\r\n", 405),
+        (b"HEAD /healthz HTTP/1.1\r\n\r\n", 400),
+        (b"HEAD /" + b"a" * 9000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 414),
+    ],
+    ids=["upgrade", "no-host", "long-line"],
+)
+async def test_a_refused_head_has_no_body(server, request_bytes, status):
+    """RFC 9110 §9.3.2: "The HEAD method is identical to GET except that the server MUST NOT send content" """
+    raw = await RawSocket.connect(server)
+    await raw.send(request_bytes)
+    head = await raw.read_until(b"\r\n\r\n")
+    assert head.startswith(f"HTTP/1.1 {status} ".encode())
+    assert await raw.at_end()
+
+
+@clause("2.http-408", "C1", "P8")
+async def test_a_body_may_take_longer_than_the_head(start):
+    """§2: "408 headers not complete"; a body that stops coming ends by `limits.message_timeout`"""
+    server = start({"server": {"header_timeout": "500ms"}, "limits": {"message_timeout": "1s"}})
+    body = json.dumps({"channel": channel(), "data": "x" * 40}).encode()
+    head = f"POST /api/v1/publish HTTP/1.1\r\nHost: x\r\nX-API-Key: {API_KEY}\r\nContent-Length: {len(body)}\r\n\r\n"
+    slow, silent = await RawSocket.connect(server), await RawSocket.connect(server)
+    await silent.send(head.encode() + body[:10])
+    await slow.send(head.encode())
+    for i in range(0, len(body), 10):
+        await asyncio.sleep(0.3)
+        await slow.send(body[i : i + 10])
+    assert (await slow.response()).status == 200
+    assert_problem(await silent.response(), 408)

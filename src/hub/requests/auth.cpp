@@ -24,12 +24,10 @@ Sessions::Taken Sessions::authenticate(Context& context, const protocol::AuthReq
   }
 
   const auto refuse_token = [&](const Error& error) {
-    ++counts_of(session.tenant).auth_failures;
     session.health.note_error();
     reply(context, protocol::auth_error_message(error, context.id));
-    // Neither a full house nor a part that is down is the client's failed attempt.
-    if (error.code == ErrorCode::unavailable || error.code == ErrorCode::connection_limit) return;
-    shared_.attempts.record_failure(outbound_.address_of(context.connection), tenant.limits.guard, now_ms);
+    const IpAddress client = outbound_.address_of(context.connection);
+    if (!note_refused_token(session.tenant, client, error, context.now)) return;
     note_offence(session, guard::Offence::failed_attempt, now_ms);
     if (++session.more().failed_auths >= kFailuresToEnd)
       end_answered(context.connection, session, error.code);
