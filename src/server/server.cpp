@@ -35,7 +35,7 @@ int complain(int exit_code, std::string_view message) {
 class Process {
  public:
   Process(ServeRequest request, config::Loaded loaded)
-      : request_(std::move(request)), settings_(loaded.settings) {}
+      : request_(std::move(request)), settings_(loaded.settings), warnings_(std::move(loaded.warnings)) {}
 
   int run() {
     // Signals are taken by this thread alone, in wait(). The other threads inherit the mask, so it must
@@ -47,24 +47,26 @@ class Process {
     ::signal(SIGPIPE, SIG_IGN);
 
     start_log();
+    for (const config::ConfigProblem& warning : warnings_)
+      log::warn("configuration", {{"problem", warning.to_string()}});
     if (auto planned = plan(settings_); !planned)
-      return complain(kExitConfiguration, planned.error().to_string());
+      return refuse_start(kExitConfiguration, planned.error().to_string());
     if (settings_.tls()) {
       auto tls = net::TlsContext::load(settings_.server.tls_cert, settings_.server.tls_key);
-      if (!tls) return complain(kExitConfiguration, tls.error().message);
+      if (!tls) return refuse_start(kExitConfiguration, tls.error().message);
       tls_ = *tls;
     }
     const auto address = net::SocketAddress::parse(settings_.server.listen);
-    if (!address) return complain(kExitConfiguration, address.error().message);
+    if (!address) return refuse_start(kExitConfiguration, address.error().message);
     const auto cores = static_cast<std::int64_t>(std::max(1u, std::thread::hardware_concurrency()));
     const int count = static_cast<int>(settings_.server.shards > 0 ? settings_.server.shards : cores);
     auto sockets = net::open_listening_sockets(*address, count);
-    if (!sockets) return complain(kExitFailed, sockets.error().message);
+    if (!sockets) return refuse_start(kExitFailed, sockets.error().message);
     const net::SocketAddress bound = sockets->front().address();
 
     make_shards(static_cast<hub::ShardId>(count));
     open_directory();
-    if (auto opened = open_log(); !opened) return complain(kExitFailed, opened.error().message);
+    if (auto opened = open_log(); !opened) return refuse_start(kExitFailed, opened.error().message);
     std::vector<Shard*> all;
     for (auto& shard : shards_) all.push_back(shard.get());
     for (auto& shard : shards_) shard->meet(all, *log_);
@@ -84,6 +86,14 @@ class Process {
   }
 
  private:
+  // For whoever started it by hand, a plain line; for whoever collects JSON, a line of that.
+  int refuse_start(int exit_code, std::string_view why) const {
+    if (static_cast<telemetry::LogFormat>(settings_.log.format) != telemetry::LogFormat::json)
+      return complain(exit_code, why);
+    log::error("cannot start", {{"reason", why}});
+    return exit_code;
+  }
+
   void start_log() {
     telemetry::start_log({.level = static_cast<telemetry::LogLevel>(settings_.log.level),
                           .format = static_cast<telemetry::LogFormat>(settings_.log.format)});
@@ -261,9 +271,6 @@ class Process {
   }
 
   void announce(const net::SocketAddress& bound) {
-    const bool has_keys = std::ranges::any_of(
-        tenants_, [](const TenantPlan& tenant) { return !tenant.keys->empty() || !tenant.jwks_url.empty(); });
-    if (!has_keys) log::warn("no key is configured: every token will be token_invalid");
     if (settings_.development)
       log::warn(
           "development mode: anonymous connections, wide limits and a public secret; not for production");
@@ -345,6 +352,7 @@ class Process {
 
   ServeRequest request_;
   config::Settings settings_;
+  std::vector<config::ConfigProblem> warnings_;
   const Seeds seeds_ = draw_seeds();
   const guard::LimitKeys limit_keys_{seeds_.hash};
   guard::SharedLimits limits_;
@@ -375,8 +383,6 @@ int serve(const ServeRequest& request) {
     for (const config::ConfigProblem& problem : loaded.error()) complain(0, problem.to_string());
     return kExitConfiguration;
   }
-  for (const config::ConfigProblem& warning : loaded->warnings)
-    fmt::print(stderr, "tidewire: warning: {}\n", warning.to_string());
   const int exit_code = Process(request, std::move(*loaded)).run();
   telemetry::stop_log();
   return exit_code;
