@@ -30,7 +30,7 @@ std::string_view meaning_of(ErrorCode code);
 struct Error {
   ErrorCode code = ErrorCode::internal;
   std::string message;              // for humans, names what was wrong
-  std::int64_t retry_after_ms = 0;  // 0: not said. With rate_limited and unavailable only
+  std::int64_t retry_after_ms = 0;  // with rate_limited and unavailable only
   std::uint64_t seq = 0;            // the channel's current seq, with conflict only
   std::string rule;                 // the content rule, with content_rejected only
 
@@ -40,10 +40,16 @@ struct Error {
 template <class T>
 using Result = std::expected<T, Error>;
 
+// What is down is tried again after so long, where nobody knows better.
+inline constexpr std::int64_t kRetryAfterMs = 5000;
+
 // An error to return from a function whose result is Result<T>.
 inline std::unexpected<Error> fail(ErrorCode code, std::string message = {}) {
   if (message.empty()) message = meaning_of(code);
-  return std::unexpected(Error{.code = code, .message = std::move(message), .rule = {}});
+  return std::unexpected(Error{.code = code,
+                               .message = std::move(message),
+                               .retry_after_ms = code == ErrorCode::unavailable ? kRetryAfterMs : 0,
+                               .rule = {}});
 }
 
 }  // namespace tidewire

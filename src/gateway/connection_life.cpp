@@ -29,7 +29,11 @@ void Gateway::reschedule(Connection& connection) {
   by(extras.resume_ms);
   if (connection.notify_drained) by(extras.pace_opens_ms);
   const bool stalled = connection.stalled();
-  if (stalled && extras.taken_ms != 0) by(extras.taken_ms + options_.write_timeout_ms);
+  if (stalled && extras.taken_ms != 0) {
+    by(extras.taken_ms + options_.write_timeout_ms);
+    if (has_send_circuit(connection) && !connection.send_open)
+      by(extras.taken_ms + options_.send_failures * 1000);
+  }
   switch (connection.state) {
     case Connection::State::http:
       by(request_due_ms(connection));
@@ -83,6 +87,7 @@ void Gateway::on_timer(Connection& connection) {
   // Bytes that it sends do not count: who talks and never listens is cut off too (protocol §6).
   if (stalled && extras.taken_ms != 0 && over(extras.taken_ms + options_.write_timeout_ms))
     return lose(connection);
+  if (stalled && has_send_circuit(connection)) takes_deliveries(connection);
   if (over(extras.resume_ms)) holding_.push_back(connection.handle);
   if (over(extras.pace_opens_ms)) {
     connection.clear(&ConnectionExtras::pace_opens_ms);
@@ -143,6 +148,11 @@ void Gateway::on_timer(Connection& connection) {
 // nothing of what waits is a failure; so many in a row open it, and then nothing more is queued: what is
 // delivered goes behind at once, not only when the budget is full. What lies queued is the probe that the
 // system makes for us: as soon as the socket takes some of it, the circuit is closed.
+bool Gateway::has_send_circuit(const Connection& connection) {
+  return connection.state == Connection::State::websocket || connection.state == Connection::State::sse;
+}
+
+// Opens the circuit of the sending side when it is time.
 bool Gateway::takes_deliveries(Connection& connection) {
   if (connection.send_open) return false;
   const std::int64_t taken_ms = connection.extras().taken_ms;

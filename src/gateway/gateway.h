@@ -106,7 +106,6 @@ class Gateway final : public hub::Outbound {
  private:
   friend class Connection;
   enum class Progress : std::uint8_t { go_on, stop };
-  static constexpr std::int64_t kRetryAfterMs = 5000;
   static constexpr wire::HttpProblem kDraining{.status = 503,
                                                .code = "unavailable",
                                                .detail = "the server is draining",
@@ -180,6 +179,7 @@ class Gateway final : public hub::Outbound {
                   bool compressed = false);
   void push_brotli(Connection& connection, protocol::DeliveryBatch& batch, std::size_t first,
                    std::size_t last, Lane lane);
+  static bool has_send_circuit(const Connection& connection);
   bool takes_deliveries(Connection& connection);
   void close_send_circuit(Connection& connection);
   void flush(Connection& connection);

@@ -22,7 +22,7 @@ std::array<float, kAnomalyKinds> Activity::measures() const {
 
 std::string AnomalyFinding::evidence() const {
   static constexpr std::array<std::string_view, kAnomalyKinds> kWhat{
-      "requests", "failed requests", "refused channels", "bytes", "of 4 in regularity"};
+      "requests", "failed requests", "refused channels (about)", "bytes", "of 4 in regularity"};
   const std::string_view what = kWhat[static_cast<std::size_t>(kind)];
   if (kind == AnomalyKind::bot_timing)
     return fmt::format("{:.1f} {}; this user's usual {:.1f}, everybody's {:.1f}", value, what, usual,

@@ -1,6 +1,7 @@
 #include "guard/circuits.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace tidewire::guard {
 
@@ -21,6 +22,12 @@ void CircuitBoard::record(std::string_view name, CircuitTransition transition, T
     history_.record(name, transition, now);
   }
   if (changed_) changed_(name, transition);
+}
+
+void CircuitBoard::set_failing(std::string_view name, bool failing) {
+  const std::lock_guard lock(mutex_);
+  const auto row = std::ranges::find(rows_, name, &Row::name);
+  if (row != rows_.end()) row->failing = failing;
 }
 
 std::vector<CircuitBoard::Row> CircuitBoard::rows() const {
@@ -46,14 +53,20 @@ CircuitBreaker::Permit Circuit::ask(Time now) {
 
 void Circuit::succeeded(CircuitBreaker::Ticket ticket, Time now) {
   record(breaker_.succeeded(options_, ticket), now);
+  note_outcome(false);
 }
 
 void Circuit::failed(CircuitBreaker::Ticket ticket, Time now) {
   record(breaker_.failed(options_, ticket, now.mono_ms()), now);
+  note_outcome(true);
 }
 
 void Circuit::record(const std::optional<CircuitTransition>& transition, Time now) {
   if (transition) board_.record(name_, *transition, now);
+}
+
+void Circuit::note_outcome(bool failing) {
+  if (std::exchange(failing_, failing) != failing) board_.set_failing(name_, failing);
 }
 
 }  // namespace tidewire::guard

@@ -1,7 +1,8 @@
 // The circuit breakers around outside dependencies: one per dependency, and the board that shows them all.
 //
 // A Circuit belongs to the thread of what it guards; the board takes what they report from any thread,
-// under a lock that is taken when a circuit changes or somebody looks, never per call.
+// under a lock that is taken when a circuit or the outcome of its calls changes or somebody looks, never per
+// call.
 #pragma once
 
 #include <cstddef>
@@ -28,6 +29,7 @@ class CircuitBoard {
     CircuitState state = CircuitState::closed;
     std::int64_t since_unix_ms = 0;  // 0: never changed
     std::uint64_t opened = 0;        // times
+    bool failing = false;            // the last call failed
   };
 
   explicit CircuitBoard(Changed changed) : changed_(std::move(changed)) {}
@@ -35,6 +37,7 @@ class CircuitBoard {
   // Names are few and come from the configuration: they become labels. Adding one again changes nothing.
   void add(std::string_view name);
   void record(std::string_view name, CircuitTransition transition, Time now);
+  void set_failing(std::string_view name, bool failing);
 
   std::vector<Row> rows() const;  // in the order of add()
   // Changes since a moment, oldest first, as CircuitHistory::since().
@@ -62,11 +65,13 @@ class Circuit {
 
  private:
   void record(const std::optional<CircuitTransition>& transition, Time now);
+  void note_outcome(bool failing);
 
   CircuitBoard& board_;
   std::string name_;
   CircuitOptions options_;
   CircuitBreaker breaker_;
+  bool failing_ = false;
 };
 
 }  // namespace tidewire::guard

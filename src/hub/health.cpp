@@ -31,6 +31,8 @@ void Sessions::pass_health(const Time& now) {
     Session* session = sessions_[index];
     if (session == nullptr || session->closing) continue;
     const Handle connection{index, session->generation};
+    // Who has fallen silent is judged for what was before.
+    if (session->activity.due(now_ms)) judge_activity(connection, *session, now);
     const guard::HealthStatus before = session->health.status();
     const std::int64_t waiting_us = outbound_.ping_waiting_us(connection);
     if (waiting_us > options_.health.max_latency_ms * 1000) session->health.note_waiting(waiting_us);

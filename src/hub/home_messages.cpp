@@ -4,18 +4,12 @@
 
 #include "base/json_text.h"
 #include "hub/home.h"
+#include "hub/publish.h"
 
 namespace tidewire::hub {
 
 namespace {
 constexpr std::uint64_t kHistoryPageMax = 1000;
-
-Error content_rejected(guard::ContentRule rule) {
-  const std::string name(name_of(rule));
-  Error error = fail(ErrorCode::content_rejected, "the content breaks the rule `" + name + "`").error();
-  error.rule = name;
-  return error;
-}
 
 // What a stream has lost at its old end is a gap for whoever still needs it.
 void add_trimmed(const Channel& channel, std::uint64_t& next, std::vector<CatchUpItem>& items) {

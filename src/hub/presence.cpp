@@ -119,7 +119,7 @@ std::string Presence::members_json() const {
 std::string Presence::json_of(const Member& member) {
   std::string out = "{\"user\":" + member.user_json + ",\"connections\":";
   append_json_int(out, member.connections.size());
-  if (!member.data.empty()) out += ",\"data\":" + member.data;
+  out += ",\"data\":" + (member.data.empty() ? "null" : member.data);
   out += ",\"since\":";
   append_json_int(out, member.since_ms);
   out += '}';

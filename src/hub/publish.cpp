@@ -3,6 +3,7 @@
 #include "base/json_text.h"
 #include "guard/content_scan.h"
 #include "hub/session.h"
+#include "protocol/json_scanner.h"
 #include "protocol/message_writer.h"
 
 namespace tidewire::hub {
@@ -29,6 +30,27 @@ std::string_view default_event(Kind kind) {
   return kind == Kind::inbox ? "notify" : "";
 }
 
+// The last names in the paths of a JSON Patch (RFC 6902), which become keys of the document, as those of an
+// object. `patch` is an array.
+std::string keys_of_paths(std::string_view patch) {
+  using protocol::JsonType;
+  std::string keys;
+  std::vector<protocol::JsonMember> members;
+  for (const auto& operation : protocol::split_array({.type = JsonType::array, .text = patch})) {
+    members.clear();
+    if (operation.type == JsonType::object) protocol::split_object(operation, members);
+    for (const auto& [name, value] : members) {
+      if (name != "path" || value.type != JsonType::string) continue;
+      const std::string path = protocol::unescape(value);
+      keys += keys.empty() ? '{' : ',';
+      append_json_string(keys, std::string_view(path).substr(path.rfind('/') + 1));
+      keys += ":0";
+    }
+  }
+  if (!keys.empty()) keys += '}';
+  return keys;
+}
+
 // `"flags":[…],`; before the payload, so that whoever reads on can know.
 void append_flags(std::string& tail, guard::ContentFlags flags) {
   tail += "\"flags\":[";
@@ -42,6 +64,18 @@ void append_flags(std::string& tail, guard::ContentFlags flags) {
 }
 
 }  // namespace
+
+guard::ContentFlags judged(const Namespace& ns, std::string_view json) {
+  return ns.content_policy == ContentPolicy::off || json.empty() ? guard::ContentFlags()
+                                                                 : guard::scan_content(json);
+}
+
+Error content_rejected(guard::ContentRule rule) {
+  const std::string name(name_of(rule));
+  Error error = fail(ErrorCode::content_rejected, "the content breaks the rule `" + name + "`").error();
+  error.rule = name;
+  return error;
+}
 
 PublishCommand prepare_publish(TenantId tenant, const Admission& admission,
                                std::shared_ptr<const Author> author, protocol::PublishRequest&& request) {
@@ -59,8 +93,15 @@ PublishCommand prepare_publish(TenantId tenant, const Admission& admission,
   std::string_view form = "data", payload = request.data;
   if (!request.merge.empty()) form = "merge", payload = request.merge;
   if (!request.patch.empty()) form = "patch", payload = request.patch;
-  const guard::ContentFlags flags =
-      ns.content_policy == ContentPolicy::off ? guard::ContentFlags() : guard::scan_content(payload);
+  guard::ContentFlags flags = judged(ns, payload);
+  if (ns.content_policy != ContentPolicy::off) {
+    if (!request.event.empty()) {
+      std::string name;
+      append_json_string(name, request.event);
+      flags.add(judged(ns, name));
+    }
+    if (request.patch.starts_with('[')) flags.add(judged(ns, keys_of_paths(request.patch)));
+  }
   if (!flags.empty() && ns.content_policy == ContentPolicy::reject) command.rejected = flags.first();
   std::string& tail = command.tail;
   tail.reserve(payload.size() + author->from_json.size() + event.size() + 64);

@@ -6,6 +6,7 @@
 
 #include "auth/identity.h"
 #include "base/error.h"
+#include "guard/content_rules.h"
 #include "guard/shared_overload.h"
 #include "hub/access.h"
 #include "hub/messages.h"
@@ -17,6 +18,10 @@ namespace tidewire::hub {
 // turn. `author` is who publishes, never null.
 PublishCommand prepare_publish(TenantId tenant, const Admission& admission,
                                std::shared_ptr<const Author> author, protocol::PublishRequest&& request);
+
+// What the namespace's content policy finds in what a client wrote: JSON, or none.
+guard::ContentFlags judged(const Namespace& ns, std::string_view json);
+Error content_rejected(guard::ContentRule rule);
 
 // The author as others see it; `identity` may be null, `connection` 0.
 std::shared_ptr<const Author> make_author(const auth::Identity* identity, std::uint64_t connection);

@@ -71,9 +71,14 @@ api::Component directory_health(const directory::UserDirectory& directory, const
       .name = "directory", .state = api::ComponentState::ok, .latency_ms = {}, .detail = {}};
   if (counts.latency_us >= 0) component.latency_ms = static_cast<double>(counts.latency_us) / 1000;
   for (const guard::CircuitBoard::Row& row : board.rows()) {
-    if (row.name != "directory" || row.state == guard::CircuitState::closed) continue;
-    component.state = api::ComponentState::failed;
-    component.detail = fmt::format("its circuit is {}", name_of(row.state));
+    if (row.name != "directory") continue;
+    if (row.state != guard::CircuitState::closed) {
+      component.state = api::ComponentState::failed;
+      component.detail = fmt::format("its circuit is {}", name_of(row.state));
+    } else if (row.failing) {
+      component.state = api::ComponentState::degraded;
+      component.detail = "the last question had no answer";
+    }
   }
   return component;
 }
@@ -99,10 +104,11 @@ api::Component circuit_health(const guard::CircuitBoard& board) {
   api::Component component{
       .name = "circuits", .state = api::ComponentState::ok, .latency_ms = {}, .detail = {}};
   for (const guard::CircuitBoard::Row& row : board.rows()) {
-    if (row.state == guard::CircuitState::closed) continue;
+    const bool closed = row.state == guard::CircuitState::closed;
+    if (closed && !row.failing) continue;
     component.state = api::ComponentState::degraded;
-    component.detail +=
-        fmt::format("{}{} is {}", component.detail.empty() ? "" : ", ", row.name, name_of(row.state));
+    component.detail += fmt::format("{}{} is {}", component.detail.empty() ? "" : ", ", row.name,
+                                    closed ? "failing" : name_of(row.state));
   }
   return component;
 }

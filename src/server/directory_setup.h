@@ -28,7 +28,7 @@ api::Component directory_health(const directory::UserDirectory& directory, const
 void add_directory_metrics(telemetry::Snapshot& snapshot, const directory::UserDirectory& directory,
                            guard::KnownUsers& known);
 
-// The circuits as one component: degraded while one is not closed.
+// The circuits as one component: degraded while one is not closed, or what it guards has failed last.
 api::Component circuit_health(const guard::CircuitBoard& board);
 void add_circuit_metrics(telemetry::Snapshot& snapshot, const guard::CircuitBoard& board);
 

@@ -234,7 +234,10 @@ class Process {
   // The store guards itself: after its first failed sync it takes nothing more until it is opened anew, since
   // nobody knows what is on the disk. That is an open circuit, and shown as one.
   void watch_log() {
-    if (log_circuit_ == guard::CircuitState::open || log_->health().writable) return;
+    if (log_circuit_ == guard::CircuitState::open) return;
+    const log::RocksdbLog::Health health = log_->health();
+    if (health.writable) return;
+    log::error("the store is read-only until a restart", {{"reason", health.reason}});
     const guard::CircuitTransition opened{.from = log_circuit_, .to = guard::CircuitState::open};
     log_circuit_ = opened.to;
     circuits_.record("log", opened, shards_.front()->loop().now());

@@ -37,12 +37,17 @@ async def test_a_key_set_that_cannot_be_had_opens_its_circuit_and_closes_it_agai
         assert 'tidewire_circuit_state{circuit="jwks"}' in http(server, "GET", "/metrics").text
         keys.status = 200
 
+        def components() -> dict:
+            return http(server, "GET", "/api/health/detailed").json()["components"]
+
+        assert components()["circuits"]["state"] == "degraded"
+
         async def is_in() -> bool:
             client = await Client.connect(server, token, hello=False)
             return (await client.next())["type"] == "connected"
 
         await eventually(is_in, "the key set is read")
-        assert circuit()["state"] == "closed"
+        assert circuit()["state"] == "closed" and components()["circuits"]["state"] == "ok"
 
 
 @clause("P5")
@@ -65,12 +70,13 @@ async def publish(client: Client, name: str, first: int, count: int) -> int:
 
 @clause("P5", "P7")
 @pytest.mark.slow_clock(90)
-async def test_a_connection_that_takes_nothing_is_queued_nothing_until_it_takes_again(start, http):
+@pytest.mark.parametrize("outbound_mib", [1, 64], ids=["over its budget", "within its budget"])
+async def test_a_connection_that_takes_nothing_is_queued_nothing_until_it_takes_again(start, http, outbound_mib):
     """P5: a breaker around every connection's sending side"""
     server = start(
         {
             "circuit": {"failures": 1},
-            "limits": {"outbound_bytes": 64 * 1024 * 1024},
+            "limits": {"outbound_bytes": outbound_mib * 1024 * 1024},
             "namespaces": {"long": {"kind": "stream", "durability": "disk", "history_messages": 100000}},
         }
     )

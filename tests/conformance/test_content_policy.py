@@ -239,3 +239,33 @@ async def test_a_session_flags_and_so_does_the_inbox_of_the_absent(server):
     entry = await absent.expect(type="message", event="session_message")
     assert entry["flags"] == ["script_tag"]
     assert entry["data"]["data"] == "<script>hello"
+
+
+@clause("§7 content policy", "P4")
+async def test_the_names_in_a_patchs_paths_are_keys(server):
+    client = await user(server)
+    for space, refused in (("stern", True), ("page", False)):
+        name = channel(space)
+        await client.publish(name, {"x": {}})
+        patch = [{"op": "test", "path": "/x", "value": {}}, {"op": "add", "path": "/x/$where", "value": "1"}]
+        if refused:
+            answer = await client.refused({"type": "publish", "channel": name, "patch": patch}, "content_rejected")
+            assert answer["rule"] == "nosql_operator"
+        else:
+            await client.subscribe(name)
+            await client.request({"type": "publish", "channel": name, "patch": patch})
+            (live,) = await client.deliveries(name, 1)
+            assert live["flags"] == ["nosql_operator"]
+
+
+@clause("§7 content policy", "P4")
+async def test_event_names_and_what_members_say_of_themselves_are_looked_at(start):
+    server = start({"namespaces": {"strict": STREAM | {"content_policy": "reject", "presence": True}}})
+    client, name = await user(server), channel("strict")
+    bad = ATTACKS["script_tag"]
+    await client.refused({"type": "publish", "channel": name, "event": bad, "data": 1}, "content_rejected")
+    presence = {"type": "presence", "channel": name, "action": "enter"}
+    answer = await client.refused(presence | {"data": {"name": bad}}, "content_rejected")
+    assert answer["rule"] == "script_tag"
+    (member,) = (await client.request(presence))["members"]
+    assert member["data"] is None

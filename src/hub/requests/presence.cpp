@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "hub/publish.h"
 #include "hub/sessions.h"
 #include "protocol/message_writer.h"
 
@@ -39,6 +40,10 @@ void Sessions::carry_out(Context& context, protocol::PresenceRequest&& request) 
         fail(ErrorCode::too_large, fmt::format("a member's `data` may have {} bytes", kPresenceDataBytesMax))
             .error(),
         command.channel.name);
+  // There is no place for flags in a member, so only `reject` has a say here.
+  if (const auto flags = says_data ? judged(*admission->ns, request.data) : guard::ContentFlags();
+      !flags.empty() && admission->ns->content_policy == ContentPolicy::reject)
+    return refuse(context, content_rejected(flags.first()), command.channel.name);
   if (says_data && !request.data.empty()) command.data = std::string(request.data);
 
   // The session remembers where it entered, so that close() can take it out again.
