@@ -8,6 +8,7 @@
 #include <map>
 #include <set>
 
+#include "base/ip_address.h"
 #include "base/json_text.h"
 #include "config/address.h"
 
@@ -95,8 +96,9 @@ class Checks {
     if (!cert.empty()) readable("server.tls_cert", cert, "-----BEGIN CERTIFICATE-----");
     if (!key.empty()) readable("server.tls_key", key, "PRIVATE KEY-----");
     for (const std::string& proxy : s_.server.trusted_proxies)
-      if (const auto network = parse_network(proxy); !network)
-        problem("server.trusted_proxies", network.error());
+      if (!IpPrefix::parse(proxy))
+        problem("server.trusted_proxies",
+                "\"" + proxy + "\" is no address or network, such as 192.168.1.7, 10.0.0.0/8 or fe80::/10");
     for (const std::string& origin : s_.server.allowed_origins) check_origin(origin);
     if (s_.store.path.empty()) problem("store.path", "must not be empty");
   }
