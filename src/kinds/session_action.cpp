@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "protocol/channel_name.h"
+#include "base/characters.h"
 #include "protocol/fields.h"
 
 namespace tidewire::kinds {
@@ -56,7 +56,7 @@ std::optional<NamedUser> user_named(JsonValue id) {
   if (id.type != JsonType::string) return std::nullopt;
   std::string text = protocol::unescape(id);
   if (text.empty() || text.size() > kUserBytesMax) return std::nullopt;
-  if (!std::ranges::all_of(text, protocol::is_channel_character)) return std::nullopt;
+  if (!std::ranges::all_of(text, is_channel_character)) return std::nullopt;
   std::string json = json_string(text);
   return NamedUser{std::move(text), std::move(json)};
 }
