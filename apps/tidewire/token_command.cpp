@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "auth/mint.h"
+#include "base/development.h"
 #include "base/time.h"
 #include "config/types.h"
 
@@ -24,7 +25,7 @@ struct Options {
   std::string user;
   std::string type;
   std::string ttl = "1h";
-  std::string secret = std::string(auth::kDevelopmentSecret);
+  std::string secret = std::string(kDevelopmentSecret);
   std::string tenant;
   std::vector<std::string> grants;
   std::vector<std::string> claims;

@@ -6,12 +6,12 @@
 #include "api/query.h"
 #include "api/router.h"
 #include "base/base64url.h"
+#include "base/json_text.h"
 
 namespace tidewire::api {
 
 namespace {
 
-constexpr std::int64_t kSeqMax = std::int64_t{1} << 53;
 constexpr std::int64_t kListDefault = 100;
 constexpr std::int64_t kListMax = 1000;
 
@@ -46,11 +46,11 @@ std::string list_json(const std::vector<hub::ChannelInfo>& channels, std::size_t
 Result<protocol::HistoryRequest> history_request(std::string channel, std::string_view query) {
   protocol::HistoryRequest request;
   request.channel = std::move(channel);
-  const auto after = query_integer(query, "after", 0, kSeqMax);
+  const auto after = query_integer(query, "after", 0, kJsonIntegerMax);
   if (!after) return std::unexpected(after.error());
-  const auto before = query_integer(query, "before", 0, kSeqMax);
+  const auto before = query_integer(query, "before", 0, kJsonIntegerMax);
   if (!before) return std::unexpected(before.error());
-  const auto limit = query_integer(query, "limit", 0, kSeqMax);
+  const auto limit = query_integer(query, "limit", 0, kJsonIntegerMax);
   if (!limit) return std::unexpected(limit.error());
   if (*after) request.after = static_cast<std::uint64_t>(**after);
   if (*before) request.before = static_cast<std::uint64_t>(**before);
@@ -65,7 +65,7 @@ Result<protocol::HistoryRequest> history_request(std::string channel, std::strin
 
 void Router::list_channels(Call& call) {
   const std::string_view query = call.request.query;
-  const auto wanted = query_integer(query, "limit", 1, kSeqMax);
+  const auto wanted = query_integer(query, "limit", 1, kJsonIntegerMax);
   if (!wanted) return call.respond(problem_answer(wanted.error()));
   const auto prefix = query_text(query, "prefix"), cursor = query_text(query, "cursor");
   if (!prefix) return call.respond(problem_answer(prefix.error()));

@@ -13,7 +13,6 @@ namespace tidewire::api {
 namespace {
 
 constexpr int kBatchEnvelopeDepth = 2;  // the object and the array around an entry
-constexpr std::size_t kEventCharactersMax = 64;
 
 // The answer to one publish, from what is left of it once it is on its way.
 struct Receipt {
@@ -150,7 +149,7 @@ void Router::broadcast(Call& call) {
     return call.respond(problem_answer(ErrorCode::invalid_message, "the body is a JSON object"));
   protocol::Fields fields(*object);
   fields.refuse_doubled();
-  const std::string event = fields.string("event", kEventCharactersMax);
+  const std::string event = fields.string("event", protocol::kEventCharactersMax);
   if (fields.has("event") && event.empty()) fields.refuse("`event` must not be empty");
   if (!fields.ok()) return call.respond(problem_answer(ErrorCode::invalid_message, fields.problem()));
 

@@ -8,6 +8,7 @@
 #include "api/encoding.h"
 #include "api/router.h"
 #include "auth/mint.h"
+#include "base/characters.h"
 #include "wire/url.h"
 
 namespace tidewire::api {
@@ -31,10 +32,7 @@ std::vector<auth::MintGrant> demo_grants() {
 }
 
 bool is_demo_name(std::string_view name) {
-  const auto fits = [](char c) {
-    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' ||
-           c == '_' || c == '-';
-  };
+  const auto fits = [](char c) { return is_alphanumeric(c) || c == '.' || c == '_' || c == '-'; };
   return !name.empty() && name.size() <= kDemoNameMax && std::ranges::all_of(name, fits);
 }
 

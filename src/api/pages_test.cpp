@@ -84,7 +84,7 @@ TEST(AdminPage, IsThereWhenItIsOnAndAsksNothingOfTheServerByItself) {
 }
 
 TEST(DemoToken, ProvesTheNameForAnHour) {
-  World world(with_demo(std::string(auth::kDevelopmentSecret)));
+  World world(with_demo(std::string(kDevelopmentSecret)));
   const Answer answer = world.send({.target = "/demo/token?name=Ann-1"});
   EXPECT_EQ(answer.field("Cache-Control"), "no-store");
   ASSERT_TRUE(answer.body.starts_with(R"({"token":")"));
@@ -98,7 +98,7 @@ TEST(DemoToken, ProvesTheNameForAnHour) {
 }
 
 TEST(DemoToken, GrantsWhatTheDemoShowsAndNobodysInbox) {
-  World world(with_demo(std::string(auth::kDevelopmentSecret)));
+  World world(with_demo(std::string(kDevelopmentSecret)));
   const Answer answer = world.send({.target = "/demo/token?name=ann"});
   const auto identity =
       world.tenants[0].verifier.verify(answer.body.substr(10, answer.body.size() - 12), world.now);

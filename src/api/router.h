@@ -117,13 +117,13 @@ class Router {
   void publish(Call& call);
   void batch(Call& call);
   void broadcast(Call& call);
+  void notify(Call& call);
   // channels.cpp
   void list_channels(Call& call);
   void channel(Call& call);
   void history(Call& call);
   void presence(Call& call);
   void snapshot(Call& call);
-  void notify(Call& call);
   // users.cpp
   void user(Call& call);
   void disconnect(Call& call);

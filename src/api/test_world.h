@@ -15,6 +15,7 @@
 
 #include "api/router.h"
 #include "auth/mint.h"
+#include "base/development.h"
 #include "hub/calls.h"
 #include "hub/dispatch_message.h"
 #include "hub/home.h"
@@ -69,7 +70,7 @@ class World {
 
   explicit World(Options options = {}, Hooks hooks = {}, Directory directory = Directory::none) {
     if (directory == Directory::asked) shared.users = &known_users;
-    add_tenant("default", std::string(auth::kDevelopmentSecret));
+    add_tenant("default", std::string(kDevelopmentSecret));
     add_tenant("acme", "the secret of acme");
     for (hub::ShardId self = 0; self < kShards; ++self) {
       const auto post = [this, self](hub::ShardId to, hub::Message&& message) {
@@ -146,7 +147,7 @@ class World {
   // ---- users ----
 
   std::string token(auth::MintUser user, std::vector<auth::MintGrant> grants = {},
-                    std::string secret = std::string(auth::kDevelopmentSecret)) const {
+                    std::string secret = std::string(kDevelopmentSecret)) const {
     return auth::mint({.user = std::move(user),
                        .type = {},
                        .ttl_s = 3'600,
@@ -166,7 +167,7 @@ class World {
     const Client opened{shard, {++connections_, 1}};
     hub::Opening opening{.tenant = tenant, .connection_id = connections_, .identity = nullptr, .address = {}};
     if (user) {
-      const std::string secret = tenant == 0 ? std::string(auth::kDevelopmentSecret) : "the secret of acme";
+      const std::string secret = tenant == 0 ? std::string(kDevelopmentSecret) : "the secret of acme";
       opening.identity = tenants[tenant].verifier.verify(token(*user, {}, secret), now).value();
     }
     shards_[shard].sessions->open(opened.connection, std::move(opening), now);

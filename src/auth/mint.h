@@ -13,12 +13,10 @@
 #include <vector>
 
 #include "auth/algorithm.h"
+#include "base/development.h"
 #include "base/time.h"
 
 namespace tidewire::auth {
-
-// What `serve --dev` and `tidewire token` use where nothing is configured.
-inline constexpr std::string_view kDevelopmentSecret = "development-secret-not-for-production";
 
 using MintUser = std::variant<std::int64_t, std::string>;
 

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <cstdint>
 #include <iterator>
 #include <string>
 #include <string_view>
@@ -18,6 +19,10 @@ inline std::string json_string(std::string_view text) {
   append_json_string(out, text);
   return out;
 }
+
+// 2^53 - 1: the greatest integer that every reader of JSON keeps exactly. No seq is above it and no numeric
+// user id further from 0 (protocol §1).
+inline constexpr std::int64_t kJsonIntegerMax = (std::int64_t{1} << 53) - 1;
 
 // Appends a decimal integer.
 template <class Integer>

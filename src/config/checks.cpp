@@ -8,6 +8,8 @@
 #include <map>
 #include <set>
 
+#include "base/characters.h"
+#include "base/ip_address.h"
 #include "base/json_text.h"
 #include "config/address.h"
 
@@ -23,10 +25,8 @@ constexpr std::string_view kMask = "***";    // what `config print` shows in pla
 constexpr std::size_t kMinSecretBytes = 32;  // RFC 7518, section 3.2, for HS256
 
 bool all_of_chars(std::string_view text, std::string_view others) {
-  return std::all_of(text.begin(), text.end(), [&](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           others.find(c) != others.npos;
-  });
+  return std::all_of(text.begin(), text.end(),
+                     [&](char c) { return is_alphanumeric(c) || others.find(c) != others.npos; });
 }
 
 // Whether a URL has one of the schemes and something behind it.
@@ -95,8 +95,9 @@ class Checks {
     if (!cert.empty()) readable("server.tls_cert", cert, "-----BEGIN CERTIFICATE-----");
     if (!key.empty()) readable("server.tls_key", key, "PRIVATE KEY-----");
     for (const std::string& proxy : s_.server.trusted_proxies)
-      if (const auto network = parse_network(proxy); !network)
-        problem("server.trusted_proxies", network.error());
+      if (!IpPrefix::parse(proxy))
+        problem("server.trusted_proxies",
+                "\"" + proxy + "\" is no address or network, such as 192.168.1.7, 10.0.0.0/8 or fe80::/10");
     for (const std::string& origin : s_.server.allowed_origins) check_origin(origin);
     if (s_.store.path.empty()) problem("store.path", "must not be empty");
   }
@@ -237,7 +238,8 @@ class Checks {
 
   void check_namespace(const std::string& name, const NamespaceSettings& space) {
     const std::string key = "namespaces." + name;
-    if (name.empty() || name.size() > 200 || name.starts_with('$') || !all_of_chars(name, "._-@=,;!~+/#"))
+    const auto fits = [](char c) { return is_channel_character(c) && c != ':'; };
+    if (name.empty() || name.size() > 200 || !std::ranges::all_of(name, fits))
       problem(key, "a namespace's name is 1 to 200 of the channel characters, no colon");
     check_access(key, ".subscribe", space.subscribe, space.kind);
     check_access(key, ".publish", space.publish, space.kind);

@@ -81,8 +81,9 @@ TEST(Checks, RefuseAddressesThatCannotBeListenedOn) {
 
 TEST(Checks, RefuseMalformedProxiesAndOrigins) {
   EXPECT_THAT(problems("[server]\ntrusted_proxies = [\"10.0.0.0/8\", \"::1\", \"fe80::/10\"]\n"), IsEmpty());
-  EXPECT_THAT(problems("[server]\ntrusted_proxies = [\"10.0.0.0/33\", \"proxy\"]\n"),
-              ElementsAre(HasSubstr("prefix length from 0 to 32"), HasSubstr("\"proxy\" is no address")));
+  EXPECT_THAT(problems("[server]\ntrusted_proxies = [\"10.0.0.0/33\", \"proxy\", \"10.0.0.0/0008\"]\n"),
+              ElementsAre(HasSubstr("\"10.0.0.0/0008\" is no address"),
+                          HasSubstr("\"10.0.0.0/33\" is no address"), HasSubstr("\"proxy\" is no address")));
   EXPECT_THAT(problems("[server]\nallowed_origins = [\"*\", \"null\", \"https://a.example\"]\n"), IsEmpty());
   for (const char* origin : {"a.example", "https://", "https://a.example/", "https://*.a.example", "://x"})
     EXPECT_THAT(problems("[server]\nallowed_origins = [\"" + std::string(origin) + "\"]\n"),

@@ -7,6 +7,7 @@
 #include <fstream>
 #include <tuple>
 
+#include "base/development.h"
 #include "config/checks.h"
 #include "config/collect.h"
 #include "config/namespaces.h"
@@ -17,7 +18,6 @@ namespace tidewire::config {
 
 namespace {
 
-constexpr std::string_view kDevelopmentSecret = "development-secret-not-for-production";
 constexpr std::string_view kDevelopmentApiKey = "tw_dev";
 constexpr std::size_t kMaxFileBytes = std::size_t{1} << 20;
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/characters.h"
 #include "base/json_text.h"
 #include "config/schema.h"
 #include "telemetry/redact.h"
@@ -15,7 +16,7 @@ namespace {
 // A name as a TOML key: bare where it can be.
 std::string toml_key(std::string_view name) {
   const bool bare = !name.empty() && std::all_of(name.begin(), name.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+    return is_alphanumeric(c) || c == '_' || c == '-';
   });
   return bare ? std::string(name) : json_string(name);
 }

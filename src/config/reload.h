@@ -10,7 +10,7 @@ namespace tidewire::config {
 
 struct Changes {
   std::vector<std::string>
-      reloadable;  // "limits.burst", "namespaces.room.kind", "namespaces.new" (came or went)
+      reloadable;  // "limits.burst", "namespaces.room.presence", "namespaces.new" (came or went)
   std::vector<std::string> needs_restart;  // named in the log; the running value stays, a new tenant waits
 
   bool empty() const { return reloadable.empty() && needs_restart.empty(); }

@@ -5,8 +5,7 @@
 //                          ^---------- a probe fails or never answers ----------'
 //
 // Invariant: it is never stuck. Whatever callers report or forget to report, within open_ms and a
-// probe's time it lets somebody try. 32 bytes, for every connection's sending side has one. Pure;
-// owned by the thread of what it guards.
+// probe's time it lets somebody try. Pure; owned by the thread of what it guards.
 #pragma once
 
 #include <cstdint>
@@ -67,6 +66,5 @@ class CircuitBreaker {
   std::uint16_t successes_ = 0;  // half open
   CircuitState state_ = CircuitState::closed;
 };
-static_assert(sizeof(CircuitBreaker) <= 32);
 
 }  // namespace tidewire::guard

@@ -36,7 +36,7 @@ struct HomeOptions {
 
 class Home {
  public:
-  // `post` sends to a shard, this one included; `append` hands an operation to the log.
+  // `post` sends to a shard, this one included; `submit` hands an operation to the log.
   using Post = std::function<void(ShardId, Message&&)>;
   using Submit = std::function<void(log::Operation&&)>;
   Home(HomeOptions options, const Namespaces& namespaces, std::uint64_t seed, Post post, Submit submit);

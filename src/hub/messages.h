@@ -1,7 +1,7 @@
 // What shards say to each other: commands to a channel's home, and the home's answers and deliveries.
 //
 // Between two shards messages keep their order; that is what makes the step from replay to live
-// seamless (see delivery.h). Everything in here is owned or shared and immutable.
+// seamless (see delivery.cpp). Everything in here is owned or shared and immutable.
 #pragma once
 
 #include <array>

@@ -1,6 +1,7 @@
 // What the hub needs of whoever moves bytes: the gateway in the server, clients in the simulator.
 //
-// None of these calls comes back into the hub; what they cause is carried out after the turn.
+// None of these calls changes anything in the hub, though it may ask (Sessions::first_missing); what they
+// cause is carried out after the turn.
 #pragma once
 
 #include <cstdint>

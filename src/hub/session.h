@@ -1,7 +1,7 @@
 // A connection's identity, rights and subscriptions. It knows nothing of sockets.
 //
-// Invariant: replies leave in the order of their requests, except those that wait for a disk
-// (protocol §4). Owned by the connection's shard.
+// Invariant: replies leave in the order of their requests, also where one waits for a disk or another shard
+// (protocol §4 promises less). Owned by the connection's shard.
 #pragma once
 
 #include <cstdint>

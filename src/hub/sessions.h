@@ -265,6 +265,13 @@ class Sessions {
   void carry_out(Context& context, protocol::HistoryRequest&& request);
   void carry_out(Context& context, protocol::PresenceRequest&& request);
   void carry_out(Context& context, protocol::AckRequest&& request);
+  enum class Following : std::uint8_t { asked, automatic };
+  bool awaits_subscribed(const Session& session, const std::string& channel) const;
+  void subscribe_one(Context& context, protocol::SubscribeItem&& item);
+  void subscribe_one(Context& context, protocol::SubscribeItem&& item, const Admission& admission,
+                     Following following);
+  void follow_inbox(Handle connection, Session& session, const Time& now);
+  void tell_members(Handle connection, const PresenceResult& result);
 
   // replies.cpp: the order of answers
   void reply(Context& context, std::string json) {
@@ -285,12 +292,6 @@ class Sessions {
   std::string request_id_of(const ReplyTo& to);
 
   // delivery.cpp
-  enum class Following : std::uint8_t { asked, automatic };
-  bool awaits_subscribed(const Session& session, const std::string& channel) const;
-  void subscribe_one(Context& context, protocol::SubscribeItem&& item);
-  void subscribe_one(Context& context, protocol::SubscribeItem&& item, const Admission& admission,
-                     Following following);
-  void follow_inbox(Handle connection, Session& session, const Time& now);
   void activate(Handle connection, Session& session, std::uint32_t subscription);
   void end_subscription(Handle connection, Session& session, Subscription& subscription);
   void remove_subscriber(Replica& replica, std::uint32_t place);
@@ -300,7 +301,6 @@ class Sessions {
   void go_behind(Session& session, Subscriber& subscriber, Subscription& subscription,
                  std::uint64_t next_seq);
   void ask_members(Handle connection, const Replica& replica);
-  void tell_members(Handle connection, const PresenceResult& result);
   bool catch_up_alone(Replica& replica, Subscriber& subscriber);
   void fall_behind(const Replica& replica, Subscriber& subscriber, std::size_t from);
   void note_own(Session& session, const ChannelKey& channel, std::uint64_t seq);

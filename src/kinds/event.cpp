@@ -1,12 +1,11 @@
 #include "kinds/event.h"
 
+#include "base/json_text.h"
 #include "protocol/fields.h"
 
 namespace tidewire::kinds {
 
 namespace {
-
-constexpr std::int64_t kIntegerMax = std::int64_t{1} << 53;
 
 // `from`: {"user":{"id":…,"type":…},"connection":…}; the user is null for an anonymous author.
 void read_author(const protocol::Fields& fields, Event& event) {
@@ -31,8 +30,8 @@ Event event_of(const SharedBytes& body, std::int64_t expires_ms) {
   event.body = body;
   event.payload = "null";
   protocol::Fields fields({.type = protocol::JsonType::object, .text = body.view()});
-  event.seq = static_cast<std::uint64_t>(fields.integer("seq", 0, kIntegerMax).value_or(0));
-  event.timestamp_ms = fields.integer("timestamp", 0, kIntegerMax).value_or(0);
+  event.seq = static_cast<std::uint64_t>(fields.integer("seq", 0, kJsonIntegerMax).value_or(0));
+  event.timestamp_ms = fields.integer("timestamp", 0, kJsonIntegerMax).value_or(0);
   event.name = fields.string("event");
   if (fields.has("priority")) event.priority = protocol::priority_named(fields.string("priority"));
   read_author(fields, event);

@@ -2,7 +2,8 @@
 
 #include <algorithm>
 
-#include "protocol/channel_name.h"
+#include "base/characters.h"
+#include "base/json_text.h"
 #include "protocol/fields.h"
 
 namespace tidewire::kinds {
@@ -13,7 +14,6 @@ using protocol::JsonType;
 using protocol::JsonValue;
 using Kind = SessionAction::Kind;
 
-constexpr std::int64_t kIntegerMax = (std::int64_t{1} << 53) - 1;
 constexpr std::size_t kUserBytesMax = 200;
 // More than any message may have: `limits.json_depth` goes up to 512.
 constexpr int kDepthMax = 520;
@@ -23,7 +23,7 @@ Result<std::uint64_t> seq_in(const Event& event, JsonValue data) {
     const protocol::Fields fields(data);
     const JsonValue* value = fields.find("seq");
     const auto seq = value == nullptr ? std::nullopt : protocol::integer_of(*value);
-    if (seq && *seq >= 0 && *seq <= kIntegerMax) return static_cast<std::uint64_t>(*seq);
+    if (seq && *seq >= 0 && *seq <= kJsonIntegerMax) return static_cast<std::uint64_t>(*seq);
   }
   return fail(ErrorCode::invalid_event, fmt::format("the data of `{}` is {{\"seq\":n}}", event.name));
 }
@@ -49,14 +49,14 @@ Result<NamedUser> user_in(const Event& event, JsonValue data) {
 std::optional<NamedUser> user_named(JsonValue id) {
   if (id.type == JsonType::number) {
     const auto number = protocol::integer_of(id);
-    if (!number || *number > kIntegerMax || *number < -kIntegerMax) return std::nullopt;
+    if (!number || *number > kJsonIntegerMax || *number < -kJsonIntegerMax) return std::nullopt;
     const std::string text = std::to_string(*number);
     return NamedUser{text, text};
   }
   if (id.type != JsonType::string) return std::nullopt;
   std::string text = protocol::unescape(id);
   if (text.empty() || text.size() > kUserBytesMax) return std::nullopt;
-  if (!std::ranges::all_of(text, protocol::is_channel_character)) return std::nullopt;
+  if (!std::ranges::all_of(text, is_channel_character)) return std::nullopt;
   std::string json = json_string(text);
   return NamedUser{std::move(text), std::move(json)};
 }

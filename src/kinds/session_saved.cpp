@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "base/json_text.h"
 #include "kinds/session.h"
 #include "protocol/fields.h"
 
@@ -17,7 +18,6 @@ using protocol::JsonValue;
 
 constexpr int kVersion = 1;
 constexpr int kDepthMax = 4;
-constexpr std::int64_t kSeqMax = (std::int64_t{1} << 53) - 1;
 
 std::optional<std::vector<JsonValue>> elements_of(const JsonValue* value) {
   if (value == nullptr || value->type != JsonType::array) return std::nullopt;
@@ -80,7 +80,7 @@ bool SessionChannel::read_saved(std::string_view saved) {
   const auto value = protocol::scan_json(saved, kDepthMax);
   if (!value || value->type != JsonType::object) return false;
   protocol::Fields fields(*value);
-  const auto last_seq = fields.integer("last_seq", 0, kSeqMax);
+  const auto last_seq = fields.integer("last_seq", 0, kJsonIntegerMax);
   const auto members = elements_of(fields.find("members"));
   const auto authors = elements_of(fields.find("authors"));
   const auto messages = elements_of(fields.find("messages"));
@@ -110,7 +110,8 @@ bool SessionChannel::read_saved(std::string_view saved) {
   std::uint64_t next = 1;
   for (const JsonValue& item : *messages) {
     const auto number = protocol::integer_of(item);
-    if (!number || *number < -kSeqMax || *number >= static_cast<std::int64_t>(people.size())) return false;
+    if (!number || *number < -kJsonIntegerMax || *number >= static_cast<std::int64_t>(people.size()))
+      return false;
     if (*number < 0) {
       next += static_cast<std::uint64_t>(-*number);
       continue;

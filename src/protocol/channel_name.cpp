@@ -1,23 +1,10 @@
 #include "protocol/channel_name.h"
 
 #include <algorithm>
-#include <array>
+
+#include "base/characters.h"
 
 namespace tidewire::protocol {
-
-namespace {
-constexpr auto kAllowed = [] {
-  std::array<bool, 256> allowed{};
-  for (int c = 'A'; c <= 'Z'; ++c) allowed[static_cast<std::size_t>(c)] = true;
-  for (int c = 'a'; c <= 'z'; ++c) allowed[static_cast<std::size_t>(c)] = true;
-  for (int c = '0'; c <= '9'; ++c) allowed[static_cast<std::size_t>(c)] = true;
-  for (const char c : {'.', '_', '-', ':', '@', '=', ',', ';', '!', '~', '+', '/', '#'})
-    allowed[static_cast<unsigned char>(c)] = true;
-  return allowed;
-}();
-}  // namespace
-
-bool is_channel_character(char c) { return kAllowed[static_cast<unsigned char>(c)]; }
 
 bool is_valid_channel(std::string_view name) {
   if (name.empty() || name.size() > kChannelBytesMax) return false;

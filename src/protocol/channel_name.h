@@ -7,11 +7,8 @@ namespace tidewire::protocol {
 
 inline constexpr std::size_t kChannelBytesMax = 255;
 
-// True for `A-Z a-z 0-9 . _ - : @ = , ; ! ~ + / #`.
-bool is_channel_character(char c);
-
-// A name of the right length and characters, with no empty part. Names that begin with `$` are the
-// server's own and valid only as `$all`; see is_server_name.
+// A name of the right length, of is_channel_character's, with no empty part. Names that begin with `$` are
+// the server's own and valid only as `$all`; see is_server_name.
 bool is_valid_channel(std::string_view name);
 
 // True for names that begin with `$`, which no client may use.

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 
+#include "base/json_text.h"
 #include "protocol/fields.h"
 #include "protocol/json_scanner.h"
 #include "wire/utf8.h"
@@ -13,12 +14,10 @@ namespace tidewire::protocol {
 
 namespace {
 
-constexpr std::int64_t kSeqMax = std::int64_t{1} << 53;
 constexpr std::int64_t kTtlMsMax = std::int64_t{1} << 41;
 constexpr std::size_t kChannelsPerSubscribe = 100;
 constexpr std::size_t kAckSeqsMax = 10'000;
 constexpr std::size_t kIdCharactersMax = 64;
-constexpr std::size_t kEventCharactersMax = 64;
 constexpr std::size_t kKeyCharactersMax = 128;
 
 std::optional<Position> read_position(Fields& fields) {
@@ -31,7 +30,7 @@ std::optional<Position> read_position(Fields& fields) {
   Fields inner(*value);
   Position position;
   position.epoch = inner.required_string("epoch", 32);
-  position.seq = static_cast<std::uint64_t>(inner.integer("seq", 0, kSeqMax).value_or(0));
+  position.seq = static_cast<std::uint64_t>(inner.integer("seq", 0, kJsonIntegerMax).value_or(0));
   if (!inner.has("seq")) inner.refuse("`since` needs a `seq`");
   if (!inner.ok()) fields.refuse("since: " + inner.problem());
   return position;
@@ -41,7 +40,7 @@ SubscribeItem read_subscribe_item(Fields& fields) {
   SubscribeItem item;
   item.channel = fields.required_string("channel");
   item.since = read_position(fields);
-  if (const auto history = fields.integer("history", 0, kSeqMax))
+  if (const auto history = fields.integer("history", 0, kJsonIntegerMax))
     item.history = static_cast<std::uint64_t>(*history);
   item.presence = fields.boolean("presence", false);
   item.snapshot = fields.boolean("snapshot", true);
@@ -90,7 +89,7 @@ PublishRequest read_publish(Fields& fields, std::string_view channel = {}) {
   request.key = fields.string("key", kKeyCharactersMax);
   if (fields.has("event") && request.event.empty()) fields.refuse("`event` must not be empty");
   if (fields.has("key") && request.key.empty()) fields.refuse("`key` must not be empty");
-  if (const auto if_seq = fields.integer("if_seq", 0, kSeqMax))
+  if (const auto if_seq = fields.integer("if_seq", 0, kJsonIntegerMax))
     request.if_seq = static_cast<std::uint64_t>(*if_seq);
   request.ttl_ms = static_cast<std::uint64_t>(fields.integer("ttl_ms", 1, kTtlMsMax).value_or(0));
   request.ephemeral = fields.boolean("ephemeral", false);
@@ -106,11 +105,11 @@ PublishRequest read_publish(Fields& fields, std::string_view channel = {}) {
 HistoryRequest read_history(Fields& fields) {
   HistoryRequest request;
   request.channel = fields.required_string("channel");
-  if (const auto after = fields.integer("after", 0, kSeqMax))
+  if (const auto after = fields.integer("after", 0, kJsonIntegerMax))
     request.after = static_cast<std::uint64_t>(*after);
-  if (const auto before = fields.integer("before", 0, kSeqMax))
+  if (const auto before = fields.integer("before", 0, kJsonIntegerMax))
     request.before = static_cast<std::uint64_t>(*before);
-  request.limit = static_cast<std::uint64_t>(fields.integer("limit", 0, kSeqMax).value_or(100));
+  request.limit = static_cast<std::uint64_t>(fields.integer("limit", 0, kJsonIntegerMax).value_or(100));
   if (fields.has("epoch")) request.epoch = fields.string("epoch");
   return request;
 }
@@ -132,7 +131,7 @@ PresenceRequest read_presence(Fields& fields) {
 AckRequest read_ack(Fields& fields) {
   AckRequest request;
   request.channel = fields.required_string("channel");
-  if (const auto up_to = fields.integer("up_to", 0, kSeqMax))
+  if (const auto up_to = fields.integer("up_to", 0, kJsonIntegerMax))
     request.up_to = static_cast<std::uint64_t>(*up_to);
   const JsonValue* seqs = fields.find("seqs");
   if ((seqs != nullptr) == fields.has("up_to")) fields.refuse("an `ack` takes either `seqs` or `up_to`");
@@ -148,7 +147,7 @@ AckRequest read_ack(Fields& fields) {
   }
   for (const JsonValue& entry : entries) {
     const auto seq = integer_of(entry);
-    if (!seq || *seq < 0 || *seq > kSeqMax) {
+    if (!seq || *seq < 0 || *seq > kJsonIntegerMax) {
       fields.refuse("`seqs` must be an array of integers");
       return request;
     }

@@ -144,8 +144,8 @@ TEST(Decode, ReadsASubscribeToOneChannel) {
   EXPECT_FALSE(plain.channels[0].since || plain.channels[0].history || plain.channels[0].presence);
   EXPECT_TRUE(plain.channels[0].snapshot);
   const auto full = body_of<SubscribeRequest>(
-      R"({"type":"subscribe","channel":"c","since":{"epoch":"e","seq":9007199254740992},"history":0,"presence":true,"snapshot":false})");
-  EXPECT_EQ(full.channels[0].since, (Position{"e", std::uint64_t{1} << 53}));
+      R"({"type":"subscribe","channel":"c","since":{"epoch":"e","seq":9007199254740991},"history":0,"presence":true,"snapshot":false})");
+  EXPECT_EQ(full.channels[0].since, (Position{"e", (std::uint64_t{1} << 53) - 1}));
   EXPECT_EQ(full.channels[0].history, 0u);
   EXPECT_TRUE(full.channels[0].presence);
   EXPECT_FALSE(full.channels[0].snapshot);
@@ -176,7 +176,7 @@ TEST(Decode, RefusesABadSubscribe) {
                               with(R"("history":-1)"),
                               with(R"("history":1.5)"),
                               with(R"("history":"3")"),
-                              with(R"("history":9007199254740993)"),
+                              with(R"("history":9007199254740992)"),
                               with(R"("presence":1)"),
                               with(R"("presence":"true")"),
                               with(R"("snapshot":null)"),
@@ -188,7 +188,7 @@ TEST(Decode, RefusesABadSubscribe) {
                               with(R"("since":{"epoch":1,"seq":1})"),
                               with(R"("since":{"epoch":"e","seq":-1})"),
                               with(R"("since":{"epoch":"e","seq":1.0})"),
-                              with(R"("since":{"epoch":"e","seq":9007199254740993})"),
+                              with(R"("since":{"epoch":"e","seq":9007199254740992})"),
                               with("\"since\":{\"epoch\":\"" + std::string(33, 'e') + "\",\"seq\":1}")});
   EXPECT_EQ(refusal(with("\"since\":{\"epoch\":\"" + std::string(32, 'e') + "\",\"seq\":1}")), "taken");
 }

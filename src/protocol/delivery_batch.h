@@ -2,7 +2,7 @@
 // WebSocket frames that lie back to back, so that a subscriber costs one write, however many there are
 // (architecture §5). The compressed form is made once, when the first subscriber wants it.
 //
-// Built and read on one shard within one turn; shared() gives a copy that outlives it.
+// Built and read on one shard within one turn; keep() gives a reference that outlives it.
 #pragma once
 
 #include <cstdint>

@@ -6,6 +6,8 @@
 #include <emmintrin.h>
 #endif
 
+#include "base/characters.h"
+
 namespace tidewire::protocol {
 
 namespace {
@@ -148,7 +150,7 @@ class Scanner {
         for (int i = 0; i < 4; ++i) {
           if (at_ == end_) return false;
           const char c = *at_++;
-          if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'))) return false;
+          if (hex_digit(c) < 0) return false;
         }
         return true;
       default:

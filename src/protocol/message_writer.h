@@ -67,11 +67,11 @@ class MessageWriter {
 std::string error_message(const Error& error, std::string_view id, std::string_view request,
                           std::string_view channel);
 
-// `auth_error`; only `unavailable` and `auth_timeout` may be tried again as they are.
+// `auth_error`; it is retryable where the same token may be taken later.
 std::string auth_error_message(const Error& error, std::string_view id);
 
-// The body of a `history` page: `"epoch":…,"first":…,"last":…,"messages":[…]` from parts that follow
-// `"channel":C,` in a delivery.
+// `[{…},{…}]` from the stored bodies of messages, which are what follows `{"type":"message","channel":C,` in
+// a delivery, closing brace included.
 template <class Bodies>
 std::string messages_array(const Bodies& bodies) {
   std::string out = "[";

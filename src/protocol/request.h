@@ -48,6 +48,8 @@ struct UnsubscribeRequest {
   std::string channel;
 };
 
+inline constexpr std::size_t kEventCharactersMax = 64;
+
 struct PublishRequest {
   std::string channel;
   std::string_view data;  // each empty: absent

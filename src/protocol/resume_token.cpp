@@ -6,6 +6,7 @@
 
 #include "base/base64url.h"
 #include "base/check.h"
+#include "base/json_text.h"
 
 namespace tidewire::protocol {
 
@@ -16,7 +17,7 @@ constexpr std::size_t kKeyBytes = 6;
 constexpr std::size_t kSeqBytes = 7;
 constexpr std::size_t kHeadBytes = kKeyBytes + kSeqBytes + 1;  // with the epoch's length
 constexpr std::size_t kEpochBytesMax = 32;
-constexpr std::uint64_t kSeqEnd = std::uint64_t{1} << 53;
+constexpr std::uint64_t kSeqMax{kJsonIntegerMax};
 
 constexpr std::size_t padded(std::size_t bytes) { return (bytes + 2) / 3 * 3; }
 constexpr std::size_t characters(std::size_t bytes) { return bytes / 3 * 4; }
@@ -77,7 +78,7 @@ std::optional<std::vector<ResumePosition>> read_resume_token(std::string_view to
     next.position.seq = take_number(bytes, kSeqBytes);
     const std::size_t epoch_bytes = take_number(bytes, 1);
     const std::size_t rest_bytes = padded(kHeadBytes + epoch_bytes) - kHeadBytes;
-    if (next.position.seq >= kSeqEnd || epoch_bytes > kEpochBytesMax || bytes.size() < rest_bytes)
+    if (next.position.seq > kSeqMax || epoch_bytes > kEpochBytesMax || bytes.size() < rest_bytes)
       return std::nullopt;
     next.position.epoch = bytes.substr(0, epoch_bytes);
     const std::string_view padding = bytes.substr(epoch_bytes, rest_bytes - epoch_bytes);
@@ -93,7 +94,7 @@ ResumeToken::Place* ResumeToken::find(std::uint64_t channel) {
 }
 
 void ResumeToken::set(std::uint64_t channel, const Position& position) {
-  TIDEWIRE_CHECK(position.epoch.size() <= kEpochBytesMax && position.seq < kSeqEnd);
+  TIDEWIRE_CHECK(position.epoch.size() <= kEpochBytesMax && position.seq <= kSeqMax);
   const std::string text = text_of(channel, position.seq, position.epoch);
   Place* place = find(channel);
   if (place == nullptr) {
@@ -112,7 +113,7 @@ void ResumeToken::set(std::uint64_t channel, const Position& position) {
 }
 
 void ResumeToken::advance(std::uint64_t channel, std::uint64_t seq) {
-  TIDEWIRE_CHECK(seq < kSeqEnd);
+  TIDEWIRE_CHECK(seq <= kSeqMax);
   Place* place = find(channel);
   if (place == nullptr || seq <= place->seq) return;
   place->seq = seq;

@@ -8,6 +8,8 @@
 #include <iterator>
 
 #include "auth/jwk.h"
+#include "base/check.h"
+#include "base/ip_address.h"
 
 namespace tidewire::server {
 
@@ -190,8 +192,11 @@ gateway::GatewayOptions gateway_options(const config::Settings& settings, bool e
       break;
   }
   if (options.allowed_origins.empty()) options.allowed_origins = {"same-host"};
-  for (const std::string& text : settings.server.trusted_proxies)
-    if (const auto prefix = IpPrefix::parse(text)) options.trusted_proxies.push_back(*prefix);
+  for (const std::string& text : settings.server.trusted_proxies) {
+    const auto prefix = IpPrefix::parse(text);
+    TIDEWIRE_CHECK(prefix);  // the configuration's check reads it in the same way
+    options.trusted_proxies.push_back(*prefix);
+  }
   return options;
 }
 

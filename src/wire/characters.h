@@ -5,13 +5,9 @@
 #include <algorithm>
 #include <string_view>
 
+#include "base/characters.h"
+
 namespace tidewire::wire {
-
-constexpr bool is_digit(char c) { return c >= '0' && c <= '9'; }
-
-constexpr bool is_alphanumeric(char c) {
-  return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
 
 constexpr bool is_token_char(char c) {
   return is_alphanumeric(c) || std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
@@ -24,14 +20,6 @@ constexpr bool is_token(std::string_view text) {
 // A control character that no field value may hold; a tab may stand there.
 constexpr bool is_forbidden_control(char c) {
   return (static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == 0x7F;
-}
-
-// The value of a hexadecimal digit, -1 for anything else.
-constexpr int hex_digit(char c) {
-  if (is_digit(c)) return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
 }
 
 }  // namespace tidewire::wire

@@ -1,8 +1,9 @@
 // permessage-deflate (RFC 7692): negotiation, and the two directions over zlib.
 //
 // In mode `shared` both sides drop their context after every message, so one Inflater and one Deflater
-// per thread serve all connections, and a broadcast is compressed once. In mode `dedicated` each
-// connection owns a pair that keeps its context. Neither class is shared between threads.
+// per thread serve all connections, and a broadcast is compressed once; only a client that asks for a smaller
+// server window gets a pair of its own. In mode `dedicated` each connection owns a pair that keeps its
+// context. Neither class is shared between threads.
 #pragma once
 
 #include <cstddef>
