@@ -282,7 +282,7 @@ class Sessions {
 
   // delivery.cpp
   enum class Following : std::uint8_t { asked, automatic };
-  bool awaits_subscribed(const Session& session, const std::string& channel) const;
+  bool awaits_subscribed(const Session& session, const SharedName& channel) const;
   void subscribe_one(Context& context, protocol::SubscribeItem&& item);
   void subscribe_one(Context& context, protocol::SubscribeItem&& item, const Admission& admission,
                      Following following);
