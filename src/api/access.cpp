@@ -122,7 +122,7 @@ bool Router::admit_user(Call& call, std::string_view token) {
   auto verdict = hub::judge_token(tenant, shared_.users, shared_.keys, token, call.now, awaited);
   if (!verdict && verdict.error().wait != hub::Wait::no) {
     const bool for_keys = verdict.error().wait == hub::Wait::keys;
-    wait_for(call, tenant_id, for_keys ? nullptr : &verdict.error().identity->user_id);
+    wait_for(call, tenant_id, for_keys ? std::string_view() : verdict.error().identity->user_id.view());
     return false;
   }
   if (!verdict) {
@@ -131,7 +131,7 @@ bool Router::admit_user(Call& call, std::string_view token) {
     return false;
   }
 
-  watch(call, tenant_id, (*verdict)->user_id);
+  watch(call, tenant_id, std::string((*verdict)->user_id));
   if (const auto over = sessions_.pass_rate(
           {.tenant = tenant_id, .identity = verdict->get(), .address = call.client}, call.now)) {
     call.respond(problem_answer(*over));
@@ -159,7 +159,7 @@ bool Router::knows_user(Call& call, const std::string& user_id) {
   const guard::LimitKey key = shared_.keys.user(tenants_[tenant].name, user_id);
   const auto state = hub::state_of_user(shared_.users, key, call.now, call.awaited);
   if (!state) {
-    wait_for(call, tenant, &user_id);
+    wait_for(call, tenant, user_id);
     return false;
   }
   if (*state == guard::UserState::absent) call.respond(no_such_user());
@@ -167,25 +167,24 @@ bool Router::knows_user(Call& call, const std::string& user_id) {
   return *state == guard::UserState::exists;
 }
 
-void Router::wait_for(Call& call, hub::TenantId tenant, const std::string* user_id) {
+void Router::wait_for(Call& call, hub::TenantId tenant, std::string_view user_id) {
   const std::size_t bytes = call.request.body.size();
-  if (user_id != nullptr && !hooks_.ask_user)
-    return call.respond(problem_answer(hub::directory_unavailable()));
+  if (!user_id.empty() && !hooks_.ask_user) return call.respond(problem_answer(hub::directory_unavailable()));
   if (waiting_.size() >= kWaitingMax || waiting_bytes_ + bytes > kWaitingBytesMax)
     return call.respond(problem_answer(ErrorCode::unavailable,
-                                       user_id == nullptr ? "too many requests wait for the key set"
-                                                          : "too many requests wait for the user directory"));
+                                       user_id.empty() ? "too many requests wait for the key set"
+                                                       : "too many requests wait for the user directory"));
   waiting_bytes_ += bytes;
   waiting_.push_back(
       {.tenant = tenant,
-       .user = user_id == nullptr ? guard::LimitKey{} : shared_.keys.user(tenants_[tenant].name, *user_id),
+       .user = user_id.empty() ? guard::LimitKey{} : shared_.keys.user(tenants_[tenant].name, user_id),
        .request = call.request,
        .client = call.client,
        .respond = std::move(call.respond)});
-  if (user_id == nullptr)
+  if (user_id.empty())
     hooks_.fetch_keys(tenant);
   else
-    hooks_.ask_user(tenant, *user_id);
+    hooks_.ask_user(tenant, std::string(user_id));
 }
 
 hub::CallOrigin Router::origin_of(const Caller& caller) const {

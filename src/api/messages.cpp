@@ -16,7 +16,7 @@ constexpr int kBatchEnvelopeDepth = 2;  // the object and the array around an en
 
 // The answer to one publish, from what is left of it once it is on its way.
 struct Receipt {
-  std::string channel;
+  SharedName channel;
   bool ephemeral = false;
 
   protocol::MessageWriter writer(const hub::Published& published) const {
@@ -87,7 +87,7 @@ void Router::notify(Call& call) {
   if (!auth::valid_user_id(id)) return call.respond(problem_answer(ErrorCode::invalid_message, kUserIdRule));
   if (call.request.body.size() > limits.message_bytes)
     return call.respond(problem_answer(too_large(limits.message_bytes)));
-  const std::string channel = std::string(hub::kInboxNamespace) + ":" + id;
+  const SharedName channel = auth::UserId(id).inbox();
   auto request = protocol::decode_publish(call.request.body, limits.json_depth, channel);
   if (!request) return call.respond(problem_answer(request.error()));
   Receipt receipt{.channel = channel, .ephemeral = false};

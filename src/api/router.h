@@ -106,8 +106,9 @@ class Router {
   void watch(Call& call, hub::TenantId tenant, const std::string& user_id);
   // True where the directory has the user, or there is none; else the call has been answered, or waits.
   bool knows_user(Call& call, const std::string& user_id);
-  // Keeps the call until its keys have come, or the directory's answer on this user.
-  void wait_for(Call& call, hub::TenantId tenant, const std::string* user_id);
+  // Keeps the call until the directory has answered on this user; where there is none, until its keys have
+  // come.
+  void wait_for(Call& call, hub::TenantId tenant, std::string_view user_id);
   template <class IsDue>
   void serve_waiting(const Time& now, const hub::Awaited& awaited, IsDue&& is_due);
   hub::CallOrigin origin_of(const Caller& caller) const;

@@ -124,7 +124,7 @@ void Router::connection_health(Call& call) {
   if (!asked) return call.respond(problem_answer(asked.error()));
   auto id = std::move(*asked);
   if (!call.caller.server) {
-    const std::string& own = call.caller.identity->user_id;
+    const std::string own(call.caller.identity->user_id);
     if (id && *id != own)
       return call.respond(
           problem_answer(ErrorCode::forbidden, "a user's token shows that user's connections only"));

@@ -18,7 +18,7 @@ bool valid_user_id(std::string_view id) {
 
 void append_user_id_json(std::string& out, const Identity& identity) {
   if (identity.id_is_number)
-    out += identity.user_id;
+    out += identity.user_id.view();
   else
     append_json_string(out, identity.user_id);
 }

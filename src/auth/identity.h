@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "auth/grants.h"
+#include "auth/user_id.h"
 #include "base/counted.h"
 #include "base/shared_text.h"
 
@@ -60,7 +61,7 @@ class GrantList {
 };
 
 struct Identity {
-  std::string user_id = {};   // the string form: identity is this, `1` and `"1"` are one user
+  UserId user_id = {};        // the string form: identity is this, `1` and `"1"` are one user
   bool id_is_number = false;  // how the token spelled it, kept on the wire
   ReferenceCount references = {};
   SharedText type = default_type();

@@ -5,6 +5,13 @@ namespace tidewire::auth {
 namespace {
 // A digest is a hash that nobody outside can aim.
 std::uint32_t hash_of(const TokenDigest& digest) { return static_cast<std::uint32_t>(digest.low); }
+
+// What an entry is taken to weigh.
+std::size_t bytes_of(const Identity& identity) {
+  std::size_t bytes = sizeof(Identity) + identity.user_id.size() + identity.name.size() + 256;
+  for (const Grant& grant : identity.grants) bytes += sizeof(Grant) + grant.channels.size();
+  return bytes;
+}
 }  // namespace
 
 std::uint32_t TokenCache::place_of(const TokenDigest& digest) const {
@@ -12,27 +19,20 @@ std::uint32_t TokenCache::place_of(const TokenDigest& digest) const {
                          [&](std::uint32_t place) { return entries_->at(place).digest == digest; });
 }
 
-const CachedToken* TokenCache::find(const TokenDigest& digest, std::uint64_t generation) {
+IdentityPtr TokenCache::find(const TokenDigest& digest) {
   const std::uint32_t place = place_of(digest);
   if (place == kNone) return nullptr;
-  if (at(place).generation != static_cast<std::uint32_t>(generation)) {
-    drop(place);
-    return nullptr;
-  }
   unlink(place);
   link_first(place);
-  return &at(place).token;
+  return at(place).identity;
 }
 
-void TokenCache::insert(const TokenDigest& digest, std::uint64_t generation, CachedToken token,
-                        std::size_t bytes) {
+void TokenCache::insert(const TokenDigest& digest, IdentityPtr identity) {
   erase(digest);
+  const std::size_t bytes = bytes_of(*identity);
   if (max_entries_ == 0 || bytes > max_bytes_) return;
   while (last_ != kNone && (size() >= max_entries_ || bytes_ + bytes > max_bytes_)) drop(last_);
-  const Handle handle = entries_->emplace(Entry{.digest = digest,
-                                                .token = std::move(token),
-                                                .generation = static_cast<std::uint32_t>(generation),
-                                                .bytes = static_cast<std::uint32_t>(bytes)});
+  const Handle handle = entries_->emplace(Entry{.digest = digest, .identity = std::move(identity)});
   link_first(handle.index);
   by_digest_.insert(hash_of(digest), handle.index);
   bytes_ += bytes;
@@ -66,7 +66,7 @@ void TokenCache::unlink(std::uint32_t place) {
 }
 
 void TokenCache::drop(std::uint32_t place) {
-  bytes_ -= at(place).bytes;
+  bytes_ -= bytes_of(*at(place).identity);
   by_digest_.erase(hash_of(at(place).digest), place);
   unlink(place);
   entries_->erase(entries_->handle_at(place));

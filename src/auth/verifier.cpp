@@ -78,14 +78,14 @@ Verifier::Verdict Verifier::verify(std::string_view token, Time now) {
   // The decoder names this one; a longer token is not worth hashing.
   const bool worth_a_look = token.size() <= kMaxTokenBytes;
   const TokenDigest digest = worth_a_look ? digest_of(options_.digest_key, token) : TokenDigest{};
-  if (const CachedToken* cached = worth_a_look ? cache_.find(digest, generation_) : nullptr) {
+  if (IdentityPtr cached = worth_a_look ? cache_.find(digest) : nullptr) {
     ++counts_.hits;
-    if (Result<void> good = check_now(*cached->identity, cached->not_before_ms, now); !good) {
+    if (Result<void> good = still_good(*cached, now); !good) {
       Error error = std::move(good.error());
       if (error.code == ErrorCode::token_expired) cache_.erase(digest);
       return std::unexpected(AuthFailure{std::move(error)});
     }
-    return cached->identity;
+    return cached;
   }
 
   Result<DecodedJwt> jwt = decode_jwt(token);
@@ -96,10 +96,8 @@ Verifier::Verdict Verifier::verify(std::string_view token, Time now) {
   if (Result<void> good = check_now(*identity, jwt->not_before_ms, now); !good)
     return std::unexpected(AuthFailure{std::move(good.error())});
 
-  std::size_t bytes = sizeof(Identity) + identity->user_id.size() + identity->name.size() + 256;
-  for (const Grant& grant : identity->grants) bytes += sizeof(Grant) + grant.channels.size();
   auto shared = IdentityPtr::make(*std::move(identity));
-  cache_.insert(digest, generation_, {shared, jwt->not_before_ms}, bytes);
+  cache_.insert(digest, shared);
   return shared;
 }
 
@@ -194,15 +192,14 @@ Result<void> Verifier::still_good(const Identity& identity, Time now) const {
 
 void Verifier::set_keys(std::shared_ptr<const KeyRing> keys) {
   TIDEWIRE_CHECK(keys != nullptr);
-  if (keys->fingerprint() != keys_->fingerprint()) ++generation_;
+  if (keys->fingerprint() != keys_->fingerprint()) forget_tokens();
   keys_ = std::move(keys);
 }
 
 void Verifier::set_options(VerifierOptions options) {
-  ++generation_;
   options_ = std::move(options);
   tenant_ = options_.tenant;
-  cache_ = TokenCache(options_.cache_entries, options_.cache_bytes);
+  forget_tokens();
 }
 
 }  // namespace tidewire::auth

@@ -71,7 +71,7 @@ class Verifier {
   // Judges an identity again by what may change while a connection lives: expiry and revocation.
   Result<void> still_good(const Identity& identity, Time now) const;
 
-  // Replaces the ring. Cached tokens stay good only if the new ring verifies the same tokens.
+  // Replaces the ring, and forgets every cached token unless the new one verifies the same tokens.
   void set_keys(std::shared_ptr<const KeyRing> keys);
 
   // Replaces the options (reload), and forgets every cached token.
@@ -89,6 +89,7 @@ class Verifier {
   std::expected<void, AuthFailure> check_signature(const DecodedJwt& jwt);
   Result<Identity> identity_of(const DecodedJwt& jwt);
   Result<void> check_now(const Identity& identity, MaybeTime not_before_ms, Time now) const;
+  void forget_tokens() { cache_ = TokenCache(options_.cache_entries, options_.cache_bytes); }
 
   VerifierOptions options_;
   SharedText tenant_;     // of options_, shared by all identities
@@ -96,7 +97,6 @@ class Verifier {
   std::shared_ptr<const KeyRing> keys_;
   std::shared_ptr<const RevocationList> revocations_;
   TokenCache cache_;
-  std::uint64_t generation_ = 1;  // of keys and options; older cache entries do not count
   Counts counts_;
 };
 

@@ -1,15 +1,19 @@
 // Immutable bytes with a reference count: a frame that many connections send without copying it.
 //
 // The count is atomic, since a buffer crosses shards; references are taken only where bytes must
-// outlive the turn (a socket that is full), so a delivery that fits the socket costs no atomic.
+// outlive the turn (a socket that is full), so a delivery that fits the socket costs no atomic. At most
+// 4 GiB - 1.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 #include <new>
 #include <string_view>
 #include <utility>
+
+#include "base/check.h"
 
 namespace tidewire {
 
@@ -20,7 +24,8 @@ class SharedBytes {
   // The two parts in a row: a frame header and its payload, say.
   SharedBytes(std::string_view first, std::string_view second) {
     const std::size_t size = first.size() + second.size();
-    block_ = new (::operator new(sizeof(Block) + size)) Block{{1}, size};
+    TIDEWIRE_CHECK(size <= std::numeric_limits<std::uint32_t>::max());
+    block_ = new (::operator new(sizeof(Block) + size)) Block{{1}, static_cast<std::uint32_t>(size)};
     if (!first.empty()) std::memcpy(data_of(block_), first.data(), first.size());
     if (!second.empty()) std::memcpy(data_of(block_) + first.size(), second.data(), second.size());
   }
@@ -49,7 +54,7 @@ class SharedBytes {
  private:
   struct Block {
     std::atomic<std::uint32_t> references;
-    std::size_t size;
+    std::uint32_t size;
   };
   static char* data_of(Block* block) { return reinterpret_cast<char*>(block + 1); }
   Block* block_ = nullptr;

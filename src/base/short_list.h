@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <memory>
 #include <type_traits>
 #include <utility>
 
@@ -25,7 +26,7 @@ class ShortList {
     return *this;
   }
   ~ShortList() {
-    if (capacity_ > 1) delete[] place_.many;
+    if (capacity_ > 1) release(place_.many, capacity_);
   }
 
   T* begin() { return capacity_ > 1 ? place_.many : &place_.one; }
@@ -51,17 +52,21 @@ class ShortList {
   }
 
  private:
+  // What is free is not touched: in a long list the system gives no memory for it.
+  static T* allocate(std::uint32_t capacity) { return std::allocator<T>().allocate(capacity); }
+  static void release(T* many, std::uint32_t capacity) { std::allocator<T>().deallocate(many, capacity); }
+
   void move_to(std::uint32_t capacity) {
     T* const old = begin();
     const bool was_many = capacity_ > 1;
     if (capacity > 1) {
-      T* const many = new T[capacity];
-      std::copy_n(old, size_, many);
-      if (was_many) delete[] old;
+      T* const many = allocate(capacity);
+      std::uninitialized_copy_n(old, size_, many);
+      if (was_many) release(old, capacity_);
       place_.many = many;
     } else {
       const T only = size_ > 0 ? old[0] : T{};
-      if (was_many) delete[] old;
+      if (was_many) release(old, capacity_);
       place_.one = only;
     }
     capacity_ = capacity;

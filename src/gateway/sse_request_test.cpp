@@ -20,7 +20,7 @@ std::vector<std::string> names(const std::string& query) {
   std::vector<std::string> out;
   const auto items = read_sse_request(request_for(query));
   if (!items) return {std::to_string(items.error().status) + " " + std::string(items.error().code)};
-  for (const auto& item : *items) out.push_back(item.channel);
+  for (const auto& item : *items) out.emplace_back(item.channel);
   return out;
 }
 

@@ -166,7 +166,8 @@ void Gateway::upgrade(Connection& connection, const wire::HttpRequest& request, 
 
 void Gateway::wait_for(Connection& connection, hub::TenantId tenant, const hub::Refusal& refusal) {
   connection.http->upgrade_waits = true;
-  if (refusal.wait == hub::Wait::user) return ask_user(connection.handle, tenant, refusal.identity->user_id);
+  if (refusal.wait == hub::Wait::user)
+    return ask_user(connection.handle, tenant, std::string(refusal.identity->user_id));
   waiting_upgrades_.emplace_back(tenant, connection.handle);
   fetch_keys_(tenant);
 }

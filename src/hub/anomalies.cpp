@@ -51,7 +51,7 @@ void Sessions::judge_activity(Handle connection, Session& session, const Time& n
   const guard::Activity activity = session.activity.take();
   Watched who{.tenant = session.tenant,
               .key = watched_key(session),
-              .user = session.identity ? std::string_view(session.identity->user_id) : std::string_view(),
+              .user = session.identity ? session.identity->user_id.view() : std::string_view(),
               .address = outbound_.address_of(connection)};
   const auto verdict = judge(who, activity, now);
   session.hold(verdict.held_until_ms);

@@ -18,7 +18,7 @@ struct Caller {
   }
   void call(std::string channel, std::optional<ErrorCode> outcome = {}) {
     shards.sessions().watch_call({.tenant = 0,
-                                  .user = who->user_id,
+                                  .user = std::string(who->user_id),
                                   .bytes = 100,
                                   .channel = std::move(channel),
                                   .publishes = true,

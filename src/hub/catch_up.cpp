@@ -87,7 +87,7 @@ void Sessions::serve_page(Handle connection, Subscription& subscription) {
     });
     if (kept != kept_pages_.end()) {
       if (hand_over(connection, replica, subscription, *kept)) {
-        ++counts_of(replica.key.tenant()).pages_shared;
+        ++counts_of(replica.key.tenant).pages_shared;
         subscription.needs.set_next_seq(kept->next_seq);
       }
       return outbound_.notify_when_drained(connection);
@@ -96,7 +96,7 @@ void Sessions::serve_page(Handle connection, Subscription& subscription) {
   subscription.fetching = true;
   if (!is_stored(replica)) load = 0;
   load_under_way_ += load;
-  ++counts_of(replica.key.tenant()).pages_asked;
+  ++counts_of(replica.key.tenant).pages_asked;
   post_(replica.home_shard,
         CatchUpCommand{
             .home = replica.home,
@@ -122,7 +122,7 @@ bool Sessions::hand_over(Handle connection, const Replica& replica, const Subscr
   if (!page.batch.empty() &&
       !outbound_.push(connection, page.batch, 0, page.batch.size(), {replica.priority, subscription.replica}))
     return false;
-  counts_of(replica.key.tenant()).gaps += page.gaps;
+  counts_of(replica.key.tenant).gaps += page.gaps;
   return true;
 }
 
@@ -137,12 +137,12 @@ Sessions::Page Sessions::render(const CatchUpResult& result, const Replica& repl
         const bool is_own =
             item.first == item.last && std::ranges::binary_search(subscription.own(), item.first);
         if (!is_own)
-          page.batch.add("{\"type\":\"message\",\"channel\":\"", replica.key.name(), "\",", item.body.view());
+          page.batch.add("{\"type\":\"message\",\"channel\":\"", replica.key.name, "\",", item.body.view());
         break;
       }
       case CatchUpItem::Kind::snapshot:
         page.batch.add(protocol::MessageWriter("snapshot")
-                           .text("channel", replica.key.name())
+                           .text("channel", replica.key.name)
                            .text("epoch", result.epoch)
                            .number("seq", item.last)
                            .json("data", item.body.view())
@@ -151,7 +151,7 @@ Sessions::Page Sessions::render(const CatchUpResult& result, const Replica& repl
       case CatchUpItem::Kind::gap:
         ++page.gaps;
         page.batch.add(protocol::MessageWriter("gap")
-                           .text("channel", replica.key.name())
+                           .text("channel", replica.key.name)
                            .text("epoch", result.epoch)
                            .number("from", item.first)
                            .number("to", item.last)
@@ -190,7 +190,7 @@ void Sessions::end_lost(const SubscriptionLost& lost) {
   if (session == nullptr || session->closing) return;
   Subscription* subscription = session->find(lost.subscription);
   if (subscription == nullptr) return want_page(lost.session, *session);  // as after a CatchUpResult
-  const std::string channel(replicas_.get(subscription->replica)->key.name());
+  const std::string channel(replicas_.get(subscription->replica)->key.name);
   // Its `subscribed` may still wait for the replies before it, and must not come after this.
   const bool joining = subscription->state == Subscription::State::joining;
   end_subscription(lost.session, *session, *subscription);

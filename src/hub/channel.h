@@ -22,7 +22,6 @@
 #include "hub/idempotency.h"
 #include "hub/messages.h"
 #include "hub/presence.h"
-#include "hub/stored_key.h"
 #include "hub/types.h"
 #include "kinds/fold.h"
 #include "kinds/inbox.h"
@@ -229,7 +228,7 @@ struct Channel {
     return count;
   }
 
-  StoredKey key;
+  ChannelKey key;
   const Namespace* ns;
   Kind kind;               // as when it was opened: a reload must not turn a channel into another kind
   bool has_epoch = false;  // its log has said under which epoch it is

@@ -40,7 +40,7 @@ void Sessions::handle(Delivery&& delivery, const Time&) {
       {.first_seq = delivery.first_seq, .seq = delivery.seq, .presence_only = false, .skip = delivery.skip});
   if (delivery.skip) turn.for_all = false;
   // A channel's name needs no escaping: its characters are plain in JSON.
-  turn.batch.add("{\"type\":\"message\",\"channel\":\"", replica->key.name(), "\",", delivery.body.view());
+  turn.batch.add("{\"type\":\"message\",\"channel\":\"", replica->key.name, "\",", delivery.body.view());
 }
 
 void Sessions::handle(PresenceDelivery&& delivery, const Time&) {

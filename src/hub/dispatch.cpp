@@ -34,7 +34,7 @@ void Sessions::note_message(Handle connection, Session& session, std::size_t byt
     if (talker.anonymous)
       talker.name = outbound_.address_of(connection).text();
     else
-      talker.name = session.identity->user_id;
+      talker.name = session.identity->user_id.view();
   });
 }
 
@@ -105,7 +105,7 @@ bool Sessions::pass_rate(Context& context, const protocol::Request& request) {
   }
   if (verdict.would_refuse) {
     shared_.limits.dry_run().note(tenant_of(session).name,
-                                  session.identity ? session.identity->user_id : std::string_view());
+                                  session.identity ? session.identity->user_id.view() : std::string_view());
     return true;
   }
   ++counts_of(session.tenant).rate_limited;

@@ -19,7 +19,7 @@ bool is_used(const Channel& channel) {
 }
 
 ChannelInfo info_of(const Channel& channel) {
-  return {.name = std::string(channel.key.name()),
+  return {.name = std::string(channel.key.name),
           .kind = channel.kind,
           .epoch = channel.epoch,
           .seq = channel.seq,
@@ -272,7 +272,7 @@ void Home::tell_presence(const Channel& channel, const Presence::Outcome& outcom
   if (outcome.change == Presence::Change::none) return;
   static constexpr std::string_view kActions[] = {"", "enter", "update", "leave"};
   std::string json = "{\"type\":\"presence_event\",\"channel\":";
-  append_json_string(json, channel.key.name());
+  append_json_string(json, channel.key.name);
   json += ",\"action\":\"";
   json += kActions[static_cast<std::size_t>(outcome.change)];
   json += "\",\"member\":";
@@ -335,21 +335,21 @@ void Home::sweep(Handle handle, Channel& channel, const Time& now) {
     submit_(log::Close{.channel = handle});
   }
   if (channel.parked) --parked_;
-  --sizes_[channels_.get(handle)->key.tenant()];
+  --sizes_[channels_.get(handle)->key.tenant];
   channels_.erase(handle);
 }
 
 std::vector<ChannelInfo> Home::list(const ListChannels& query) {
   std::vector<const Channel*> listed;
   channels_.for_each([&](Handle, const Channel& channel) {
-    const StoredKey& key = channel.key;
-    if (key.tenant() == query.tenant && is_used(channel) && key.name().starts_with(query.prefix) &&
-        key.name() > query.after)
+    const std::string_view name = channel.key.name;
+    if (channel.key.tenant == query.tenant && is_used(channel) && name.starts_with(query.prefix) &&
+        name > query.after)
       listed.push_back(&channel);
   });
   const auto kept = std::min(query.limit, listed.size());
   std::ranges::partial_sort(listed, listed.begin() + static_cast<std::ptrdiff_t>(kept), {},
-                            [](const Channel* channel) { return channel->key.name(); });
+                            [](const Channel* channel) { return channel->key.name.view(); });
   listed.resize(kept);
   std::vector<ChannelInfo> out;
   for (const Channel* channel : listed) out.push_back(info_of(*channel));

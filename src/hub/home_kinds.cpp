@@ -58,7 +58,7 @@ std::unique_ptr<kinds::Fold> Home::make_fold(const Channel& channel) const {
     case Kind::session:
       return std::make_unique<kinds::SessionChannel>(session_options(channel));
     case Kind::inbox:
-      return std::make_unique<kinds::Inbox>(rest_of(channel.key.name()), inbox_options_);
+      return std::make_unique<kinds::Inbox>(rest_of(channel.key.name), inbox_options_);
     case Kind::upload:
       return std::make_unique<kinds::Upload>();
     case Kind::agent:
@@ -386,13 +386,13 @@ bool Home::tell_absent(Handle handle, Channel& channel, const kinds::Event& even
     if (member.user_id == event.user_id || std::ranges::binary_search(here, member.user_id)) continue;
     if (data.empty()) {
       protocol::MessageWriter writer;
-      writer.text("channel", channel.key.name()).number("seq", event.seq);
+      writer.text("channel", channel.key.name).number("seq", event.seq);
       if (!event.from_json.empty()) writer.json("from", event.from_json);
       data = writer.json("data", event.payload).finish();
-      key = fmt::format("{} {} {}", channel.key.name(), channel.epoch.view(), event.seq);
+      key = fmt::format("{} {} {}", channel.key.name, channel.epoch.view(), event.seq);
     }
     PublishCommand command;
-    command.channel = {channel.key.tenant(), std::string(kInboxNamespace) + ":" + member.user_id};
+    command.channel = {channel.key.tenant, auth::UserId(member.user_id).inbox()};
     command.reply = {.kind = ReplyTo::Kind::home, .target = handle, .slot = slot};
     command.author = server_author();
     command.tail = tail_of("session_message", {}, data, event.flags_json);
@@ -485,7 +485,7 @@ void Home::check_runs(const Time& now) {
     const auto& run = static_cast<const kinds::OwnedRun&>(*folded.fold);
     if (run.ended()) continue;
     folded.run_check = {.parts_left = options_.shards, .connections = 0, .scheduled = true};
-    const UserQuery query{.tenant = channel->key.tenant(), .user_id = std::string(run.creator())};
+    const UserQuery query{.tenant = channel->key.tenant, .user_id = std::string(run.creator())};
     for (ShardId shard = 0; shard < options_.shards; ++shard)
       post_(shard, Ask{.reply = {.kind = ReplyTo::Kind::home, .target = handle}, .question = query});
   }

@@ -16,7 +16,7 @@ void Home::open_log(Handle handle, Channel& channel) {
   if (!channel.durable()) channel.more().durable = std::make_unique<DurableState>();
   channel.durable()->state = DurableState::State::opening;
   submit_(log::Open{.channel = handle,
-                    .name = fmt::format("{}/{}", options_.tenants[channel.key.tenant()], channel.key.name()),
+                    .name = fmt::format("{}/{}", options_.tenants[channel.key.tenant], channel.key.name),
                     .epoch = channel.has_epoch ? random_.name() : channel.epoch,
                     .lazily = true,
                     // With entries it is in the log; where it is not, that epoch must not come again.

@@ -17,7 +17,7 @@ class JudgeTest : public testing::Test {
     const auto judged = judge_token(world_.tenants[0], &users_, keys_, token.empty() ? good : token,
                                     world_.now, awaited, ask);
     if (judged) return "ok";
-    if (judged.error().wait == Wait::user) return "ask " + judged.error().identity->user_id;
+    if (judged.error().wait == Wait::user) return "ask " + std::string(judged.error().identity->user_id);
     return judged.error().wait == Wait::keys ? "keys" : std::string(name_of(judged.error().error.code));
   }
   Awaited told(guard::UserState state, const char* user = "ada") {

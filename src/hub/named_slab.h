@@ -8,7 +8,6 @@
 
 #include "base/index_table.h"
 #include "base/slab.h"
-#include "hub/stored_key.h"
 #include "hub/types.h"
 
 namespace tidewire::hub {
@@ -53,8 +52,7 @@ class NamedSlab {
 
  private:
   std::uint32_t hash_of(Handle handle) const {
-    const StoredKey& key = objects_.at(handle.index).key;
-    return static_cast<std::uint32_t>(hash_(key.tenant(), key.name()));
+    return static_cast<std::uint32_t>(hash_(objects_.at(handle.index).key));
   }
 
   ChannelKeyHash hash_;

@@ -134,13 +134,13 @@ std::shared_ptr<const Author> make_author(const auth::Identity* identity, std::u
   auto author = std::make_shared<Author>();
   author->connection = connection;
   if (identity != nullptr) {
-    author->user_id = identity->user_id;
+    author->user_id = identity->user_id.view();
     protocol::MessageWriter user;
     std::string id;
     auth::append_user_id_json(id, *identity);
     author->id_json = id;
     author->user_json = user.json("id", id).text("type", identity->type).finish();
-    author->scope = "u" + identity->user_id;
+    author->scope = "u" + author->user_id;
   } else {
     author->user_json = "null";
     author->scope = "c" + connection_name(connection);

@@ -10,7 +10,6 @@
 #include <vector>
 
 #include "base/short_list.h"
-#include "hub/stored_key.h"
 #include "hub/types.h"
 #include "protocol/delivery_batch.h"
 
@@ -41,7 +40,7 @@ struct Replica {
   Replica(const ChannelKey& key_, const Namespace& ns_, ShardId home_shard_)
       : key(key_), ns(&ns_), priority(ns_.priority), home_shard(home_shard_) {}
 
-  StoredKey key;
+  ChannelKey key;
   const Namespace* ns;
   Priority priority;  // of the lane, for this replica's life: a reload must not reorder a backlog
   ShardId home_shard;

@@ -13,9 +13,8 @@ namespace tidewire::hub {
 namespace {
 // A connection follows its user's inbox without asking, and so whatever the rule says (follow_inbox()).
 bool follows_by_itself(const Session& session, const Replica& replica) {
-  if (session.manual_inbox || session.identity == nullptr || replica.ns->name != kInboxNamespace)
-    return false;
-  return replica.key.name().substr(kInboxNamespace.size() + 1) == session.identity->user_id;
+  return !session.manual_inbox && session.identity != nullptr &&
+         replica.key.name == session.identity->user_id.inbox();
 }
 }  // namespace
 
@@ -41,11 +40,10 @@ void Sessions::review_subscriptions(Handle connection, Session& session) {
   for (std::size_t i = session.subscriptions.size(); i-- > 0;) {
     Subscription& subscription = session.subscriptions[i];
     const Replica& replica = *replicas_.get(subscription.replica);
-    const auto admission =
-        admit(namespaces_, caller_of(session), auth::Action::subscribe, replica.key.name());
+    const auto admission = admit(namespaces_, caller_of(session), auth::Action::subscribe, replica.key.name);
     if (!admission) {
       if (follows_by_itself(session, replica)) continue;
-      const std::string channel(replica.key.name());
+      const std::string channel(replica.key.name);
       end_subscription(connection, session, subscription);
       // Behind its `subscribed`, should that still wait for earlier replies.
       reply(

@@ -9,6 +9,8 @@
 #include <string_view>
 #include <vector>
 
+#include "auth/user_id.h"
+#include "base/shared_name.h"
 #include "base/slab.h"
 #include "protocol/request.h"
 
@@ -23,9 +25,10 @@ inline constexpr std::size_t kLanes = protocol::kPriorities;  // of deliveries, 
 // A channel's full name. Names never cross tenants.
 struct ChannelKey {
   TenantId tenant = 0;
-  std::string name;
+  SharedName name;
   friend bool operator==(const ChannelKey&, const ChannelKey&) = default;
 };
+static_assert(sizeof(ChannelKey) == 24);
 
 // Clients choose names, so the hash is seeded: chosen collisions must not slow a shard down.
 struct ChannelKeyHash {
@@ -55,7 +58,8 @@ enum class ContentPolicy : std::uint8_t { off, flag, reject };
 enum class Access : std::uint8_t { anyone, authenticated, server, user, owner };
 
 // The namespace whose channels are the users' inboxes, `user:<id>`, where its kind is inbox.
-inline constexpr std::string_view kInboxNamespace = "user";
+inline constexpr std::string_view kInboxNamespace =
+    auth::kInboxPrefix.substr(0, auth::kInboxPrefix.size() - 1);
 
 struct Namespace {
   std::string name;

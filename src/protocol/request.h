@@ -10,6 +10,8 @@
 #include <variant>
 #include <vector>
 
+#include "base/shared_name.h"
+
 namespace tidewire::protocol {
 
 enum class Priority : std::uint8_t { critical, high, medium, low };
@@ -33,7 +35,7 @@ struct AuthRequest {
 };
 
 struct SubscribeItem {
-  std::string channel;
+  SharedName channel;
   std::optional<Position> since;
   std::optional<std::uint64_t> history;
   bool presence = false;
@@ -45,13 +47,13 @@ struct SubscribeRequest {
 };
 
 struct UnsubscribeRequest {
-  std::string channel;
+  SharedName channel;
 };
 
 inline constexpr std::size_t kEventCharactersMax = 64;
 
 struct PublishRequest {
-  std::string channel;
+  SharedName channel;
   std::string_view data;  // each empty: absent
   std::string_view merge;
   std::string_view patch;
@@ -65,7 +67,7 @@ struct PublishRequest {
 };
 
 struct HistoryRequest {
-  std::string channel;
+  SharedName channel;
   std::optional<std::uint64_t> after;
   std::optional<std::uint64_t> before;
   std::uint64_t limit = 100;
@@ -75,13 +77,13 @@ struct HistoryRequest {
 enum class PresenceAction : std::uint8_t { enter, update, leave, get };
 
 struct PresenceRequest {
-  std::string channel;
+  SharedName channel;
   PresenceAction action = PresenceAction::get;
   std::string_view data;  // empty: absent
 };
 
 struct AckRequest {
-  std::string channel;
+  SharedName channel;
   std::vector<std::uint64_t> seqs;
   std::optional<std::uint64_t> up_to;
 };

@@ -223,19 +223,20 @@ void Shard::post(hub::ShardId to, hub::Message&& message) {
 
 // ---- what homes do is the truth that clients are checked against ----
 
-const hub::Namespace& Shard::rules_of(const std::string& channel) const {
+const hub::Namespace& Shard::rules_of(std::string_view channel) const {
   return *world_.namespaces.find(protocol::namespace_of(channel));
 }
 
-Shard::Asker Shard::asker_of(hub::ShardId shard, const hub::ReplyTo& reply, const std::string& channel) {
-  return {shard, static_cast<std::uint8_t>(reply.kind), reply.target.bits(), reply.slot, channel};
+Shard::Asker Shard::asker_of(hub::ShardId shard, const hub::ReplyTo& reply, std::string_view channel) {
+  return {shard, static_cast<std::uint8_t>(reply.kind), reply.target.bits(), reply.slot,
+          std::string(channel)};
 }
 
 void Shard::remember(hub::ShardId from, hub::PublishCommand& command) {
   if (command.reply.kind == hub::ReplyTo::Kind::nobody)
     command.reply = {.kind = hub::ReplyTo::Kind::call, .target = kNobody, .slot = ++nobodies_};
   const Asker asker = asker_of(from, command.reply, command.channel.name);
-  Model::Asked asked{.channel = command.channel.name,
+  Model::Asked asked{.channel = std::string(command.channel.name),
                      .scope = command.author->scope,
                      .key = command.key,
                      .tail = command.tail,
@@ -263,7 +264,7 @@ void Shard::watch_home(hub::ShardId to, const hub::Message& message) {
   } else if (const auto* acked = std::get_if<hub::AckResult>(&message)) {
     answers_.emplace_back(to, *acked);
   } else if (const auto* subscribed = std::get_if<hub::SubscribeResult>(&message)) {
-    const std::string& channel = subscribed->channel.name;
+    const std::string channel(subscribed->channel.name);
     if (!subscribed->result) return;
     world_.model.seen_epoch(channel, rules_of(channel), subscribed->result->epoch, world_.now_us());
     followed_.try_emplace({to, subscribed->follower.bits()}, Followed{.channel = channel});
@@ -290,7 +291,7 @@ void Shard::watch_answer(hub::ShardId to, const hub::PublishResult& result) {
 }
 
 void Shard::watch_answer(hub::ShardId to, const hub::AckResult& result) {
-  const std::string& channel = result.channel.name;
+  const std::string channel(result.channel.name);
   const auto asked = asked_acks_.extract(asker_of(to, result.reply, channel));
   if (!result.result) return;
   std::string seqs;

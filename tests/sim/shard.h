@@ -107,7 +107,7 @@ class Shard final : public hub::Outbound {
   void log_works(std::vector<log::Operation>&& operations);
   void carry_out(log::Operation&& operation);
   void hand_out(std::vector<log::Outcome>&& outcomes, std::int64_t at_us);
-  const hub::Namespace& rules_of(const std::string& channel) const;
+  const hub::Namespace& rules_of(std::string_view channel) const;
 
   // Its home; what that posts is the truth that clients are checked against.
   struct WatchedHome {
@@ -159,7 +159,7 @@ class Shard final : public hub::Outbound {
     std::string channel;
     friend auto operator<=>(const Asker&, const Asker&) = default;
   };
-  static Asker asker_of(hub::ShardId shard, const hub::ReplyTo& reply, const std::string& channel);
+  static Asker asker_of(hub::ShardId shard, const hub::ReplyTo& reply, std::string_view channel);
   std::map<Asker, Model::Asked> asked_;
   struct AskedAck {
     std::string from_json;

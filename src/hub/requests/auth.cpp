@@ -42,7 +42,8 @@ Sessions::Taken Sessions::authenticate(Context& context, const protocol::AuthReq
         outbound_.fetch_keys(session.tenant, {});
         return Taken::wait_for_keys;
       case Wait::user:
-        outbound_.ask_user(context.connection, session.tenant, verdict.error().identity->user_id);
+        outbound_.ask_user(context.connection, session.tenant,
+                           std::string(verdict.error().identity->user_id));
         return Taken::wait_for_user;
       case Wait::no:
         break;

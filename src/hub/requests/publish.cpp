@@ -8,7 +8,7 @@ namespace tidewire::hub {
 Sessions::Taken Sessions::carry_out(Context& context, protocol::PublishRequest&& request,
                                     const Awaited& awaited) {
   Session& session = context.session;
-  const std::string channel = request.channel;
+  const SharedName channel = request.channel;
   const auto refused = [&](const Error& error) {
     refuse(context, error, channel);
     return Taken::yes;

@@ -34,7 +34,7 @@ void Sessions::take_rest(Handle connection, const Time& now) {
 }
 
 // Whether it stands is not known yet, so neither is what subscribing again would mean.
-bool Sessions::awaits_subscribed(const Session& session, const std::string& channel) const {
+bool Sessions::awaits_subscribed(const Session& session, const SharedName& channel) const {
   const Handle replica = replicas_.find({session.tenant, channel});
   return replica && std::ranges::any_of(session.subscriptions, [&](const Subscription& subscription) {
            return subscription.replica == replica && !subscription.counted;
@@ -46,11 +46,10 @@ void Sessions::follow_inbox(Handle connection, Session& session, const Time& now
   const Namespace* ns = namespaces_.find(kInboxNamespace);
   if (session.manual_inbox || session.identity == nullptr || ns == nullptr || ns->kind != Kind::inbox) return;
   Context context{.connection = connection, .session = session, .now = now, .id = {}, .type = "subscribe"};
-  std::string channel = std::string(kInboxNamespace) + ":" + session.identity->user_id;
+  const SharedName& channel = session.identity->user_id.inbox();
   if (!protocol::is_valid_channel(channel)) return;
   const Admission own{.ns = ns, .rights = {.server = false, .subscribe = true, .publish = false}};
-  subscribe_one(context, {.channel = std::move(channel), .since = {}, .history = {}}, own,
-                Following::automatic);
+  subscribe_one(context, {.channel = channel, .since = {}, .history = {}}, own, Following::automatic);
 }
 
 void Sessions::subscribe_one(Context& context, protocol::SubscribeItem&& item) {
