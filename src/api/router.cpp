@@ -168,8 +168,7 @@ void Router::handle(const wire::HttpRequest& request, const IpAddress& client, c
 std::function<void(wire::HttpAnswer&)> Router::dress_for(const wire::HttpRequest& request) const {
   std::string shared_with;  // the origin that may read the answer
   const auto origin = request.headers.find("Origin");
-  const std::string_view host = request.headers.find("Host").value_or("");
-  if (origin && wire::origin_allowed(origin, host, request.over_tls, options_.allowed_origins))
+  if (origin && wire::origin_allowed(request, options_.allowed_origins))
     shared_with = *origin;
   return [shared_with = std::move(shared_with),
           coding = choose_coding(request.headers)](wire::HttpAnswer& answer) {
@@ -237,8 +236,7 @@ void Router::serve(const wire::HttpRequest& request, const IpAddress& client, co
 
 void Router::preflight(const wire::HttpRequest& request, std::string_view allow, const Respond& respond) {
   const auto origin = request.headers.find("Origin");
-  const std::string_view host = request.headers.find("Host").value_or("");
-  if (!wire::origin_allowed(origin, host, request.over_tls, options_.allowed_origins))
+  if (!wire::origin_allowed(request, options_.allowed_origins))
     return respond(problem_answer(ErrorCode::forbidden, "this origin is not allowed"));
   wire::HttpAnswer answer;
   answer.status = 204;

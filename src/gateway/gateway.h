@@ -140,7 +140,6 @@ class Gateway final : public hub::Outbound {
   // upgrade.cpp: from a request to a WebSocket
   void upgrade(Connection& connection, const wire::HttpRequest& request, const hub::Awaited& awaited);
   void become_websocket(Connection& connection, std::string_view response);
-  void refuse_upgrade(Connection& connection, const wire::HttpProblem& problem);
   // Counts the connection; or answers why it may not be.
   std::optional<wire::HttpProblem> admit(Connection& connection, const IpAddress& client,
                                          const hub::Tenant& tenant);

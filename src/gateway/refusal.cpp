@@ -9,8 +9,7 @@ AnswerFields shared_fields(const wire::HttpRequest& request,
                            const std::vector<std::string>& allowed_origins) {
   AnswerFields fields{{"Vary", "Origin"}, {"X-Content-Type-Options", "nosniff"}};
   const auto origin = request.headers.find("origin");
-  const std::string_view host = request.headers.find("host").value_or("");
-  if (origin && wire::origin_allowed(origin, host, request.over_tls, allowed_origins)) {
+  if (origin && wire::origin_allowed(request, allowed_origins)) {
     fields.emplace_back("Access-Control-Allow-Origin", *origin);
     fields.emplace_back("Access-Control-Expose-Headers", "Retry-After");
   }

@@ -56,9 +56,7 @@ std::string head_of(const AnswerFields& shared) {
 
 void Gateway::open_stream(Connection& connection, const wire::HttpRequest& request,
                           const hub::Awaited& awaited) {
-  const auto origin = request.headers.find("origin");
-  const std::string_view host = request.headers.find("host").value_or("");
-  const bool allowed = wire::origin_allowed(origin, host, request.over_tls, options_.allowed_origins);
+  const bool allowed = wire::origin_allowed(request, options_.allowed_origins);
   const AnswerFields shared = shared_fields(request, options_.allowed_origins);
   const auto refuse = [&](const wire::HttpProblem& problem) {
     respond(connection.handle, refusal_answer(problem, shared));

@@ -57,21 +57,14 @@ IpAddress Gateway::address_of(Handle handle) const {
   return connection == nullptr ? IpAddress() : connection->address;
 }
 
-void Gateway::refuse_upgrade(Connection& connection, const wire::HttpProblem& problem) {
-  const auto body = connection.http->head_only ? wire::ResponseBody::head_only : wire::ResponseBody::send;
-  outbox_of(connection).add_reply(wire::write_problem_response(problem, wire::KeepAlive::no, body), {});
-  finish_close(connection);
-}
-
 void Gateway::upgrade(Connection& connection, const wire::HttpRequest& request, const hub::Awaited& awaited) {
   const auto asked = wire::check_upgrade(request);
-  if (!asked) return refuse_upgrade(connection, asked.error());
-  const std::string_view host = request.headers.find("host").value_or("");
-  if (!wire::origin_allowed(asked->origin, host, request.over_tls, options_.allowed_origins))
-    return refuse_upgrade(
+  if (!asked) return refuse_request(connection, asked.error());
+  if (!wire::origin_allowed(request, options_.allowed_origins))
+    return refuse_request(
         connection,
         {.status = 403, .code = name_of(ErrorCode::forbidden), .detail = "this origin is not allowed"});
-  if (draining()) return refuse_upgrade(connection, kDraining);
+  if (draining()) return refuse_request(connection, kDraining);
 
   const bool is_echo = request.path == "/echo";
   const auto negotiation = wire::negotiate_deflate(asked->extensions, options_.compression);
@@ -105,7 +98,7 @@ void Gateway::upgrade(Connection& connection, const wire::HttpRequest& request, 
 
   if (shared_.limits.overload().refuses_connections()) {
     shared_.limits.overload().note_refused_connection();
-    return refuse_upgrade(connection, {.status = 503,
+    return refuse_request(connection, {.status = 503,
                                        .code = name_of(ErrorCode::unavailable),
                                        .detail = "the server is overloaded",
                                        .retry_after_ms = kRetryAfterMs});
@@ -125,7 +118,7 @@ void Gateway::upgrade(Connection& connection, const wire::HttpRequest& request, 
   std::int64_t blocked_ms = 0;
   if (shared_.attempts.blocked(client, now_ms(), blocked_ms)) {
     if (options_.reject_with_http)
-      return refuse_upgrade(connection, {.status = 429,
+      return refuse_request(connection, {.status = 429,
                                          .code = name_of(ErrorCode::rate_limited),
                                          .detail = guard::Attempts::kBlockedReason,
                                          .retry_after_ms = blocked_ms});
@@ -143,7 +136,7 @@ void Gateway::upgrade(Connection& connection, const wire::HttpRequest& request, 
                 {{"code", name_of(error.code)}, {"reason", error.message}, {"address", client.text()}});
       sessions_->note_refused_token(tenant_id, client, error, loop_.now());
       if (options_.reject_with_http)
-        return refuse_upgrade(connection, {.status = http_status_of(error.code),
+        return refuse_request(connection, {.status = http_status_of(error.code),
                                            .code = name_of(error.code),
                                            .detail = meaning_of(error.code)});
       return accept_and_close(protocol::auth_error_message(error, {}), name_of(error.code));
@@ -151,7 +144,7 @@ void Gateway::upgrade(Connection& connection, const wire::HttpRequest& request, 
     identity = std::move(*verdict);
   }
 
-  if (const auto full = admit(connection, client, tenant)) return refuse_upgrade(connection, *full);
+  if (const auto full = admit(connection, client, tenant)) return refuse_request(connection, *full);
   connection.accepts_brotli = wire::query_parameter(request.query, "accept") == "br";
   use_deflate();
   become_websocket(connection, accepted);

@@ -40,5 +40,6 @@ std::string write_upgrade_response(std::string_view accept, std::string_view sub
 // of sandboxed and local pages, passes only where the list names it: `*` does not include it.
 bool origin_allowed(std::optional<std::string_view> origin, std::string_view host, bool tls,
                     std::span<const std::string> allowed);
+bool origin_allowed(const HttpRequest& request, std::span<const std::string> allowed);
 
 }  // namespace tidewire::wire

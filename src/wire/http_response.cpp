@@ -156,12 +156,4 @@ std::string retry_after_value(std::int64_t retry_after_ms) {
   return std::to_string((retry_after_ms + 999) / 1000);
 }
 
-std::string write_problem_response(const HttpProblem& problem, KeepAlive keep_alive, ResponseBody send) {
-  std::vector<HttpField> fields{{"Content-Type", "application/problem+json"}};
-  fields.insert(fields.end(), problem.fields.begin(), problem.fields.end());
-  const std::string retry_after = retry_after_value(problem.retry_after_ms);
-  if (problem.retry_after_ms > 0) fields.push_back({"Retry-After", retry_after});
-  return write_http_response(problem.status, fields, problem_json(problem), keep_alive, send);
-}
-
 }  // namespace tidewire::wire

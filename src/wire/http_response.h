@@ -32,8 +32,4 @@ std::string problem_json(const HttpProblem& problem);
 // Retry-After's value: whole seconds, no shorter than that.
 std::string retry_after_value(std::int64_t retry_after_ms);
 
-// The whole response to a refused request, with the fields that the problem needs.
-std::string write_problem_response(const HttpProblem& problem, KeepAlive keep_alive,
-                                   ResponseBody send = ResponseBody::send);
-
 }  // namespace tidewire::wire

@@ -38,6 +38,11 @@ std::optional<Origin> parse_origin(std::string_view text) {
 
 }  // namespace
 
+bool origin_allowed(const HttpRequest& request, std::span<const std::string> allowed) {
+  return origin_allowed(request.headers.find("Origin"), request.headers.find("Host").value_or(""),
+                        request.over_tls, allowed);
+}
+
 bool origin_allowed(std::optional<std::string_view> origin, std::string_view host, bool tls,
                     std::span<const std::string> allowed) {
   if (!origin) return true;
