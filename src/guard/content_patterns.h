@@ -13,8 +13,6 @@ namespace tidewire::guard {
 bool has_script_tag(std::string_view text);
 bool has_iframe(std::string_view text);
 bool has_event_handler(std::string_view text);
-// Whether `text` begins with an attribute that is one.
-bool begins_handler(std::string_view text);
 
 // A scheme that runs a script: as the text stands, and as markup's references make it.
 bool has_script_scheme(std::string_view text);

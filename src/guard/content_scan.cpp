@@ -6,6 +6,7 @@
 #include <array>
 #include <bit>
 #include <string>
+#include <utility>
 
 #include "guard/content_patterns.h"
 #include "guard/content_suspicion.h"
@@ -81,8 +82,8 @@ class TextJudge {
       if (lacks(sql_injection) && goes_on_as_query(rest)) found_.add(sql_injection);
       if (code && goes_on_as_code(rest)) found_.add(nosql_operator);
     }
-    if (text_.size() < kLongestExpression && lacks(sql_injection) && goes_on_as_expression(rest) &&
-        is_expression(text_))
+    if (text_.size() < kLongestExpression && lacks(sql_injection) &&
+        skip(text_, kWord).size() == rest.size() + 1 && goes_on_as_expression(rest) && is_expression(text_))
       found_.add(sql_injection);
   }
 
@@ -96,7 +97,8 @@ class TextJudge {
       case iframe:
         return decide(rule, has_iframe);
       case event_handler:
-        if (begins_handler(text_.substr(at + 1))) decide(rule, has_event_handler);
+        if (ends_value(text_.substr(0, at)) || (std::exchange(first_handler_, false) && has_markup(text_)))
+          decide(rule, has_event_handler);
         return;
       case javascript_uri:
         if (text_[at] == '&')
@@ -135,6 +137,7 @@ class TextJudge {
   ContentFlags& found_;
   ContentFlags decided_;
   bool has_references_ = false;
+  bool first_handler_ = true;
 };
 
 // The way through a JSON text from one string that must be looked at to the next.

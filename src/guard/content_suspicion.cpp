@@ -62,11 +62,22 @@ ContentFlags tag_named(std::string_view text) {
   return {};
 }
 
-// What begins at `at` is the name of an attribute with a value.
-bool is_handler(std::string_view text, std::size_t at) {
-  if (!starts_with_word(behind(text, at), "on")) return false;
-  const std::string_view rest = skip(behind(text, at), kLetter);
-  return text.size() - at - rest.size() >= 5 && skip(rest, kBlank).starts_with('=');
+// An attribute that calls something: not a component's `onClick={save}`, and not `onClick={() => save()}`.
+bool begins_handler(std::string_view text) {
+  if (!starts_with_word(text, "on")) return false;
+  const std::string_view name = behind(text, 2);
+  std::string_view rest = skip(skip(name, kLetter), kBlank);
+  if (!rest.starts_with('=') || !kEventList.any(name, [](std::size_t) { return true; })) return false;
+  do rest.remove_prefix(1);
+  while (rest.starts_with(' '));
+  if (!rest.starts_with('{')) return !rest.empty();
+  rest = skip(behind(rest, 1), kBlank);
+  std::size_t called = 0;
+  while (called < rest.size() &&
+         (is_any_of(rest[called], kWord) || rest[called] == '.' || rest[called] == '$'))
+    ++called;
+  rest = skip(behind(rest, called), kBlank);
+  return called != 0 && (rest.starts_with('(') || rest.starts_with('`'));
 }
 
 // The text's end but for blanks.
@@ -151,6 +162,16 @@ bool is_script_scheme_at(std::string_view text, std::size_t at) {
          take_back(before, ":") && take_back(before, "atad");
 }
 
+bool ends_value(std::string_view before) {
+  before = skip_back(before, kBlank | kSlash);
+  return !before.empty() && std::string_view("\"'`>").contains(before.back());
+}
+
+bool has_markup(std::string_view text) {
+  const std::string_view head = text.substr(0, 41);
+  return text.contains('<') || head.contains('"') || head.contains('\'');
+}
+
 ContentFlags suspect_at(std::string_view text, std::size_t at) {
   const std::string_view rest = behind(text, at + 1);
   switch (text[at]) {
@@ -180,7 +201,7 @@ ContentFlags suspect_at(std::string_view text, std::size_t at) {
       if (rest.size() < 2) return {};
       if (rest[1] == ':' && is_script_scheme_at(text, at + 2)) return javascript_uri;
       if (rest[0] == '/' && is_script_scheme_at(text, at + 1)) return javascript_uri;
-      if (is_handler(text, at + 1)) return event_handler;
+      if (begins_handler(rest)) return event_handler;
       return {};
   }
 }

@@ -26,6 +26,11 @@ bool goes_on_as_expression(std::string_view rest);
 // Whether it could go on as a program.
 bool may_be_code(std::string_view rest);
 
+// Whether a value that somebody else has begun ends before an attribute, and whether one could stand in this
+// text otherwise: in a tag, or behind others behind the end of a value.
+bool ends_value(std::string_view before);
+bool has_markup(std::string_view text);
+
 // Whether the operator at `at`, a `$`, stands as a name or an index does.
 bool is_named_operator(std::string_view text, std::size_t at);
 // Whether a scheme that runs a script ends at `at`, a colon, or the type that does begins its subtype.
