@@ -28,7 +28,7 @@ bool is_contraction(std::string_view text, std::size_t at);
 // What stands behind a quote that has no partner before it: a query goes on, or a program.
 bool goes_on_as_query(std::string_view rest);
 bool goes_on_as_code(std::string_view rest);
-// Behind any quote: `or` and a literal compared with itself.
+// Behind any quote: `or` and a literal compared with itself. A zero must stand behind the text.
 bool is_tautology(std::string_view rest);
 // Behind a semicolon.
 bool goes_on_with_drop(std::string_view rest);

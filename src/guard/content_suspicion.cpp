@@ -80,6 +80,21 @@ bool begins_handler(std::string_view text) {
   return called != 0 && (rest.starts_with('(') || rest.starts_with('`'));
 }
 
+// A tag's name behind a prefix, whose colon is at `at`.
+ContentFlags tag_behind_prefix(std::string_view text, std::size_t at) {
+  const ContentFlags tag = tag_named(behind(text, at + 1));
+  if (tag.empty()) return {};
+  const std::string_view before = skip_back(text.substr(0, at), kLetter);
+  if (before.size() == at || !skip_back(before, kBlank | kSlash).ends_with('<')) return {};
+  return tag;
+}
+
+// A reference that could stand for a part of a scheme, behind its `&`.
+bool begins_reference(std::string_view rest) {
+  return rest.starts_with('#') || starts_with_word(rest, "colon;") || starts_with_word(rest, "tab;") ||
+         starts_with_word(rest, "newline;") || starts_with_word(rest, "lpar;");
+}
+
 // The text's end but for blanks.
 bool take_back(std::string_view& text, std::string_view backwards) {
   std::string_view rest = text;
@@ -172,37 +187,36 @@ bool has_markup(std::string_view text) {
   return text.contains('<') || head.contains('"') || head.contains('\'');
 }
 
+namespace {
+// What could begin behind the character at `at`.
+ContentFlags scheme_or_handler(std::string_view text, std::size_t at) {
+  const std::string_view rest = behind(text, at + 1);
+  if (rest.size() < 2) return {};
+  if (rest[1] == ':' && is_script_scheme_at(text, at + 2)) return javascript_uri;
+  if (rest[0] == '/' && is_script_scheme_at(text, at + 1)) return javascript_uri;
+  if (begins_handler(rest)) return event_handler;
+  return {};
+}
+}  // namespace
+
 ContentFlags suspect_at(std::string_view text, std::size_t at) {
   const std::string_view rest = behind(text, at + 1);
   switch (text[at]) {
-    case '<':
-      return tag_named(skip(rest, kBlank | kSlash));
-    case ':': {
-      const ContentFlags tag = tag_named(rest);
-      if (tag.empty()) return {};
-      const std::string_view before = skip_back(text.substr(0, at), kLetter);
-      if (before.size() == at || !skip_back(before, kBlank | kSlash).ends_with('<')) return {};
-      return tag;
-    }
-    case '&':
-      if (rest.starts_with('#') || starts_with_word(rest, "colon;") || starts_with_word(rest, "tab;") ||
-          starts_with_word(rest, "newline;") || starts_with_word(rest, "lpar;"))
-        return javascript_uri;
+    case ';':
+      if (may_drop(rest)) return sql_injection;
       return {};
     case '$':
       if (operator_size(text, at) != 0) return nosql_operator;
       return {};
-    case ';': {
-      const std::string_view next = skip(rest, kBlank);
-      if (starts_with_word(next, "drop") || starts_with_word(next, "truncate")) return sql_injection;
+    case '&':
+      if (begins_reference(rest)) return javascript_uri;
       return {};
-    }
+    case '<':
+      return tag_named(skip(rest, kBlank | kSlash));
+    case ':':
+      return tag_behind_prefix(text, at);
     default:
-      if (rest.size() < 2) return {};
-      if (rest[1] == ':' && is_script_scheme_at(text, at + 2)) return javascript_uri;
-      if (rest[0] == '/' && is_script_scheme_at(text, at + 1)) return javascript_uri;
-      if (begins_handler(rest)) return event_handler;
-      return {};
+      return scheme_or_handler(text, at);
   }
 }
 

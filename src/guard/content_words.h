@@ -12,7 +12,12 @@
 
 namespace tidewire::guard {
 
-constexpr char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; }
+inline constexpr auto kLower = [] {
+  std::array<char, 256> lower{};
+  for (unsigned i = 0; i < 256; ++i) lower[i] = static_cast<char>(i >= 'A' && i <= 'Z' ? i | 0x20 : i);
+  return lower;
+}();
+constexpr char lower(char c) { return kLower[static_cast<std::uint8_t>(c)]; }
 
 // What a character is, in a table, since the looks by hand ask nothing else.
 enum CharClass : std::uint8_t {
