@@ -31,7 +31,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string plain = tidewire::json_string(text);
   const tidewire::guard::ContentFlags wanted = tidewire::guard::reference_flags(text);
   for (const std::string& spelling : {plain, escaped})
-    if (!(tidewire::guard::scan_content(spelling) == wanted)) std::abort();
+    for (const auto scan : {tidewire::guard::scan_content, tidewire::guard::scan_content_narrow})
+      if (!(scan(spelling) == wanted)) std::abort();
   if (!(tidewire::guard::scan_content("{" + plain + ":[" + plain + "]}") ==
         tidewire::guard::scan_content("{" + escaped + " :[" + escaped + "]}")))
     std::abort();

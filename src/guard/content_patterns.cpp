@@ -56,35 +56,32 @@ bool has_iframe(std::string_view text) {
 
 namespace {
 
-// Names that browsers fire, by their beginnings.
-const std::string kHandler =
-    R"(on(?:abort|animation|auxclick|before|begin|blur|bounce|cancel|canplay|change|click|close|context|copy|)"
-    R"(cue|cut|dblclick|drag|drop|duration|emptied|end|error|finish|focus|formdata|fullscreen|gotpointer|)"
-    R"(hashchange|input|invalid|key|languagechange|load|lostpointer|message|mouse|offline|online|page|paste|)"
-    R"(pause|play|pointer|popstate|progress|ratechange|readystate|repeat|reset|resize|scroll|search|security|)"
-    R"(seek|select|show|slotchange|stalled|start|storage|submit|suspend|timeupdate|toggle|touch|transition|)"
-    R"(unhandled|unload|volumechange|waiting|webkit|wheel)[a-z]*[\s\x00]*=[\s\x00]*)"
-    // A component's `onClick={save}` calls nothing; as markup `onclick={alert(1)}` would.
-    R"((?:[^{\s\x00]|\{\s*[\w.$]+\s*[(\x60]))";
+// One expression for all of these: each run of one has its own cost, whatever the length of the text.
+std::string any_of(std::initializer_list<std::string_view> patterns) {
+  std::string all;
+  for (const std::string_view pattern : patterns)
+    (all += all.empty() ? "(?:" : "|(?:").append(pattern) += ')';
+  return all;
+}
+
+std::string handler() {
+  std::string names;
+  for (std::size_t i = 0; i < kEventList.size(); ++i) (names += i == 0 ? "" : "|") += kEventList[i];
+  // A component's `onClick={save}` calls nothing; as markup `onclick={alert(1)}` would.
+  return "on(?:" + names + R"()[a-z]*[\s\x00]*=[\s\x00]*(?:[^{\s\x00]|\{\s*[\w.$]+\s*[(\x60]))";
+}
 
 }  // namespace
 
-bool begins_handler(std::string_view text) {
-  static const RE2 kPattern(kHandler, options());
-  return begins_with(kPattern, text);
-}
-
 bool has_event_handler(std::string_view text) {
-  static const RE2 kInTag(R"(<[a-z!?/](?:[^<>]*|(?:[^<>"']|"[^"]*"|'[^']*')*)[\s\x00/"'\x60])" + kHandler,
-                          options());
-  // A value that somebody else has begun is ended, and a call follows.
-  static const RE2 kOutOfValue(R"(["'\x60>][\s\x00/]*[\s\x00/"'\x60])" + kHandler + R"([^\s>]{0,80}[(\x60])",
-                               options());
-  static const RE2 kBehindOthers(
-      R"(^[^"'=<>]{0,40}["'](?:[\s/]+[a-z-]{1,20}(?:=[^\s"']{0,40})?){1,3}[\s/]+)" + kHandler, options());
-  static const RE2 kOutOfValueAtOnce(R"(^[^"'=]{0,40}["'][\s\x00/]*)" + kHandler, options());
-  return matches(kInTag, text) || matches(kOutOfValue, text) || matches(kBehindOthers, text) ||
-         matches(kOutOfValueAtOnce, text);
+  static const RE2 kPattern(
+      any_of({R"(<[a-z!?/](?:[^<>]*|(?:[^<>"']|"[^"]*"|'[^']*')*)[\s\x00/"'\x60])" + handler(),
+              // A value that somebody else has begun is ended, and a call follows.
+              R"(["'\x60>][\s\x00/]*[\s\x00/"'\x60])" + handler() + R"([^\s>]{0,80}[(\x60])",
+              R"(^[^"'=<>]{0,40}["'](?:[\s/]+[a-z-]{1,20}(?:=[^\s"']{0,40})?){1,3}[\s/]+)" + handler(),
+              R"(^[^"'=]{0,40}["'][\s\x00/]*)" + handler()}),
+      options());
+  return matches(kPattern, text);
 }
 
 // ---- schemes ----
@@ -224,31 +221,32 @@ std::string continuation(const std::string& comparison) {
 
 // ---- a comparison of a literal with itself; by hand, since code is full of what looks like it ----
 
-// Behind what stands between two words of a query; comments are rare there.
-const char* behind_comment(const char* at, const char* end) {
+// Past the comment at `at`, if one begins there that ends soon.
+[[gnu::cold, gnu::noinline]] const char* behind_comment(const char* at, const char* end) {
   const std::string_view rest(at, std::min(kLongestComment, static_cast<std::size_t>(end - at)));
   const std::size_t size = rest.starts_with("/*") ? rest.find("*/", 2) : std::string_view::npos;
   return size == std::string_view::npos ? at : at + size + 2;
 }
 
+// Past what stands between two words of a query. A zero stands at `end`.
 inline const char* behind_gap(const char* at, const char* end) {
   while (true) {
-    while (at != end && is_any_of(*at, kBlank | kPlus | kOpening)) ++at;
-    const char* const next = at != end && *at == '/' ? behind_comment(at, end) : at;
+    for (; is_any_of(*at, kBlank | kPlus | kOpening); ++at)
+      if (at == end) return at;
+    if (*at != '/') return at;
+    const char* const next = behind_comment(at, end);
     if (next == at) return at;
     at = next;
   }
 }
 
-inline const char* behind_quote(const char* at, const char* end) {
-  return at != end && (*at == '\'' || *at == '"') ? at + 1 : at;
-}
+inline const char* behind_quote(const char* at) { return *at == '\'' || *at == '"' ? at + 1 : at; }
 
-// Behind the literal, or its beginning, that stands here without quotes.
-inline const char* behind_literal(const char* at, const char* end) {
-  const char* const last = end - at > 20 ? at + 20 : end;
-  while (at != last && is_any_of(*at, kWord)) ++at;
-  return at;
+// The literal, or its beginning, that stands here without quotes.
+inline std::string_view literal_at(const char* at) {
+  std::size_t size = 0;
+  while (size < 20 && is_any_of(at[size], kWord)) ++size;
+  return {at, size};
 }
 
 }  // namespace
@@ -257,20 +255,21 @@ bool is_tautology(std::string_view rest) {
   const char* at = rest.data();
   const char* const end = at + rest.size();
   const auto take = [&](std::string_view lower_word) {
-    if (!starts_with_word({at, end}, lower_word)) return false;
+    for (std::size_t i = 0; i < lower_word.size(); ++i)
+      if (lower(at[i]) != lower_word[i]) return false;
     at += lower_word.size();
     return true;
   };
-  while (at != end && *at == ')') ++at;
+  while (*at == ')') ++at;
   at = behind_gap(at, end);
   if (!take("or") && !take("and") && !take("||")) return false;
-  at = behind_quote(behind_gap(at, end), end);
-  const std::string_view left(at, behind_literal(at, end));
+  at = behind_quote(behind_gap(at, end));
+  const std::string_view left = literal_at(at);
   if (left.empty()) return false;
-  at = behind_gap(behind_quote(at + left.size(), end), end);
+  at = behind_gap(behind_quote(at + left.size()), end);
   if (!take("=") && !take("like")) return false;
-  at = behind_quote(behind_gap(at, end), end);
-  return at != end && *at == left.front() && std::string_view(at, behind_literal(at, end)) == left;
+  at = behind_quote(behind_gap(at, end));
+  return *at == left.front() && literal_at(at) == left;
 }
 
 bool goes_on_as_query(std::string_view rest) {

@@ -13,8 +13,6 @@ namespace tidewire::guard {
 bool has_script_tag(std::string_view text);
 bool has_iframe(std::string_view text);
 bool has_event_handler(std::string_view text);
-// Whether `text` begins with an attribute that is one.
-bool begins_handler(std::string_view text);
 
 // A scheme that runs a script: as the text stands, and as markup's references make it.
 bool has_script_scheme(std::string_view text);
@@ -30,7 +28,7 @@ bool is_contraction(std::string_view text, std::size_t at);
 // What stands behind a quote that has no partner before it: a query goes on, or a program.
 bool goes_on_as_query(std::string_view rest);
 bool goes_on_as_code(std::string_view rest);
-// Behind any quote: `or` and a literal compared with itself.
+// Behind any quote: `or` and a literal compared with itself. A zero must stand behind the text.
 bool is_tautology(std::string_view rest);
 // Behind a semicolon.
 bool goes_on_with_drop(std::string_view rest);

@@ -62,11 +62,37 @@ ContentFlags tag_named(std::string_view text) {
   return {};
 }
 
-// What begins at `at` is the name of an attribute with a value.
-bool is_handler(std::string_view text, std::size_t at) {
-  if (!starts_with_word(behind(text, at), "on")) return false;
-  const std::string_view rest = skip(behind(text, at), kLetter);
-  return text.size() - at - rest.size() >= 5 && skip(rest, kBlank).starts_with('=');
+// An attribute that calls something: not a component's `onClick={save}`, and not `onClick={() => save()}`.
+bool begins_handler(std::string_view text) {
+  if (!starts_with_word(text, "on")) return false;
+  const std::string_view name = behind(text, 2);
+  std::string_view rest = skip(skip(name, kLetter), kBlank);
+  if (!rest.starts_with('=') || !kEventList.any(name, [](std::size_t) { return true; })) return false;
+  do rest.remove_prefix(1);
+  while (rest.starts_with(' '));
+  if (!rest.starts_with('{')) return !rest.empty();
+  rest = skip(behind(rest, 1), kBlank);
+  std::size_t called = 0;
+  while (called < rest.size() &&
+         (is_any_of(rest[called], kWord) || rest[called] == '.' || rest[called] == '$'))
+    ++called;
+  rest = skip(behind(rest, called), kBlank);
+  return called != 0 && (rest.starts_with('(') || rest.starts_with('`'));
+}
+
+// A tag's name behind a prefix, whose colon is at `at`.
+ContentFlags tag_behind_prefix(std::string_view text, std::size_t at) {
+  const ContentFlags tag = tag_named(behind(text, at + 1));
+  if (tag.empty()) return {};
+  const std::string_view before = skip_back(text.substr(0, at), kLetter);
+  if (before.size() == at || !skip_back(before, kBlank | kSlash).ends_with('<')) return {};
+  return tag;
+}
+
+// A reference that could stand for a part of a scheme, behind its `&`.
+bool begins_reference(std::string_view rest) {
+  return rest.starts_with('#') || starts_with_word(rest, "colon;") || starts_with_word(rest, "tab;") ||
+         starts_with_word(rest, "newline;") || starts_with_word(rest, "lpar;");
 }
 
 // The text's end but for blanks.
@@ -151,37 +177,46 @@ bool is_script_scheme_at(std::string_view text, std::size_t at) {
          take_back(before, ":") && take_back(before, "atad");
 }
 
+bool ends_value(std::string_view before) {
+  before = skip_back(before, kBlank | kSlash);
+  return !before.empty() && std::string_view("\"'`>").contains(before.back());
+}
+
+bool has_markup(std::string_view text) {
+  const std::string_view head = text.substr(0, 41);
+  return text.contains('<') || head.contains('"') || head.contains('\'');
+}
+
+namespace {
+// What could begin behind the character at `at`.
+ContentFlags scheme_or_handler(std::string_view text, std::size_t at) {
+  const std::string_view rest = behind(text, at + 1);
+  if (rest.size() < 2) return {};
+  if (rest[1] == ':' && is_script_scheme_at(text, at + 2)) return javascript_uri;
+  if (rest[0] == '/' && is_script_scheme_at(text, at + 1)) return javascript_uri;
+  if (begins_handler(rest)) return event_handler;
+  return {};
+}
+}  // namespace
+
 ContentFlags suspect_at(std::string_view text, std::size_t at) {
   const std::string_view rest = behind(text, at + 1);
   switch (text[at]) {
-    case '<':
-      return tag_named(skip(rest, kBlank | kSlash));
-    case ':': {
-      const ContentFlags tag = tag_named(rest);
-      if (tag.empty()) return {};
-      const std::string_view before = skip_back(text.substr(0, at), kLetter);
-      if (before.size() == at || !skip_back(before, kBlank | kSlash).ends_with('<')) return {};
-      return tag;
-    }
-    case '&':
-      if (rest.starts_with('#') || starts_with_word(rest, "colon;") || starts_with_word(rest, "tab;") ||
-          starts_with_word(rest, "newline;") || starts_with_word(rest, "lpar;"))
-        return javascript_uri;
+    case ';':
+      if (may_drop(rest)) return sql_injection;
       return {};
     case '$':
       if (operator_size(text, at) != 0) return nosql_operator;
       return {};
-    case ';': {
-      const std::string_view next = skip(rest, kBlank);
-      if (starts_with_word(next, "drop") || starts_with_word(next, "truncate")) return sql_injection;
+    case '&':
+      if (begins_reference(rest)) return javascript_uri;
       return {};
-    }
+    case '<':
+      return tag_named(skip(rest, kBlank | kSlash));
+    case ':':
+      return tag_behind_prefix(text, at);
     default:
-      if (rest.size() < 2) return {};
-      if (rest[1] == ':' && is_script_scheme_at(text, at + 2)) return javascript_uri;
-      if (rest[0] == '/' && is_script_scheme_at(text, at + 1)) return javascript_uri;
-      if (is_handler(text, at + 1)) return event_handler;
-      return {};
+      return scheme_or_handler(text, at);
   }
 }
 

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "guard/content_rules.h"
+#include "guard/content_words.h"
 
 namespace tidewire::guard {
 
@@ -25,6 +26,17 @@ bool begins_as_query(std::string_view text);
 bool goes_on_as_expression(std::string_view rest);
 // Whether it could go on as a program.
 bool may_be_code(std::string_view rest);
+
+// Whether a value that somebody else has begun ends before an attribute, and whether one could stand in this
+// text otherwise: in a tag, or behind others behind the end of a value.
+bool ends_value(std::string_view before);
+bool has_markup(std::string_view text);
+
+// Whether behind a semicolon `drop` or `truncate` follows. In the header since each line of code ends so.
+inline bool may_drop(std::string_view rest) {
+  rest = skip(rest, kBlank);
+  return starts_with_word(rest, "drop") || starts_with_word(rest, "truncate");
+}
 
 // Whether the operator at `at`, a `$`, stands as a name or an index does.
 bool is_named_operator(std::string_view text, std::size_t at);

@@ -70,7 +70,8 @@ enum QuoteFollower : std::uint8_t {
   kGap = 1,        // what stands between the quote and what goes on
   kGoesOn = 2,     // a query or an expression
   kTautology = 4,  // a literal could be compared with itself
-  kQueryWord = 8   // a query, if the next letter is right too
+  kQueryWord = 8,  // a query, if the next letter is right too
+  kAttribute = 16  // its name, or a type
 };
 inline constexpr auto kQuoteFollowers = [] {
   std::array<std::uint8_t, 256> followers{};
@@ -82,6 +83,7 @@ inline constexpr auto kQuoteFollowers = [] {
     else if (may_go_on(lower(c)))
       follower = is_letter(c) ? kQueryWord : kGoesOn;
     if (std::string_view("oa|/").contains(lower(c))) follower |= kTautology;
+    if (lower(c) == 'o' || c == '/') follower |= kAttribute;
     followers[code] = static_cast<std::uint8_t>(follower);
   }
   return followers;

@@ -12,7 +12,12 @@
 
 namespace tidewire::guard {
 
-constexpr char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; }
+inline constexpr auto kLower = [] {
+  std::array<char, 256> lower{};
+  for (unsigned i = 0; i < 256; ++i) lower[i] = static_cast<char>(i >= 'A' && i <= 'Z' ? i | 0x20 : i);
+  return lower;
+}();
+constexpr char lower(char c) { return kLower[static_cast<std::uint8_t>(c)]; }
 
 // What a character is, in a table, since the looks by hand ask nothing else.
 enum CharClass : std::uint8_t {
@@ -116,6 +121,7 @@ class WordList {
            });
   }
   constexpr std::string_view operator[](std::size_t index) const { return words_[index]; }
+  static constexpr std::size_t size() { return kSize; }
 
  private:
   struct Initial {
@@ -190,6 +196,20 @@ inline constexpr WordList kQueryWordList([] {
   for (std::size_t i = 0; i < texts.size(); ++i) texts[i] = kQueryWords[i].text;
   return texts;
 }());
+
+// The events that browsers fire, by the beginnings of their names behind `on`.
+inline constexpr WordList kEventList(std::to_array<std::string_view>(
+    {"abort",      "animation",  "auxclick", "before",     "begin",          "blur",       "bounce",
+     "cancel",     "canplay",    "change",   "click",      "close",          "context",    "copy",
+     "cue",        "cut",        "dblclick", "drag",       "drop",           "duration",   "emptied",
+     "end",        "error",      "finish",   "focus",      "formdata",       "fullscreen", "gotpointer",
+     "hashchange", "input",      "invalid",  "key",        "languagechange", "load",       "lostpointer",
+     "message",    "mouse",      "offline",  "online",     "page",           "paste",      "pause",
+     "play",       "pointer",    "popstate", "progress",   "ratechange",     "readystate", "repeat",
+     "reset",      "resize",     "scroll",   "search",     "security",       "seek",       "select",
+     "show",       "slotchange", "stalled",  "start",      "storage",        "submit",     "suspend",
+     "timeupdate", "toggle",     "touch",    "transition", "unhandled",      "unload",     "volumechange",
+     "waiting",    "webkit",     "wheel"}));
 
 // The operators of document databases, without their `$`.
 inline constexpr WordList kOperatorList(std::to_array<std::string_view>(

@@ -1,6 +1,6 @@
 #include "guard/json_strings.h"
 
-#include <emmintrin.h>
+#include <immintrin.h>
 
 #include <algorithm>
 #include <bit>
@@ -15,6 +15,7 @@ constexpr std::size_t kBlock = 64, kHalf = kBlock / 2;
 constexpr std::size_t kCoded = 6;  // the size of an escape by its code
 
 // The quotes and backslashes among 64 characters.
+template <bool kWide>
 std::uint64_t ends_and_escapes(const char* at) {
   std::uint64_t found = 0;
   for (std::size_t i = 0; i < kBlock; i += sizeof(__m128i)) {
@@ -22,6 +23,17 @@ std::uint64_t ends_and_escapes(const char* at) {
     const __m128i either =
         _mm_or_si128(_mm_cmpeq_epi8(bytes, _mm_set1_epi8('"')), _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\')));
     found |= std::uint64_t{static_cast<unsigned>(_mm_movemask_epi8(either))} << i;
+  }
+  return found;
+}
+template <>
+[[TIDEWIRE_WIDE_VECTORS]] inline std::uint64_t ends_and_escapes<true>(const char* at) {
+  std::uint64_t found = 0;
+  for (std::size_t i = 0; i < kBlock; i += sizeof(__m256i)) {
+    const __m256i bytes = _mm256_loadu_si256(reinterpret_cast<const __m256i_u*>(at + i));
+    const __m256i either = _mm256_or_si256(_mm256_cmpeq_epi8(bytes, _mm256_set1_epi8('"')),
+                                           _mm256_cmpeq_epi8(bytes, _mm256_set1_epi8('\\')));
+    found |= std::uint64_t{static_cast<unsigned>(_mm256_movemask_epi8(either))} << i;
   }
   return found;
 }
@@ -89,7 +101,7 @@ char* write_coded(const char*& at, char* out) {
 
 // What stands between two places of a block. Halves of a block are written, whether all of them counts or
 // not.
-char* write(const char* from, const char* to, char* out) {
+inline char* write(const char* from, const char* to, char* out) {
   const std::ptrdiff_t size = to - from;
   std::memcpy(out, from, kHalf);
   if (size > static_cast<std::ptrdiff_t>(kHalf)) std::memcpy(out + kHalf, from + kHalf, kHalf);
@@ -107,7 +119,8 @@ char* JsonStrings::room(std::size_t size) {
   return far_.get();
 }
 
-std::string_view JsonStrings::decode(std::size_t begin) {
+template <bool kWide>
+[[gnu::always_inline]] inline std::string_view JsonStrings::decode_blocks(std::size_t begin) {
   char* const start = room(json_.size() - begin);
   start[0] = '\0';
   char* out = start + 1;
@@ -121,7 +134,7 @@ std::string_view JsonStrings::decode(std::size_t begin) {
       here = last.data();
     }
     const char* from = here;  // what is not written yet
-    std::uint64_t found = ends_and_escapes(here);
+    std::uint64_t found = ends_and_escapes<kWide>(here);
     while (found != 0) {
       const char* at = here + std::countr_zero(found);
       out = write(from, at, out);
@@ -133,7 +146,7 @@ std::string_view JsonStrings::decode(std::size_t begin) {
       if (at[1] != 'u') {
         *out++ = kEscapes[static_cast<std::uint8_t>(at[1])];
         from = at + 2;
-        found &= (found | (0 - found)) << 2;  // all from the first one on, but for two
+        found &= ~std::uint64_t{3} << (at - here);  // what is escaped is no end
       } else {
         from = at;
         // Their digits may be anything in a text that is not valid.
@@ -148,6 +161,11 @@ std::string_view JsonStrings::decode(std::size_t begin) {
     }
     block += static_cast<std::size_t>(from - here);
   }
+}
+
+std::string_view JsonStrings::decode(std::size_t begin) { return decode_blocks<false>(begin); }
+[[TIDEWIRE_WIDE_VECTORS]] std::string_view JsonStrings::decode_wide(std::size_t begin) {
+  return decode_blocks<true>(begin);
 }
 
 bool JsonStrings::is_key() const {

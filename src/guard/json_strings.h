@@ -8,6 +8,8 @@
 #include <memory>
 #include <string_view>
 
+#include "guard/wide_vectors.h"
+
 namespace tidewire::guard {
 
 class JsonStrings {
@@ -21,6 +23,7 @@ class JsonStrings {
   // Decodes the string whose first character is at `begin`, behind its quote. The text is good until the
   // next call.
   std::string_view decode(std::size_t begin);
+  [[TIDEWIRE_WIDE_VECTORS]] std::string_view decode_wide(std::size_t begin);
   // Behind the closing quote of the last one.
   std::size_t end() const { return end_; }
   // Whether it is a member's name.
@@ -29,6 +32,8 @@ class JsonStrings {
  private:
   static constexpr std::size_t kNear = 2048;
 
+  template <bool kWide>
+  std::string_view decode_blocks(std::size_t begin);
   // Room for `size` characters with the zeros around them.
   char* room(std::size_t size);
 

@@ -3,11 +3,17 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <vector>
 
 namespace tidewire::guard {
 namespace {
 
-std::string decoded(const std::string& json) { return std::string(JsonStrings(json).decode(1)); }
+// Each way of decoding, where the processor has it.
+std::vector<std::string_view (*)(JsonStrings&)> ways() {
+  std::vector<std::string_view (*)(JsonStrings&)> all{[](JsonStrings& strings) { return strings.decode(1); }};
+  if (has_wide_vectors()) all.push_back([](JsonStrings& strings) { return strings.decode_wide(1); });
+  return all;
+}
 
 TEST(JsonStrings, AnEscapeIsDecodedWhereverABlockEnds) {
   const std::pair<std::string, std::string> spellings[] = {{R"(\n)", "\n"},
@@ -26,31 +32,38 @@ TEST(JsonStrings, AnEscapeIsDecodedWhereverABlockEnds) {
   for (std::size_t before = 0; before < 140; ++before)
     for (const auto& [spelling, characters] : spellings) {
       const std::string x(before, 'x');
-      EXPECT_EQ(decoded('"' + x + spelling + x + spelling + "\",\"y\""), x + characters + x + characters);
-      EXPECT_EQ(decoded('"' + x + spelling + '"'), x + characters);
+      for (const auto decode : ways()) {
+        const std::string twice = '"' + x + spelling + x + spelling + "\",\"y\"",
+                          once = '"' + x + spelling + '"';
+        JsonStrings first(twice), second(once);
+        EXPECT_EQ(decode(first), x + characters + x + characters);
+        EXPECT_EQ(decode(second), x + characters);
+      }
     }
 }
 
 TEST(JsonStrings, ThereAreZerosAroundTheString) {
-  for (const std::size_t size : {std::size_t{0}, std::size_t{63}, std::size_t{64}, std::size_t{5'000}}) {
-    const std::string json = '"' + std::string(size, 'x') + R"(","\n"])";
-    JsonStrings strings(json);
-    const std::string_view text = strings.decode(1);
-    ASSERT_EQ(text.size(), size);
-    EXPECT_EQ(strings.end(), size + 2);
-    EXPECT_EQ(text.data()[-1], '\0');
-    for (std::size_t i = 0; i < JsonStrings::kZeros; ++i) EXPECT_EQ(text.data()[size + i], '\0');
-  }
+  for (const auto decode : ways())
+    for (const std::size_t size : {std::size_t{0}, std::size_t{63}, std::size_t{64}, std::size_t{5'000}}) {
+      const std::string json = '"' + std::string(size, 'x') + R"(","\n"])";
+      JsonStrings strings(json);
+      const std::string_view text = decode(strings);
+      ASSERT_EQ(text.size(), size);
+      EXPECT_EQ(strings.end(), size + 2);
+      EXPECT_EQ(text.data()[-1], '\0');
+      for (std::size_t i = 0; i < JsonStrings::kZeros; ++i) EXPECT_EQ(text.data()[size + i], '\0');
+    }
 }
 
 TEST(JsonStrings, ATextThatEndsInTheMiddleOfAnEscapeEnds) {
-  for (std::size_t before = 0; before < 140; ++before)
-    for (const char* tail : {"", "\\", "\\u", "\\u00", "\\ud83d\\", "\\ud83d\\u", "\\u20ac\\u"}) {
-      const std::string json = '"' + std::string(before, 'x') + tail;
-      JsonStrings strings(json);
-      EXPECT_EQ(strings.decode(1).substr(0, before), std::string(before, 'x'));
-      EXPECT_EQ(strings.end(), json.size());
-    }
+  for (const auto decode : ways())
+    for (std::size_t before = 0; before < 140; ++before)
+      for (const char* tail : {"", "\\", "\\u", "\\u00", "\\ud83d\\", "\\ud83d\\u", "\\u20ac\\u"}) {
+        const std::string json = '"' + std::string(before, 'x') + tail;
+        JsonStrings strings(json);
+        EXPECT_EQ(decode(strings).substr(0, before), std::string(before, 'x'));
+        EXPECT_EQ(strings.end(), json.size());
+      }
 }
 
 }  // namespace

@@ -13,6 +13,7 @@
 #include <string_view>
 
 #include "guard/content_words.h"
+#include "guard/wide_vectors.h"
 
 namespace tidewire::guard {
 
@@ -54,15 +55,10 @@ class TripleSet {
     return first_.of(at[0]) & second_.of(at[1]) & third_.of(at[2]);
   }
 
-  // Of the 64 characters from `at` on.
-  template <char... kThese>
-  TripleMarks<sizeof...(kThese)> marks(const char* at) const {
-    return __builtin_cpu_supports("avx2") ? marks_avx2<kThese...>(at) : marks_ssse3<kThese...>(at);
-  }
-
-  // The two ways there; public for the test, which holds them to each other.
-  template <char... kThese>
-  [[gnu::target("ssse3")]] TripleMarks<sizeof...(kThese)> marks_ssse3(const char* at) const {
+  // Of the 64 characters from `at` on, in two ways that mark the same.
+  template <bool kWide, char... kThese>
+    requires(!kWide)
+  [[gnu::target("ssse3")]] TripleMarks<sizeof...(kThese)> marks(const char* at) const {
     TripleMarks<sizeof...(kThese)> marks;
     for (std::size_t i = 0; i < kTripleBlock; i += sizeof(__m128i)) {
       const auto put = [i](std::uint64_t& bits, int mask) {
@@ -77,8 +73,9 @@ class TripleSet {
     }
     return marks;
   }
-  template <char... kThese>
-  [[gnu::target("avx2")]] TripleMarks<sizeof...(kThese)> marks_avx2(const char* at) const {
+  template <bool kWide, char... kThese>
+    requires kWide
+  [[TIDEWIRE_WIDE_VECTORS]] TripleMarks<sizeof...(kThese)> marks(const char* at) const {
     TripleMarks<sizeof...(kThese)> marks;
     for (std::size_t i = 0; i < kTripleBlock; i += sizeof(__m256i)) {
       const auto put = [i](std::uint64_t& bits, int mask) {
@@ -117,7 +114,7 @@ class TripleSet {
           _mm_shuffle_epi8(_mm_load_si128(reinterpret_cast<const __m128i*>(low.data())), bytes),
           _mm_shuffle_epi8(_mm_load_si128(reinterpret_cast<const __m128i*>(high.data())), halves));
     }
-    [[gnu::target("avx2")]] __m256i look_wide(const char* at) const {
+    [[TIDEWIRE_WIDE_VECTORS]] __m256i look_wide(const char* at) const {
       const __m256i bytes = _mm256_loadu_si256(reinterpret_cast<const __m256i_u*>(at));
       const __m256i halves = _mm256_and_si256(_mm256_srli_epi16(bytes, 4), _mm256_set1_epi8(15));
       return _mm256_and_si256(

@@ -22,7 +22,7 @@ TEST(TripleSet, MarksAllThatAreOfAClass) {
   std::mt19937 random(1);
   for (int round = 0; round < 1'000; ++round) {
     const std::string chars = text(random);
-    const auto marks = kTextTriples.marks<'\'', '"'>(chars.data());
+    const auto marks = kTextTriples.marks<false, '\'', '"'>(chars.data());
     for (std::size_t i = 0; i < kTripleBlock; ++i) {
       if (kTextTriples.classes(chars.data() + i) != 0) {
         EXPECT_NE(marks.triples >> i & 1, 0u) << chars << ' ' << i;
@@ -34,12 +34,12 @@ TEST(TripleSet, MarksAllThatAreOfAClass) {
 }
 
 TEST(TripleSet, BothKindsOfVectorsMarkTheSame) {
-  if (!__builtin_cpu_supports("avx2")) GTEST_SKIP() << "this processor has one kind only";
+  if (!has_wide_vectors()) GTEST_SKIP() << "this processor has one kind only";
   std::mt19937 random(2);
   for (int round = 0; round < 1'000; ++round) {
     const std::string chars = text(random);
-    const auto narrow = kJsonTriples.marks_ssse3<'\\'>(chars.data());
-    const auto wide = kJsonTriples.marks_avx2<'\\'>(chars.data());
+    const auto narrow = kJsonTriples.marks<false, '\\'>(chars.data());
+    const auto wide = kJsonTriples.marks<true, '\\'>(chars.data());
     EXPECT_EQ(narrow.triples, wide.triples) << chars;
     EXPECT_EQ(narrow.characters, wide.characters) << chars;
   }
