@@ -105,7 +105,7 @@ void Gateway::upgrade(Connection& connection, const wire::HttpRequest& request, 
   }
   const IpAddress client = client_of(connection, request);
   const std::optional<std::string> token = token_of(request, *asked);
-  const hub::TenantId tenant_id = find_tenant_(host, token.value_or(""));
+  const hub::TenantId tenant_id = find_tenant_(request.headers.find("host").value_or(""), token.value_or(""));
   hub::Tenant& tenant = tenants_[tenant_id];
 
   // Says on the new WebSocket why it ends at once: a browser can't read the status of a failed upgrade.

@@ -48,8 +48,7 @@ std::expected<UpgradeRequest, HttpProblem> check_upgrade(const HttpRequest& requ
 
   UpgradeRequest upgrade{.key = headers.find("Sec-WebSocket-Key").value_or(""),
                          .subprotocols = headers.elements("Sec-WebSocket-Protocol"),
-                         .extensions = {},
-                         .origin = headers.find("Origin")};
+                         .extensions = {}};
   if (!is_key(upgrade.key)) return std::unexpected(malformed("Sec-WebSocket-Key is not 16 bytes of base64"));
   if (!std::ranges::all_of(upgrade.subprotocols, is_token))
     return std::unexpected(malformed("Sec-WebSocket-Protocol is malformed"));

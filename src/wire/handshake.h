@@ -19,7 +19,6 @@ struct UpgradeRequest {
   std::string_view key;
   std::vector<std::string_view> subprotocols;  // in the client's order
   std::string extensions;                      // all Sec-WebSocket-Extensions, joined; empty: none
-  std::optional<std::string_view> origin;
 };
 
 // 405 (with Allow) unless GET; 400 for a doubled Host, Origin, Sec-WebSocket-Key or -Version, a bad

@@ -55,7 +55,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     TIDEWIRE_CHECK(data[0] % 8 == 0);
     TIDEWIRE_CHECK(upgrade->key.size() == 24);
     TIDEWIRE_CHECK(accept_key(upgrade->key).size() == 28);
-    (void)origin_allowed(upgrade->origin, *request.headers.find("host"), (data[0] & 8) != 0, allowed);
+    (void)origin_allowed(request.headers.find("origin"), *request.headers.find("host"), (data[0] & 8) != 0,
+                         allowed);
     for (const DeflateMode mode : {DeflateMode::off, DeflateMode::shared, DeflateMode::dedicated})
       check_negotiation(upgrade->extensions, mode);
   } else {
