@@ -62,7 +62,6 @@ void add(std::vector<ShardCounts>& sum, const std::vector<ShardCounts>& part) {
 
 void Analytics::merge(const Analytics& other) {
   window_us = std::max(window_us, other.window_us);
-  traffic += other.traffic;
   add(tenants, other.tenants);
   requests.merge(other.requests);
   round_trips.merge(other.round_trips);
