@@ -85,6 +85,28 @@ TEST(Recent, NamesWhoTalksMost) {
   EXPECT_GE(entries[0].count, 500u);
 }
 
+TEST(ShardCounts, SinceAMomentEveryCounterIsWhatCameAndEveryStateIsAsItIs) {
+  const ShardCounts then{.connections_opened = 1,
+                         .went_behind = 1,
+                         .gaps = 1,
+                         .ended_unhealthy = 1,
+                         .pages_asked = 1,
+                         .pages_shared = 1,
+                         .send_circuits_open = 1,
+                         .send_circuits_opened = 1};
+  ShardCounts now = then;
+  now += then;
+  const ShardCounts came = now.since(then);
+  EXPECT_EQ(came.connections_opened, 1u);
+  EXPECT_EQ(came.went_behind, 1u);
+  EXPECT_EQ(came.gaps, 1u);
+  EXPECT_EQ(came.ended_unhealthy, 1u);
+  EXPECT_EQ(came.pages_asked, 1u);
+  EXPECT_EQ(came.pages_shared, 1u);
+  EXPECT_EQ(came.send_circuits_opened, 1u);
+  EXPECT_EQ(came.send_circuits_open, 2u);
+}
+
 TEST(Recent, PartsOfShardsAddUp) {
   Rig one, other;
   one.recent.note_round_trip(1'000);
