@@ -250,7 +250,7 @@ class World {
     }
     if (const auto* count = std::get_if<hub::CountThings>(&ask.question); count && count->window_us) {
       part.analytics = std::make_shared<hub::Analytics>(
-          shard.sessions->recent().over(*count->window_us, part.tenants, part.counts, now));
+          shard.sessions->recent().over(*count->window_us, part.tenants, now));
     }
     queue_.push_back({from, {self, hub::Answer{.reply = ask.reply, .part = std::move(part)}}});
   }

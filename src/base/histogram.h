@@ -34,9 +34,6 @@ class Histogram {
   std::uint64_t count() const { return count_; }
   std::uint64_t sum_us() const { return sum_us_; }
   std::uint64_t max_us() const { return max_us_; }
-  double mean_us() const {
-    return count_ == 0 ? 0 : static_cast<double>(sum_us_) / static_cast<double>(count_);
-  }
 
   // The value that `percent` (0 to 100) of all samples do not exceed; 0 when empty.
   std::uint64_t percentile_us(double percent) const {

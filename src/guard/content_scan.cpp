@@ -46,8 +46,8 @@ class TextJudge {
           look_at_quote(here, odd_doubles + count(doubles & (bit - 1)));
         } else if (*here == '\'') {
           if ((singles & bit) != 0) look_at_quote(here, odd_singles + count(singles & (bit - 1)));
-          // Most of the semicolons of code are done with here.
         } else if (const unsigned classes = kTextTriples.classes(here); (classes & kOther) == 0) {
+          // The semicolons of code are done with here.
           if (classes != 0 && (*here != ';' || may_drop(rest(here)))) look_at(place_of(here));
         } else if (is_contraction(text_, place_of(here) + 1)) {
           // No quote, be it in this block or the first character of the next one.

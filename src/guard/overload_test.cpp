@@ -143,6 +143,18 @@ TEST(SharedOverload, SeesAShardThatIsStuckInATurn) {
   EXPECT_LT(shared.publish_share(), 1);
 }
 
+TEST(SharedOverload, WatchesEveryShardThatMayBe) {
+  SharedOverload shared;
+  const auto memory = [] { return std::int64_t{0}; };
+  const OverloadLimits limits{.max_lag_ms = 100, .max_memory = 0};
+  for (std::int64_t now_ms = 1'000; now_ms < 3'000; now_ms += 100) {
+    for (std::size_t shard = 0; shard < SharedOverload::kMostShards; ++shard)
+      shared.report(shard, shard + 1 == SharedOverload::kMostShards ? 500'000 : 0, now_ms);
+    shared.judge(limits, memory, now_ms);
+  }
+  EXPECT_EQ(shared.step(), shed_publishes);
+}
+
 TEST(SharedOverload, JudgesOnceHoweverManyAsk) {
   SharedOverload shared;
   int asked = 0;

@@ -2,10 +2,12 @@
 
 #include <algorithm>
 
+#include "base/check.h"
+
 namespace tidewire::guard {
 
 void SharedOverload::report(std::size_t shard, std::int64_t longest_turn_us, std::int64_t now_ms) {
-  if (shard >= kMostShards) return;
+  TIDEWIRE_CHECK(shard < kMostShards);
   reports_[shard].longest_turn_us.store(longest_turn_us, std::memory_order_relaxed);
   reports_[shard].at_ms.store(now_ms, std::memory_order_relaxed);
 }

@@ -18,9 +18,10 @@ namespace tidewire::guard {
 class SharedOverload {
  public:
   static constexpr std::int64_t kSample_ms = 100;
-  static constexpr std::size_t kMostShards = 256;
+  // As many as `server.shards` allows.
+  static constexpr std::size_t kMostShards = 1024;
 
-  // Each shard about every kSample_ms: its longest turn since the last time.
+  // Each shard about every kSample_ms: its longest turn since the last time. `shard` is below kMostShards.
   void report(std::size_t shard, std::int64_t longest_turn_us, std::int64_t now_ms);
 
   // Judges, unless somebody has within kSample_ms; any shard, after its report. `memory` is asked only

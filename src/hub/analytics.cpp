@@ -43,6 +43,9 @@ ShardCounts ShardCounts::since(const ShardCounts& then) const {
   now.penalties -= then.penalties;
   now.auth_failures -= then.auth_failures;
   now.went_behind -= then.went_behind;
+  now.send_circuits_opened -= then.send_circuits_opened;
+  now.pages_asked -= then.pages_asked;
+  now.pages_shared -= then.pages_shared;
   now.gaps -= then.gaps;
   now.ended_unhealthy -= then.ended_unhealthy;
   for (std::size_t i = 0; i < now.requests.size(); ++i) now.requests[i] -= then.requests[i];
@@ -62,7 +65,6 @@ void add(std::vector<ShardCounts>& sum, const std::vector<ShardCounts>& part) {
 
 void Analytics::merge(const Analytics& other) {
   window_us = std::max(window_us, other.window_us);
-  traffic += other.traffic;
   add(tenants, other.tenants);
   requests.merge(other.requests);
   round_trips.merge(other.round_trips);

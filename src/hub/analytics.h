@@ -48,8 +48,7 @@ using Talkers = guard::SpaceSaving<Talker>;
 
 struct Analytics {
   std::int64_t window_us = 0;             // what is covered
-  ShardCounts traffic = {};               // counters: what came in the window
-  std::vector<ShardCounts> tenants = {};  // the same of each tenant
+  std::vector<ShardCounts> tenants = {};  // counters: what came in the window, by tenant
   Histogram requests = {};
   Histogram round_trips = {};
   Talkers talkers = {};

@@ -67,7 +67,7 @@ TEST(Requests, AreMeasuredToTheEndOfTheTurnThatAnswersThem) {
   shards.log_held = false;
   shards.run();
   shards.sessions().end_turn(shards.now, 100);
-  const Analytics all = shards.sessions().recent().over(0, {}, {}, shards.now);
+  const Analytics all = shards.sessions().recent().over(0, {}, shards.now);
   EXPECT_EQ(all.requests.count(), 2u);
   EXPECT_EQ(all.requests.sum_us(), 700u + 5'100u);
 }

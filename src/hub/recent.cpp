@@ -14,19 +14,18 @@ void Recent::note_round_trip(std::int64_t took_us) {
   round_trips_.record(took_us);
 }
 
-void Recent::tick(const std::vector<ShardCounts>& tenants, const ShardCounts& counts, const Time& now) {
+void Recent::tick(const std::vector<ShardCounts>& tenants, const Time& now) {
   if (now_.began_us < 0) now_.began_us = now.mono_us;  // what came before the first tick counts as well
   if (!due(now)) return;
   before_.push_back(std::move(now_));
   if (before_.size() > kMinutes) before_.pop_front();
   now_ = Slot();
   now_.began_us = now.mono_us;
-  now_.at_start = counts;
-  now_.tenants_at_start = tenants;
+  now_.at_start = tenants;
 }
 
 Analytics Recent::over(std::int64_t window_us, const std::vector<ShardCounts>& tenants,
-                       const ShardCounts& counts, const Time& now) const {
+                       const Time& now) const {
   Analytics out;
   if (window_us <= 0) {
     out.requests = requests_;
@@ -39,10 +38,9 @@ Analytics Recent::over(std::int64_t window_us, const std::vector<ShardCounts>& t
     out.round_trips.merge(slot.round_trips);
     out.talkers.merge(slot.talkers);
     out.window_us = slot.began_us < 0 ? 0 : now.mono_us - slot.began_us;
-    out.traffic = counts.since(slot.at_start);
     out.tenants = tenants;
-    for (std::size_t i = 0; i < std::min(tenants.size(), slot.tenants_at_start.size()); ++i)
-      out.tenants[i] = tenants[i].since(slot.tenants_at_start[i]);
+    for (std::size_t i = 0; i < std::min(tenants.size(), slot.at_start.size()); ++i)
+      out.tenants[i] = tenants[i].since(slot.at_start[i]);
   };
   add(now_);
   for (auto slot = before_.rbegin(); slot != before_.rend() && out.window_us < window_us; ++slot) add(*slot);

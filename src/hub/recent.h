@@ -25,21 +25,19 @@ class Recent {
     now_.talkers.note(key, 1, bytes, std::forward<SetTalker>(set));
   }
 
-  // Begins a new slot when the time has come; a few times a second. `counts` are the shard's own at this
-  // moment, `tenants` the parts of them that are tenants'.
-  void tick(const std::vector<ShardCounts>& tenants, const ShardCounts& counts, const Time& now);
+  // Begins a new slot when the time has come; a few times a second. `tenants` is what the shard has counted
+  // of each until now.
+  void tick(const std::vector<ShardCounts>& tenants, const Time& now);
   bool due(const Time& now) const { return now_.began_us < 0 || now.mono_us - now_.began_us >= kSlot_us; }
 
-  // The last `window_us`, rounded up to whole slots; counts as for tick(). With 0: since the start,
+  // The last `window_us`, rounded up to whole slots; `tenants` as for tick(). With 0: since the start,
   // histograms only.
-  Analytics over(std::int64_t window_us, const std::vector<ShardCounts>& tenants, const ShardCounts& counts,
-                 const Time& now) const;
+  Analytics over(std::int64_t window_us, const std::vector<ShardCounts>& tenants, const Time& now) const;
 
  private:
   struct Slot {
     std::int64_t began_us = -1;  // mono; -1: not yet
-    ShardCounts at_start;
-    std::vector<ShardCounts> tenants_at_start;
+    std::vector<ShardCounts> at_start;
     Histogram requests;
     Histogram round_trips;
     Talkers talkers;

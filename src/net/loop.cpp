@@ -128,12 +128,9 @@ void Loop::turn(int max_wait_ms) {
 
   turn_ended_us_ = monotonic_us();
   last_turn_us_ = turn_ended_us_ - now_.mono_us;
-  longest_turn_us_ = std::max(longest_turn_us_, last_turn_us_);
 }
 
 std::int64_t Loop::elapsed_us() const { return monotonic_us() - now_.mono_us; }
-
-std::int64_t Loop::take_longest_turn_us() { return std::exchange(longest_turn_us_, 0); }
 
 int Loop::wait_ms(int max_wait_ms) {
   if (max_wait_ms == 0 || !deferred_.empty()) return 0;

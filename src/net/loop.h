@@ -89,8 +89,6 @@ class Loop {
   std::int64_t last_turn_us() const { return last_turn_us_; }
   // How long this turn has been at work so far; reads the clock.
   std::int64_t elapsed_us() const;
-  // The longest turn since the last call.
-  std::int64_t take_longest_turn_us();
 
   // Thread-safe. Runs the function on the loop's thread in one of its next turns, in order per
   // sender. However many are pending, there is one wake-up. What is pending when the loop ends is
@@ -141,7 +139,6 @@ class Loop {
   std::int64_t wall_minus_mono_us_;
   std::int64_t turn_ended_us_;
   std::int64_t last_turn_us_ = 0;
-  std::int64_t longest_turn_us_ = 0;
   TimerWheel<LoopTimer> timers_;
   Mailbox<std::function<void()>> posted_;
   std::vector<std::function<void()>> posted_now_;

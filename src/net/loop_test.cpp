@@ -223,8 +223,6 @@ TEST(Loop, MeasuresHowLongATurnIsAtWork) {
   probe.poke();
   loop.turn(-1);
   EXPECT_GE(loop.last_turn_us(), 2000);
-  EXPECT_GE(loop.take_longest_turn_us(), 2000);
-  EXPECT_EQ(loop.take_longest_turn_us(), 0);
 }
 
 TEST(Loop, ReadsTheTimeOnceATurn) {

@@ -129,13 +129,6 @@ SocketAddress SocketAddress::local_of(int fd) {
   return from_native(reinterpret_cast<const sockaddr*>(&storage), size);
 }
 
-SocketAddress SocketAddress::peer_of(int fd) {
-  sockaddr_storage storage{};
-  socklen_t size = sizeof storage;
-  ::getpeername(fd, reinterpret_cast<sockaddr*>(&storage), &size);
-  return from_native(reinterpret_cast<const sockaddr*>(&storage), size);
-}
-
 std::string SocketAddress::ip() const {
   char text[INET6_ADDRSTRLEN] = {};
   if (is_v6())

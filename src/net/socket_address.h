@@ -26,7 +26,6 @@ class SocketAddress {
   // From the system. Families other than AF_INET and AF_INET6 become 0.0.0.0:0.
   static SocketAddress from_native(const sockaddr* address, socklen_t size);
   static SocketAddress local_of(int fd);
-  static SocketAddress peer_of(int fd);
 
   std::string to_string() const;  // as parse() reads it
   std::string ip() const;         // without port and brackets

@@ -6,7 +6,6 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509err.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <cstring>
@@ -69,12 +68,6 @@ void set_up(SSL_CTX* context) {
   // A record's header and body come with one system call.
   SSL_CTX_set_read_ahead(context, 1);
 }
-
-std::int64_t unix_ms_of(const ASN1_TIME* time) {
-  tm parts{};
-  if (time == nullptr || ASN1_TIME_to_tm(time, &parts) != 1) return 0;
-  return static_cast<std::int64_t>(::timegm(&parts)) * 1000;
-}
 }  // namespace
 
 Result<std::shared_ptr<const TlsContext>> TlsContext::load(const std::string& certificate_file,
@@ -111,7 +104,6 @@ Result<std::shared_ptr<const TlsContext>> TlsContext::load(const std::string& ce
       return wrong(fmt::format("the key {} is encrypted; a key without password is needed", key_file));
     return wrong(fmt::format("{} holds no usable PEM key: {}", key_file, words(error)));
   }
-  result->expires_unix_ms_ = unix_ms_of(X509_get0_notAfter(SSL_CTX_get0_certificate(context)));
   return result;
 }
 

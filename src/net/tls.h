@@ -30,13 +30,10 @@ class TlsContext {
   TlsContext& operator=(const TlsContext&) = delete;
 
   ssl_ctx_st* native() const { return context_; }
-  // When the certificate expires, in ms since 1970; 0 for clients.
-  std::int64_t expires_unix_ms() const { return expires_unix_ms_; }
 
  private:
   explicit TlsContext(ssl_ctx_st* context) : context_(context) {}
   ssl_ctx_st* context_;
-  std::int64_t expires_unix_ms_ = 0;
 };
 
 }  // namespace tidewire::net

@@ -14,7 +14,6 @@ TEST(TlsContext, LoadsACertificateAndItsKey) {
   const TestingCertificate files;
   const auto context = TlsContext::load(files.certificate_file(), files.key_file());
   ASSERT_TRUE(context.has_value()) << context.error().message;
-  EXPECT_GT((*context)->expires_unix_ms(), 1'700'000'000'000);
 }
 
 TEST(TlsContext, NamesTheFileThatIsMissing) {

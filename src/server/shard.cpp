@@ -192,8 +192,8 @@ void Shard::answer(hub::ShardId from, hub::Ask&& ask) {
     part.tenants = tenant_counts();
     part.counts = counts(part.tenants);
     if (const auto window = std::get<hub::CountThings>(ask.question).window_us)
-      part.analytics = std::make_shared<hub::Analytics>(
-          sessions_.recent().over(*window, part.tenants, part.counts, loop_.now()));
+      part.analytics =
+          std::make_shared<hub::Analytics>(sessions_.recent().over(*window, part.tenants, loop_.now()));
   }
   post(from, hub::Answer{.reply = ask.reply, .part = std::move(part)});
 }
@@ -309,10 +309,7 @@ void Shard::tick() {
   watch_descriptors();
   sessions_.pass_health(loop_.now());
   sessions_.pass_reviews();
-  if (sessions_.recent().due(loop_.now())) {
-    const std::vector<hub::ShardCounts> tenants = tenant_counts();
-    sessions_.recent().tick(tenants, counts(tenants), loop_.now());
-  }
+  if (sessions_.recent().due(loop_.now())) sessions_.recent().tick(tenant_counts(), loop_.now());
   router_.tick(loop_.now());
   if (shared_.users != nullptr) recheck_users();
   if (self_ == 0) sessions_.judge_calls(loop_.now());

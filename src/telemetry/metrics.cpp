@@ -75,19 +75,6 @@ void Snapshot::histogram(std::string_view name, std::string_view help, const His
   into.sum += static_cast<double>(latency.sum_us()) / 1e6;
 }
 
-void Snapshot::merge(const Snapshot& other) {
-  for (const Family& family : other.families_) {
-    for (const Sample& theirs : family.samples) {
-      Sample& ours = sample(family.name, family.help, family.type, Labels(theirs.labels));
-      ours.value += theirs.value;
-      ours.count += theirs.count;
-      ours.sum += theirs.sum;
-      ours.buckets.resize(std::max(ours.buckets.size(), theirs.buckets.size()));
-      for (std::size_t i = 0; i < theirs.buckets.size(); ++i) ours.buckets[i] += theirs.buckets[i];
-    }
-  }
-}
-
 double Snapshot::value(std::string_view name, const Labels& labels) const {
   for (const Family& family : families_) {
     if (family.name != name) continue;

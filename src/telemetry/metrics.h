@@ -48,9 +48,6 @@ class Snapshot {
   // From a histogram of microseconds to one of seconds.
   void histogram(std::string_view name, std::string_view help, const Histogram& latency, Labels labels = {});
 
-  // Sums another shard's snapshot into this one, sample by sample; gauges are summed too.
-  void merge(const Snapshot& other);
-
   const std::vector<Family>& families() const { return families_; }
   // The sample's value, or its count for histograms; 0 where there is none.
   double value(std::string_view name, const Labels& labels = {}) const;

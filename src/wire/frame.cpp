@@ -43,8 +43,4 @@ std::string encode_close(std::uint16_t code, std::string_view reason) {
   return payload;
 }
 
-SharedBytes make_close_frame(std::uint16_t code, std::string_view reason) {
-  return make_frame(Opcode::close, encode_close(code, reason));
-}
-
 }  // namespace tidewire::wire

@@ -34,11 +34,6 @@ inline constexpr std::size_t kMaxFrameHeaderBytes = 10;
 inline constexpr std::size_t kMaxControlPayloadBytes = 125;
 inline constexpr std::size_t kMaxCloseReasonBytes = 123;
 
-// The header's size for a payload of that many bytes: 2, 4 or 10.
-constexpr std::size_t frame_header_size(std::uint64_t payload_bytes) {
-  return payload_bytes <= 125 ? 2 : payload_bytes <= 0xFFFF ? 4 : 10;
-}
-
 // Writes the header of an unmasked frame and answers its size. `out` has room for
 // kMaxFrameHeaderBytes; `payload_bytes` is below 2^63. `rsv1` marks a compressed message (RFC 7692).
 inline std::size_t write_frame_header(char* out, Opcode opcode, std::uint64_t payload_bytes,
@@ -92,8 +87,5 @@ std::expected<CloseReason, std::uint16_t> decode_close(std::string_view payload)
 // The payload of a close frame; 1005 gives an empty one. `code` is 1005 or valid; a reason over
 // 123 bytes is cut at the end of a character.
 std::string encode_close(std::uint16_t code, std::string_view reason = {});
-
-// A close frame, header included.
-SharedBytes make_close_frame(std::uint16_t code, std::string_view reason = {});
 
 }  // namespace tidewire::wire

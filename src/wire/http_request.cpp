@@ -29,12 +29,6 @@ bool equal_ignoring_case(std::string_view a, std::string_view b) {
          std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) { return lower(x) == lower(y); });
 }
 
-std::vector<std::string_view> list_elements(std::string_view value) {
-  std::vector<std::string_view> elements;
-  append_elements(elements, value);
-  return elements;
-}
-
 void HttpHeaders::add(std::string_view name, std::string_view value) {
   if (places_.capacity() == 0) places_.reserve(16);
   const auto at = static_cast<std::uint32_t>(text_.size());

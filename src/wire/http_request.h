@@ -22,10 +22,6 @@ struct HttpField {
 // ASCII letters of either case are equal.
 bool equal_ignoring_case(std::string_view a, std::string_view b);
 
-// The elements of comma-separated lists (RFC 9110 §5.6.1), trimmed, empty ones left out. Quoted
-// strings are not looked into.
-std::vector<std::string_view> list_elements(std::string_view value);
-
 // The fields of a request in their order. One text and offsets: two allocations however many.
 class HttpHeaders {
  public:
@@ -39,7 +35,8 @@ class HttpHeaders {
   // The first field of that name; names are compared without case.
   std::optional<std::string_view> find(std::string_view name) const;
   std::size_t count(std::string_view name) const;
-  // The elements of all fields of that name, as if they were one list.
+  // The elements of all fields of that name, as if they were one list (RFC 9110 §5.6.1): trimmed, empty ones
+  // left out. Quoted strings are not looked into.
   std::vector<std::string_view> elements(std::string_view name) const;
   // Whether such an element is there, compared without case.
   bool has_element(std::string_view name, std::string_view element) const;

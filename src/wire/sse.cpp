@@ -21,11 +21,6 @@ void append_sse_event(std::string& out, std::string_view id, std::string_view js
   out += "\n\n";
 }
 
-void append_sse_comment(std::string& out, std::string_view text) {
-  TIDEWIRE_CHECK(one_line(text));
-  out.append(": ").append(text).append("\n\n");
-}
-
 void append_sse_retry(std::string& out, std::int64_t retry_ms) {
   out += "retry: ";
   append_json_int(out, retry_ms);

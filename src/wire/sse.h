@@ -13,9 +13,6 @@ namespace tidewire::wire {
 // with which a reader would drop it: that is checked.
 void append_sse_event(std::string& out, std::string_view id, std::string_view json);
 
-// Appends a comment, which clients ignore: a heartbeat.
-void append_sse_comment(std::string& out, std::string_view text);
-
 // Appends how long a client shall wait before it connects again.
 void append_sse_retry(std::string& out, std::int64_t retry_ms);
 

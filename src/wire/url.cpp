@@ -42,14 +42,6 @@ void for_each_pair(std::string_view query, F&& f) {
   }
 }
 
-// Calls f(raw value) for each parameter of that name until f answers false.
-template <class F>
-void for_each_value(std::string_view query, std::string_view name, F&& f) {
-  for_each_pair(query, [&](std::string_view raw_name, std::string_view raw) {
-    return decode(raw_name, Plus::space) != name || f(raw);
-  });
-}
-
 }  // namespace
 
 std::optional<std::string> percent_decode(std::string_view text) { return decode(text, Plus::literal); }
@@ -61,7 +53,8 @@ std::optional<std::string> query_parameter(std::string_view query, std::string_v
 
 std::optional<std::string_view> raw_query_parameter(std::string_view query, std::string_view name) {
   std::optional<std::string_view> value;
-  for_each_value(query, name, [&](std::string_view raw) {
+  for_each_pair(query, [&](std::string_view raw_name, std::string_view raw) {
+    if (decode(raw_name, Plus::space) != name) return true;
     value = raw;
     return false;
   });
@@ -69,15 +62,6 @@ std::optional<std::string_view> raw_query_parameter(std::string_view query, std:
 }
 
 std::optional<std::string> query_decode(std::string_view raw) { return decode(raw, Plus::space); }
-
-std::vector<std::string> query_parameters(std::string_view query, std::string_view name) {
-  std::vector<std::string> values;
-  for_each_value(query, name, [&](std::string_view raw) {
-    if (auto value = decode(raw, Plus::space)) values.push_back(std::move(*value));
-    return true;
-  });
-  return values;
-}
 
 std::vector<std::pair<std::string, std::optional<std::string>>> query_pairs(std::string_view query) {
   std::vector<std::pair<std::string, std::optional<std::string>>> pairs;

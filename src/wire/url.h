@@ -21,9 +21,6 @@ std::optional<std::string> query_parameter(std::string_view query, std::string_v
 std::optional<std::string_view> raw_query_parameter(std::string_view query, std::string_view name);
 std::optional<std::string> query_decode(std::string_view raw);
 
-// The values of all parameters of that name, in order; badly encoded ones are left out.
-std::vector<std::string> query_parameters(std::string_view query, std::string_view name);
-
 // All parameters in their order, decoded; a value that is badly encoded is nothing.
 std::vector<std::pair<std::string, std::optional<std::string>>> query_pairs(std::string_view query);
 

@@ -26,7 +26,6 @@ struct Finding {
 class Report {
  public:
   void add(Finding finding) { findings_.push_back(std::move(finding)); }
-  const std::vector<Finding>& findings() const { return findings_; }
 
   std::size_t count(Outcome outcome) const;
   // Of what could be tried, 0 to 100: a passed one counts whole, a warning half.
