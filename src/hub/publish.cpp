@@ -62,7 +62,7 @@ PublishCommand prepare_publish(TenantId tenant, const Admission& admission,
   const guard::ContentFlags flags =
       ns.content_policy == ContentPolicy::off ? guard::ContentFlags() : guard::scan_content(payload);
   if (!flags.empty() && ns.content_policy == ContentPolicy::reject) command.rejected = flags.first();
-  std::string& tail = command.tail;
+  std::string tail;
   tail.reserve(payload.size() + author->from_json.size() + event.size() + 64);
   if (!event.empty()) {
     tail += "\"event\":";
@@ -85,6 +85,7 @@ PublishCommand prepare_publish(TenantId tenant, const Admission& admission,
   tail += "\":";
   tail += payload.empty() ? "null" : payload;
   tail += '}';
+  command.tail = SharedBytes(tail);
   command.author = std::move(author);
   return command;
 }
