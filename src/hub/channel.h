@@ -12,6 +12,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -95,11 +96,26 @@ struct Folded {
   };
   // A message that is safe, and whose publisher is told so once it is in the inboxes of those who are away.
   struct Telling {
-    std::size_t outstanding = 0;
     std::uint64_t seq = 0;
-    std::optional<Error> error;
     std::vector<PendingEntry::Asker> published;
     std::vector<PendingEntry::Asker> duplicate;
+    std::vector<std::string> users = {};  // who are away
+    std::size_t next = 0;                 // of them; those before were sent theirs
+    std::size_t outstanding = 0;          // and so many have not answered
+    SharedBytes tail = {};
+    std::string key = {};
+    std::optional<Error> error = {};
+
+    std::size_t bytes_of_one() const { return tail.size() + key.size() + kTellingBytes; }
+    std::size_t bytes() const { return tail.size() + key.size() + users.size() * sizeof(std::string); }
+  };
+  static constexpr std::size_t kTellingBytes = 1024;  // a command, and what becomes of it, beside its tail
+  struct Tellings {
+    std::map<std::uint32_t, Telling> all;  // by the slot of the replies
+    std::uint32_t next_slot = 1;
+    Ring<std::uint32_t>
+        unsent;  // slots of those with users left: in an inbox the order is that of the session
+    std::set<std::uint64_t> told;  // of what the history holds, where a key may repeat it
   };
   // Whether a run's creator still has a connection is being asked of all shards.
   struct RunCheck {
@@ -120,8 +136,9 @@ struct Folded {
   std::vector<Reader> readers;
   std::unique_ptr<Window> window;
   RunCheck run_check;
-  std::map<std::uint32_t, Telling> tellings;  // by the slot of the replies
-  std::uint32_t next_telling = 1;
+  std::unique_ptr<Tellings> tellings;  // null until there was one
+
+  bool is_telling() const { return tellings && !tellings->all.empty(); }
 };
 
 // An epoch in half of a string's memory: those that the server gives out have 13 characters.

@@ -325,7 +325,7 @@ void Home::sweep(Handle handle, Channel& channel, const Time& now) {
   if (channel.last_used_ms + kParkMs <= now.mono_ms() && may_park(channel, now)) park(handle, channel);
   // Its followers' going counts as a use (`unsubscribe` above); what else keeps it is looked at here.
   if (channel.presence() || (channel.durable() && channel.durable()->busy()) ||
-      (channel.folded() && (channel.folded()->run_check.scheduled || !channel.folded()->tellings.empty())))
+      (channel.folded() && (channel.folded()->run_check.scheduled || channel.folded()->is_telling())))
     channel.last_used_ms = now.mono_ms();
   if (!channel.followers.empty()) return;
   const bool only_copy = !channel.durable() && (!channel.history().empty() || channel.keys());

@@ -84,6 +84,12 @@ class Home {
   // An inbox that is empty and was not used for so long gives its memory back, however many follow it; one
   // that was opened only to be followed does so at once.
   static constexpr std::int64_t kParkMs = 5'000;
+  // What is on its way to the inboxes of a session's absent members, of all shards together, and one more
+  // of each: well below what the log takes at once. Sessions take turns with pieces of so many bytes.
+  static constexpr std::size_t kTellBytes = std::size_t{8} << 20;
+  static constexpr std::size_t kTellTurnBytes = 64 * 1024;
+  // Of messages that are being told; past it a session has no second one.
+  static constexpr std::size_t kTellingsBytes = std::size_t{32} << 20;
 
  private:
   struct Due {
@@ -147,6 +153,11 @@ class Home {
              const Time& now);
   void after_event(Handle handle, Channel& channel, const PendingEntry& pending, const Time& now);
   bool tell_absent(Handle handle, Channel& channel, const kinds::Event& event, Folded::Telling&& telling);
+  bool tell_again(Handle handle, Channel& channel, std::uint64_t seq, const PendingEntry::Asker& asker);
+  bool may_tell(const Channel& channel) const;
+  void tell_on();
+  void answer_told(Channel& channel, const Folded::Telling& told);
+  void tell_some(Handle handle, Channel& channel, std::size_t bytes_max);
   // review.cpp
   void review_reader(ShardId from, Channel& channel, const ReviewCommand& command);
   void revoke_readers(Channel& channel);
@@ -181,8 +192,11 @@ class Home {
   NamedSlab<Channel> channels_;
   std::vector<std::size_t> sizes_;  // of channels_, by tenant
   Queue<Grace> graces_;
-  Queue<Due> windows_;  // mono
-  Queue<Due> runs_;     // unix
+  Queue<Due> windows_;              // mono
+  Queue<Due> runs_;                 // unix
+  Ring<Handle> tellers_;            // sessions with somebody to tell, in the order of their turns
+  std::size_t tellings_bytes_ = 0;  // of all tellings
+  std::size_t telling_bytes_ = 0;   // of the commands that were not answered
   std::shared_ptr<const kinds::InboxOptions> inbox_options_;
   std::uint32_t sweep_at_ = 0;
   std::size_t parked_ = 0;

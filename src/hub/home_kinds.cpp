@@ -377,52 +377,120 @@ bool Home::tell_absent(Handle handle, Channel& channel, const kinds::Event& even
   const Namespace* ns = namespaces_.find(kInboxNamespace);
   if (ns == nullptr || ns->kind != Kind::inbox || !kinds::SessionChannel::is_message(event)) return false;
   Folded& folded = *channel.folded();
-  const std::uint32_t slot = folded.next_telling++;
   std::vector<std::string_view> here;
   for (const Folded::Reader& reader : folded.readers) here.push_back(reader.user_id);
   std::ranges::sort(here);
-  std::string data, key;
-  for (const auto& member : static_cast<const kinds::SessionChannel&>(*folded.fold).members()) {
-    if (member.user_id == event.user_id || std::ranges::binary_search(here, member.user_id)) continue;
-    if (data.empty()) {
-      protocol::MessageWriter writer;
-      writer.text("channel", channel.key.name).number("seq", event.seq);
-      if (!event.from_json.empty()) writer.json("from", event.from_json);
-      data = writer.json("data", event.payload).finish();
-      key = fmt::format("{} {} {}", channel.key.name, channel.epoch.view(), event.seq);
+  for (const auto& member : static_cast<const kinds::SessionChannel&>(*folded.fold).members())
+    if (member.user_id != event.user_id && !std::ranges::binary_search(here, member.user_id))
+      telling.users.push_back(member.user_id);
+  if (telling.users.empty()) return false;
+  protocol::MessageWriter writer;
+  writer.text("channel", channel.key.name).number("seq", event.seq);
+  if (!event.from_json.empty()) writer.json("from", event.from_json);
+  const std::string data = writer.json("data", event.payload).finish();
+  telling.tail = SharedBytes(tail_of("session_message", {}, data, event.flags_json));
+  telling.key = fmt::format("{} {} {}", channel.key.name, channel.epoch.view(), event.seq);
+  tellings_bytes_ += telling.bytes();
+
+  if (!folded.tellings) folded.tellings = std::make_unique<Folded::Tellings>();
+  Folded::Tellings& tellings = *folded.tellings;
+  const std::uint32_t slot = tellings.next_slot++;
+  tellings.all.emplace(slot, std::move(telling));
+  if (tellings.unsent.empty()) tellers_.push_back(handle);
+  tellings.unsent.push_back(slot);
+  tell_on();
+  return true;
+}
+
+// A message that came again with its key: a crash, or an error, may have come between it and the inboxes of
+// those who are away. False when there is nobody to tell.
+bool Home::tell_again(Handle handle, Channel& channel, std::uint64_t seq, const PendingEntry::Asker& asker) {
+  if (!channel.history().holds(seq)) return false;
+  if (Folded::Tellings* tellings = channel.folded()->tellings.get()) {
+    if (tellings->told.contains(seq)) return false;
+    for (auto& [slot, telling] : tellings->all) {
+      if (telling.seq != seq) continue;
+      telling.duplicate.push_back(asker);
+      return true;
     }
+  }
+  if (!may_tell(channel)) {
+    answer(asker, channel, std::unexpected(overload_error()));
+    return true;
+  }
+  return tell_absent(handle, channel, kinds::event_of(channel.history().at(seq).body, 0),
+                     {.seq = seq, .published = {}, .duplicate = {asker}});
+}
+
+// Who waits for nothing may always begin, so that one busy session keeps no other waiting.
+bool Home::may_tell(const Channel& channel) const {
+  return tellings_bytes_ < kTellingsBytes || !channel.folded()->is_telling();
+}
+
+// As much as may be on its way, so that the log never has to refuse it.
+void Home::tell_on() {
+  const std::size_t bytes_max = kTellBytes / options_.shards;
+  while (!tellers_.empty() && telling_bytes_ < bytes_max) {
+    const Handle handle = tellers_.front();
+    tellers_.pop_front();
+    Channel& channel = *channels_.get(handle);
+    tell_some(handle, channel, bytes_max);
+    if (!channel.folded()->tellings->unsent.empty()) tellers_.push_back(handle);
+  }
+}
+
+// A piece of the session's oldest message that some have not been sent.
+void Home::tell_some(Handle handle, Channel& channel, std::size_t bytes_max) {
+  Folded::Tellings& tellings = *channel.folded()->tellings;
+  const std::uint32_t slot = tellings.unsent.front();
+  Folded::Telling& telling = tellings.all.find(slot)->second;
+  const std::size_t bytes_of_one = telling.bytes_of_one();
+  for (std::size_t bytes = 0; bytes < kTellTurnBytes && telling_bytes_ < bytes_max; bytes += bytes_of_one) {
     PublishCommand command;
-    command.channel = {channel.key.tenant, auth::UserId(member.user_id).inbox()};
+    command.channel = {channel.key.tenant, auth::UserId(telling.users[telling.next]).inbox()};
     command.reply = {.kind = ReplyTo::Kind::home, .target = handle, .slot = slot};
     command.author = server_author();
-    command.tail = tail_of("session_message", {}, data, event.flags_json);
-    command.key = key;
+    command.tail = telling.tail;
+    command.key = telling.key;
     command.rights = {.server = true, .subscribe = true, .publish = true};
-    ++telling.outstanding;
     const ShardId home = home_of(command.channel, options_.hash_seed, options_.shards);
     post_(home, std::move(command));
+    telling_bytes_ += bytes_of_one;
+    ++telling.outstanding;
+    if (++telling.next < telling.users.size()) continue;
+    tellings.unsent.pop_front();
+    return;
   }
-  if (telling.outstanding == 0) return false;
-  folded.tellings.emplace(slot, std::move(telling));
-  return true;
 }
 
 void Home::handle(ShardId, PublishResult&& result, const Time&) {
   Channel* channel = channels_.get(result.reply.target);
   TIDEWIRE_CHECK(channel != nullptr);  // one with somebody to answer is not swept
-  auto& tellings = channel->folded()->tellings;
-  const auto place = tellings.find(result.reply.slot);
-  if (!result.result) place->second.error = result.result.error();
-  if (--place->second.outstanding > 0) return;
-  const Folded::Telling told = std::move(place->second);
-  tellings.erase(place);
-  Published published{.epoch = channel->epoch, .seq = told.seq};
+  Folded::Tellings& tellings = *channel->folded()->tellings;
+  const auto place = tellings.all.find(result.reply.slot);
+  Folded::Telling& telling = place->second;
+  if (!result.result) telling.error = result.result.error();
+  telling_bytes_ -= telling.bytes_of_one();
+  if (--telling.outstanding == 0 && telling.next == telling.users.size()) {
+    const Folded::Telling told = std::move(telling);
+    tellings.all.erase(place);
+    answer_told(*channel, told);
+  }
+  tell_on();
+}
+
+void Home::answer_told(Channel& channel, const Folded::Telling& told) {
+  tellings_bytes_ -= told.bytes();
+  std::set<std::uint64_t>& all_told = channel.folded()->tellings->told;
+  all_told.erase(all_told.begin(), all_told.lower_bound(channel.history().first_seq()));
+  if (!told.error && channel.keys() && channel.history().holds(told.seq)) all_told.insert(told.seq);
+  Published published{.epoch = channel.epoch, .seq = told.seq};
   const auto answer_all = [&](const std::vector<PendingEntry::Asker>& askers) {
     for (const PendingEntry::Asker& asker : askers) {
       if (told.error)
-        answer(asker, *channel, std::unexpected(*told.error));
+        answer(asker, channel, std::unexpected(*told.error));
       else
-        answer(asker, *channel, published);
+        answer(asker, channel, published);
     }
   };
   answer_all(told.published);
@@ -506,7 +574,7 @@ void Home::handle(ShardId, Answer&& answer, const Time& now) {
   fail_it.channel = channel->key;
   fail_it.reply.kind = ReplyTo::Kind::nobody;
   fail_it.author = server_author();
-  fail_it.tail = tail_of("fail", {}, R"({"reason":"orphaned"})");
+  fail_it.tail = SharedBytes(tail_of("fail", {}, R"({"reason":"orphaned"})"));
   fail_it.rights = {.server = true, .subscribe = true, .publish = true};
   handle(options_.self, std::move(fail_it), now);
 }

@@ -5,6 +5,7 @@
 #include "base/json_text.h"
 #include "hub/home.h"
 #include "hub/publish.h"
+#include "kinds/session.h"
 
 namespace tidewire::hub {
 
@@ -74,7 +75,7 @@ void Home::handle(ShardId from, PublishCommand&& command, const Time& now) {
   head += "\"timestamp\":";
   append_json_int(head, now.unix_ms);
   head += ',';
-  pending.entry.body = SharedBytes(head, command.tail);
+  pending.entry.body = SharedBytes(head, command.tail.view());
 
   // What is refused for the state's sake rests on entries that may still be under way.
   const auto refuse_settled = [&](Error why) {
@@ -95,12 +96,7 @@ void Home::handle(ShardId from, PublishCommand&& command, const Time& now) {
     pending.key = IdempotencyWindow::joined(command.author->scope, command.key);
     const auto seq = channel.keys() ? channel.keys()->find(pending.key, now.unix_ms) : std::nullopt;
     if (seq) {
-      // A crash may have come between the message and the inboxes of those who are away.
-      if (channel.kind == Kind::session && channel.history().holds(*seq) &&
-          tell_absent(
-              handle, channel, kinds::event_of(channel.history().at(*seq).body, 0),
-              {.outstanding = 0, .seq = *seq, .error = {}, .published = {}, .duplicate = {pending.asker}}))
-        return;
+      if (channel.kind == Kind::session && tell_again(handle, channel, *seq, pending.asker)) return;
       return answer(pending.asker, channel,
                     Published{.epoch = channel.epoch, .seq = *seq, .duplicate = true});
     }
@@ -121,6 +117,8 @@ void Home::handle(ShardId from, PublishCommand&& command, const Time& now) {
         return refuse_settled(std::move(judged.error()));
     return refuse_settled(content_rejected(*command.rejected));
   }
+  if (channel.kind == Kind::session && kinds::SessionChannel::is_message(pending.event) && !may_tell(channel))
+    return answer(pending.asker, channel, std::unexpected(overload_error()));
   if (channel.folded()) {
     const auto taken = channel.folded()->fold->take(pending.event, asker);
     if (!taken) return refuse_settled(taken.error());
@@ -181,12 +179,9 @@ void Home::commit(Handle handle, Channel& channel, PendingEntry&& pending, const
     channel.keys_wanted().add(std::move(pending.key), channel.seq,
                               now.unix_ms + options_.idempotency_window_ms);
   show(handle, channel, pending, now);
-  if (channel.kind == Kind::session && tell_absent(handle, channel, pending.event,
-                                                   {.outstanding = 0,
-                                                    .seq = channel.seq,
-                                                    .error = {},
-                                                    .published = {pending.asker},
-                                                    .duplicate = pending.repeats}))
+  if (channel.kind == Kind::session &&
+      tell_absent(handle, channel, pending.event,
+                  {.seq = channel.seq, .published = {pending.asker}, .duplicate = pending.repeats}))
     for (const auto& then : pending.held) then(nullptr);
   else
     answer(pending, channel, nullptr);

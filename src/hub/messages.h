@@ -48,7 +48,7 @@ struct PublishCommand {
   ChannelKey channel;
   ReplyTo reply;
   std::shared_ptr<const Author> author;
-  std::string tail;  // `"event":…,"from":…,"data":…}`: everything that follows seq and timestamp
+  SharedBytes tail;  // `"event":…,"from":…,"data":…}`: everything that follows seq and timestamp
   std::string key;
   std::int64_t ttl_ms = 0;
   bool ephemeral = false;

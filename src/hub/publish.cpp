@@ -103,7 +103,7 @@ PublishCommand prepare_publish(TenantId tenant, const Admission& admission,
     if (request.patch.starts_with('[')) flags.add(judged(ns, keys_of_paths(request.patch)));
   }
   if (!flags.empty() && ns.content_policy == ContentPolicy::reject) command.rejected = flags.first();
-  std::string& tail = command.tail;
+  std::string tail;
   tail.reserve(payload.size() + author->from_json.size() + event.size() + 64);
   if (!event.empty()) {
     tail += "\"event\":";
@@ -126,6 +126,7 @@ PublishCommand prepare_publish(TenantId tenant, const Admission& admission,
   tail += "\":";
   tail += payload.empty() ? "null" : payload;
   tail += '}';
+  command.tail = SharedBytes(tail);
   command.author = std::move(author);
   return command;
 }

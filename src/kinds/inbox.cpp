@@ -136,10 +136,12 @@ void Inbox::replay(const Event& event) {
   if (const auto seqs = seqs_of(event.payload)) fold_ack(*seqs, event.timestamp_ms);
 }
 
-// When the entries above it fill the inbox, whatever else goes first.
+// When the entries above it leave it no room, whatever else goes first.
 bool Inbox::pushed_out_at_once(const Event& event) const {
-  const std::size_t above = entries_ ? entries_->pending_above(priority_of(event), event.timestamp_ms) : 0;
-  return above >= options_->entries_max;
+  InboxEntries::Amount above;
+  if (entries_) above = entries_->pending_above(priority_of(event), event.timestamp_ms);
+  return above.count >= options_->entries_max ||
+         (above.count > 0 && above.bytes + event.body.size() > options_->bytes_max);
 }
 
 void Inbox::fold_entry(const Event& event) {
@@ -160,7 +162,9 @@ void Inbox::fold_ack(const std::vector<std::uint64_t>& seqs, std::int64_t timest
 }
 
 void Inbox::trim() {
-  while (entries_->size() > options_->entries_max) entries_->remove_least();
+  while (entries_->size() > options_->entries_max ||
+         (entries_->bytes() > options_->bytes_max && entries_->size() > 1))
+    entries_->remove_least();
   if (entries_->empty()) entries_.reset();
 }
 

@@ -1,9 +1,10 @@
 // The kind `inbox` (protocol §7): a user's entries that wait until a device acks them, their time ends, or
 // more important ones push them out.
 //
-// Invariant: at most `entries_max` entries after each event, and an entry never goes for one of a lower
-// priority. Expiry is judged by the timestamps of events while folding, so that a replay gives the same
-// state, and by `now_ms` when reading. One that is empty holds no memory but itself. Home shard.
+// Invariant: after each event at most `entries_max` entries, and of several at most `bytes_max` bytes; and an
+// entry never goes for one of a lower priority. Expiry is judged by the timestamps of events while folding,
+// so that a replay gives the same state, and by `now_ms` when reading. One that is empty holds no memory but
+// itself. Home shard.
 #pragma once
 
 #include <cstdint>
@@ -21,6 +22,8 @@ namespace tidewire::kinds {
 struct InboxOptions {
   std::int64_t ttl_ms = 3'600'000;  // of an entry that has none of its own
   std::size_t entries_max = 1000;
+  // Of the bodies. All of it is in the memory while the inbox is in use, and is saved as one piece.
+  std::size_t bytes_max = std::size_t{4} << 20;
   Priority default_priority = Priority::medium;  // of the namespace
 };
 

@@ -14,15 +14,19 @@ constexpr std::size_t kFew = 16;
 
 void InboxEntries::add(InboxPlace place, InboxEntry entry) {
   const std::int64_t expires_ms = entry.expires_ms;
+  const std::size_t bytes = entry.body.size();
   if (!entries_.try_emplace(place, std::move(entry)).second) return;
-  ++counts_[index_of(place.priority())];
+  Amount& held = held_[index_of(place.priority())];
+  ++held.count;
+  held.bytes += bytes;
+  bytes_ += bytes;
   ends_.push_back({expires_ms, place});
   std::ranges::push_heap(ends_, std::greater());
 }
 
 InboxEntries::Map::const_iterator InboxEntries::find(std::uint64_t seq) const {
-  for (std::size_t i = 0; i < counts_.size(); ++i) {
-    if (counts_[i] == 0) continue;
+  for (std::size_t i = 0; i < held_.size(); ++i) {
+    if (held_[i].count == 0) continue;
     const auto found = entries_.find({static_cast<Priority>(i), seq});
     if (found != entries_.end()) return found;
   }
@@ -31,8 +35,8 @@ InboxEntries::Map::const_iterator InboxEntries::find(std::uint64_t seq) const {
 
 std::uint64_t InboxEntries::oldest_seq() const {
   std::uint64_t oldest = 0;
-  for (std::size_t i = 0; i < counts_.size(); ++i) {
-    if (counts_[i] == 0) continue;
+  for (std::size_t i = 0; i < held_.size(); ++i) {
+    if (held_[i].count == 0) continue;
     const std::uint64_t seq = entries_.lower_bound({static_cast<Priority>(i), 0})->first.seq();
     oldest = oldest == 0 ? seq : std::min(oldest, seq);
   }
@@ -57,21 +61,28 @@ void InboxEntries::remove_least() {
   remove(entries_.lower_bound({entries_.rbegin()->first.priority(), 0}));
 }
 
-std::size_t InboxEntries::pending_among_first(std::size_t priorities, std::int64_t now_ms) const {
-  std::size_t count = 0;
+InboxEntries::Amount InboxEntries::pending_among_first(std::size_t priorities, std::int64_t now_ms) const {
+  Amount amount;
+  const auto add = [&](const Amount& more) {
+    amount.count += more.count;
+    amount.bytes += more.bytes;
+  };
   if (ends_.empty() || ends_.front().expires_ms > now_ms) {
-    for (std::size_t i = 0; i < priorities; ++i) count += counts_[i];
-    return count;
+    for (std::size_t i = 0; i < priorities; ++i) add(held_[i]);
+    return amount;
   }
   for (const auto& [place, entry] : entries_) {
     if (index_of(place.priority()) >= priorities) break;
-    count += entry.expired(now_ms) ? 0 : 1;
+    if (!entry.expired(now_ms)) add({1, entry.body.size()});
   }
-  return count;
+  return amount;
 }
 
 void InboxEntries::erase(Map::const_iterator entry) {
-  --counts_[index_of(entry->first.priority())];
+  Amount& held = held_[index_of(entry->first.priority())];
+  --held.count;
+  held.bytes -= entry->second.body.size();
+  bytes_ -= entry->second.body.size();
   entries_.erase(entry);
 }
 

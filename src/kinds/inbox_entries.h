@@ -40,11 +40,16 @@ struct InboxEntry {
 class InboxEntries {
  public:
   using Map = std::map<InboxPlace, InboxEntry>;
+  struct Amount {
+    std::size_t count = 0;
+    std::size_t bytes = 0;  // of the bodies
+  };
 
   const Map& all() const { return entries_; }
   bool empty() const { return entries_.empty(); }
   std::size_t size() const { return entries_.size(); }
-  std::size_t count(Priority priority) const { return counts_[index_of(priority)]; }
+  std::size_t count(Priority priority) const { return held_[index_of(priority)].count; }
+  std::size_t bytes() const { return bytes_; }  // of the bodies
 
   // Keeps the one that is there already.
   void add(InboxPlace place, InboxEntry entry);
@@ -62,8 +67,8 @@ class InboxEntries {
   void remove_least();
 
   // Entries that have not expired: all, and those more important than this priority. O(1) while none has.
-  std::size_t pending(std::int64_t now_ms) const { return pending_among_first(counts_.size(), now_ms); }
-  std::size_t pending_above(Priority priority, std::int64_t now_ms) const {
+  std::size_t pending(std::int64_t now_ms) const { return pending_among_first(held_.size(), now_ms).count; }
+  Amount pending_above(Priority priority, std::int64_t now_ms) const {
     return pending_among_first(index_of(priority), now_ms);
   }
 
@@ -78,13 +83,14 @@ class InboxEntries {
   };
 
   static std::size_t index_of(Priority priority) { return static_cast<std::size_t>(priority); }
-  std::size_t pending_among_first(std::size_t priorities, std::int64_t now_ms) const;
+  Amount pending_among_first(std::size_t priorities, std::int64_t now_ms) const;
   void erase(Map::const_iterator entry);
   void settle();
   void pop_end();
 
   Map entries_;
-  std::array<std::size_t, protocol::kPriorities> counts_{};
+  std::array<Amount, protocol::kPriorities> held_{};
+  std::size_t bytes_ = 0;  // of all
   std::vector<End> ends_;  // a heap, the next one on top
 };
 

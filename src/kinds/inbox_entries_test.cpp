@@ -73,12 +73,28 @@ TEST(InboxEntries, EndInTimeAfterManyWereRemoved) {
   }
 }
 
+TEST(InboxEntries, CountTheBytesOfTheirBodies) {
+  InboxEntries entries;
+  entries.add({high, 1}, {.expires_ms = 5, .body = SharedBytes("four")});
+  entries.add({high, 1}, {.expires_ms = 5, .body = SharedBytes("it is there already")});
+  entries.add({high, 2}, {.expires_ms = 9, .body = SharedBytes("seven..")});
+  entries.add({low, 3}, {.expires_ms = 9, .body = SharedBytes("two")});
+  EXPECT_EQ(entries.bytes(), 14u);
+  EXPECT_EQ(entries.pending_above(low, 4).bytes, 11u);
+  EXPECT_EQ(entries.pending_above(low, 5).bytes, 7u);
+  entries.remove_expired(5);
+  EXPECT_EQ(entries.bytes(), 10u);
+  entries.remove_least();
+  entries.remove(entries.find(2));
+  EXPECT_EQ(entries.bytes(), 0u);
+}
+
 TEST(InboxEntries, RemoveTheOldestOfTheLowestPriorityFirst) {
   InboxEntries entries;
   entries.add({high, 1}, {.expires_ms = 5});
   entries.add({medium, 2}, {.expires_ms = 5});
   entries.add({medium, 3}, {.expires_ms = 5});
-  EXPECT_EQ(entries.pending_above(medium, 0), 1u);
+  EXPECT_EQ(entries.pending_above(medium, 0).count, 1u);
   EXPECT_EQ(entries.oldest_seq(), 1u);
   entries.remove_least();
   EXPECT_EQ(entries.find(2), entries.all().end());

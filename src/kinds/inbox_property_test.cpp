@@ -18,10 +18,17 @@ struct Model {
     std::uint64_t seq;
     int lane;
     std::int64_t expires_ms;
+    std::size_t bytes;
     friend bool operator==(const Entry&, const Entry&) = default;
   };
   std::vector<Entry> entries;
+  std::size_t bytes_max;
 
+  static std::size_t bytes_of(const std::vector<Entry>& some) {
+    std::size_t bytes = 0;
+    for (const Entry& entry : some) bytes += entry.bytes;
+    return bytes;
+  }
   void expire(std::int64_t now_ms) {
     std::erase_if(entries, [&](const Entry& entry) { return entry.expires_ms <= now_ms; });
   }
@@ -30,25 +37,26 @@ struct Model {
     const int lane = lowest();
     entries.erase(std::ranges::find(entries, lane, &Entry::lane));
   }
+  void trim(std::size_t max) {
+    while (entries.size() > max || (bytes_of(entries) > bytes_max && entries.size() > 1)) remove_least();
+  }
   // False: dropped, and nothing has changed.
   bool add(const Entry& entry, std::int64_t now_ms, std::size_t max) {
-    std::vector<Entry> before = entries;
+    Model above = *this;
+    above.expire(now_ms);
+    std::erase_if(above.entries, [&](const Entry& other) { return other.lane >= entry.lane; });
+    above.entries.push_back(entry);
+    if (above.entries.size() > max) return false;
+    if (above.entries.size() > 1 && bytes_of(above.entries) > bytes_max) return false;
     expire(now_ms);
-    while (entries.size() > max) remove_least();
-    if (entries.size() == max) {
-      if (entries.empty() || entry.lane > lowest()) {
-        entries = std::move(before);
-        return false;
-      }
-      remove_least();
-    }
     entries.push_back(entry);
+    trim(max);
     return true;
   }
   void ack(const std::vector<std::uint64_t>& seqs, std::int64_t now_ms, std::size_t max) {
     std::erase_if(entries, [&](const Entry& entry) { return std::ranges::count(seqs, entry.seq) > 0; });
     expire(now_ms);
-    while (entries.size() > max) remove_least();
+    trim(max);
   }
   std::vector<Entry> pending(std::int64_t now_ms) const {
     Model copy = *this;
@@ -61,7 +69,7 @@ struct Model {
 std::vector<Model::Entry> entries_of(const std::vector<Inbox::Pending>& backlog) {
   std::vector<Model::Entry> out;
   for (const auto& entry : backlog)
-    out.push_back({entry.seq, static_cast<int>(entry.priority), entry.expires_ms});
+    out.push_back({entry.seq, static_cast<int>(entry.priority), entry.expires_ms, entry.body.size()});
   return out;
 }
 
@@ -69,6 +77,7 @@ struct Shape {
   int steps = 60;
   std::uint64_t entries_max = 12;
   std::uint64_t acks_max = 4;  // seqs in one
+  std::size_t bytes_max = 1'000'000;
   bool reloads = false;
   std::int64_t ttl_ms = 40;  // so that some entries end in a walk
 };
@@ -76,7 +85,11 @@ struct Shape {
 class Walk {
  public:
   Walk(unsigned seed, const Shape& shape)
-      : random_(seed), shape_(shape), max_(roll(1, shape.entries_max)), inbox_("7", options()) {}
+      : random_(seed),
+        shape_(shape),
+        max_(roll(1, shape.entries_max)),
+        inbox_("7", options()),
+        model_{{}, shape.bytes_max} {}
 
   void go() {
     for (int step = 0; step < shape_.steps; ++step) {
@@ -100,13 +113,17 @@ class Walk {
     return std::uniform_int_distribution<std::uint64_t>(min, max)(random_);
   }
   std::shared_ptr<InboxOptions> options() const {
-    return std::make_shared<InboxOptions>(
-        InboxOptions{.ttl_ms = shape_.ttl_ms, .entries_max = max_, .default_priority = Priority::medium});
+    return std::make_shared<InboxOptions>(InboxOptions{.ttl_ms = shape_.ttl_ms,
+                                                       .entries_max = max_,
+                                                       .bytes_max = shape_.bytes_max,
+                                                       .default_priority = Priority::medium});
   }
 
   void add() {
-    Written written{
-        .seq = seq_, .timestamp_ms = time(), .name = "notify", .data = std::to_string(roll(0, 9999))};
+    Written written{.seq = seq_,
+                    .timestamp_ms = time(),
+                    .name = "notify",
+                    .data = '"' + std::string(roll(0, 200), 'x') + '"'};
     if (roll(0, 1) == 0)
       written.expires_ms =
           time() + 1 + static_cast<std::int64_t>(roll(0, static_cast<std::uint64_t>(shape_.ttl_ms)));
@@ -116,7 +133,7 @@ class Walk {
     if (lane != 2 || roll(0, 1) == 0) written.priority = static_cast<Priority>(lane);
     const std::int64_t expires_ms = written.expires_ms != 0 ? written.expires_ms : time() + shape_.ttl_ms;
     const auto criticals = pending_criticals();
-    const bool kept = model_.add({seq_, lane, expires_ms}, time(), max_);
+    const bool kept = model_.add({seq_, lane, expires_ms, written.event().body.size()}, time(), max_);
     take(written, kept);
     if (lane != 0 && !shape_.reloads) {
       EXPECT_EQ(pending_criticals(), criticals);
@@ -254,6 +271,11 @@ TEST(InboxProperty, KeepsItsRulesWhileItsBoundChanges) { walk(2000, {.reloads = 
 
 TEST(InboxProperty, KeepsItsRulesWhenManyEntriesComeAndGo) {
   walk(10, {.steps = 1500, .entries_max = 100, .acks_max = 200, .ttl_ms = 2000});
+}
+
+TEST(InboxProperty, KeepsItsRulesWhenItsBytesAreFewerThanItsEntries) {
+  walk(2000, {.bytes_max = 700});
+  walk(500, {.bytes_max = 700, .reloads = true});
 }
 
 TEST(InboxProperty, SurvivesSavedStatesThatWereDamaged) {

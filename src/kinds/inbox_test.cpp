@@ -213,6 +213,56 @@ TEST(Inbox, IsTrimmedByTheNextEventAfterItsBoundHasShrunk) {
   EXPECT_THAT(world.order(), ElementsAre(6, 8));
 }
 
+// The body of an entry with so much text.
+Written sized(std::uint64_t seq, Priority priority, std::size_t text) {
+  return {.seq = seq, .name = "notify", .data = '"' + std::string(text, 'x') + '"', .priority = priority};
+}
+
+TEST(Inbox, LosesTheOldestOfTheLowestPriorityWhenItHoldsTooManyBytes) {
+  World world({.bytes_max = 10'000});
+  world.take(sized(1, medium, 3000));
+  world.take(sized(2, low, 3000));
+  world.take(sized(3, low, 3000));
+  EXPECT_THAT(world.order(), ElementsAre(1, 2, 3));
+  EXPECT_FALSE(world.take(sized(4, low, 3000))->dropped);
+  EXPECT_THAT(world.order(), ElementsAre(1, 3, 4));
+  EXPECT_FALSE(world.take(sized(5, critical, 6500))->dropped);
+  EXPECT_THAT(world.order(), ElementsAre(5, 1));
+  EXPECT_FALSE(world.take(sized(6, medium, 1000))->dropped);
+  EXPECT_THAT(world.order(), ElementsAre(5, 6));
+}
+
+TEST(Inbox, DropsANewEntryThatDoesNotFitBesideTheMoreImportantOnes) {
+  World world({.bytes_max = 10'000});
+  world.take(sized(1, high, 7000));
+  world.take(sized(2, low, 100));
+  const std::string before = world.inbox.save();
+  EXPECT_TRUE(world.take(sized(3, low, 3000))->dropped);
+  EXPECT_TRUE(world.take(sized(3, medium, 20'000))->dropped);
+  EXPECT_EQ(world.inbox.save(), before);
+  EXPECT_FALSE(world.take(sized(3, high, 7000))->dropped);
+  EXPECT_THAT(world.order(), ElementsAre(3));
+}
+
+TEST(Inbox, HoldsAnEntryThatIsOverTheBoundByItself) {
+  World world({.bytes_max = 10'000});
+  world.take(sized(1, low, 100));
+  EXPECT_FALSE(world.take(sized(2, low, 20'000))->dropped);
+  EXPECT_THAT(world.order(), ElementsAre(2));
+  EXPECT_FALSE(world.take(sized(3, low, 100))->dropped);
+  EXPECT_THAT(world.order(), ElementsAre(3));
+}
+
+TEST(Inbox, IsAsFullOfBytesWhenItIsRestored) {
+  World world({.bytes_max = 10'000}), other({.bytes_max = 10'000});
+  for (std::uint64_t seq = 1; seq <= 3; ++seq) world.take(sized(seq, medium, 3000));
+  ASSERT_TRUE(other.inbox.restore(world.inbox.save()));
+  for (World* each : {&world, &other}) {
+    each->take(sized(4, medium, 3000));
+    EXPECT_THAT(each->order(), ElementsAre(2, 3, 4));
+  }
+}
+
 TEST(Inbox, GoesOnBehindTheCursor) {
   World world;
   world.add(1, low);

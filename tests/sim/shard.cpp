@@ -239,7 +239,7 @@ void Shard::remember(hub::ShardId from, hub::PublishCommand& command) {
   Model::Asked asked{.channel = std::string(command.channel.name),
                      .scope = command.author->scope,
                      .key = command.key,
-                     .tail = command.tail,
+                     .tail = std::string(command.tail.view()),
                      .ns = &rules_of(command.channel.name),
                      .user = command.author->user_id,
                      .server = command.rights.server,
