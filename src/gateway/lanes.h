@@ -6,6 +6,8 @@
 
 #include <array>
 #include <cstdint>
+#include <string_view>
+#include <utility>
 
 #include "base/ring.h"
 #include "base/shared_bytes.h"

@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "config/reload.h"
+#include "guard/shared_overload.h"
 #include "log/rocksdb/rocksdb_log.h"
 #include "server/directory_setup.h"
 #include "server/key_fetcher.h"
@@ -59,7 +60,8 @@ class Process {
     const auto address = net::SocketAddress::parse(settings_.server.listen);
     if (!address) return refuse_start(kExitConfiguration, address.error().message);
     const auto cores = static_cast<std::int64_t>(std::max(1u, std::thread::hardware_concurrency()));
-    const int count = static_cast<int>(settings_.server.shards > 0 ? settings_.server.shards : cores);
+    const auto count = static_cast<int>(std::min<std::int64_t>(
+        settings_.server.shards > 0 ? settings_.server.shards : cores, guard::SharedOverload::kMostShards));
     auto sockets = net::open_listening_sockets(*address, count);
     if (!sockets) return refuse_start(kExitFailed, sockets.error().message);
     const net::SocketAddress bound = sockets->front().address();
@@ -259,6 +261,8 @@ class Process {
                      static_cast<double>(counts.entries));
     snapshot.counter("tidewire_log_syncs_total", "Groups of entries that were synced to the disk.",
                      static_cast<double>(counts.groups));
+    snapshot.counter("tidewire_dropped_log_lines_total", "Log lines given up because their queue was full.",
+                     static_cast<double>(telemetry::dropped_log_lines()));
   }
 
   void need_keys(hub::TenantId tenant) {
