@@ -113,8 +113,8 @@ struct Folded {
   struct Tellings {
     std::map<std::uint32_t, Telling> all;  // by the slot of the replies
     std::uint32_t next_slot = 1;
-    Ring<std::uint32_t>
-        unsent;  // slots of those with users left: in an inbox the order is that of the session
+    // Slots of those with users left. The first goes on alone: in an inbox the order is that of the session.
+    Ring<std::uint32_t> unsent;
     std::set<std::uint64_t> told;  // of what the history holds, where a key may repeat it
   };
   // Whether a run's creator still has a connection is being asked of all shards.

@@ -23,7 +23,7 @@ struct InboxOptions {
   std::int64_t ttl_ms = 3'600'000;  // of an entry that has none of its own
   std::size_t entries_max = 1000;
   // Of the bodies. All of it is in the memory while the inbox is in use, and is saved as one piece.
-  std::size_t bytes_max = std::size_t{4} << 20;
+  std::size_t bytes_max = std::size_t{8} << 20;
   Priority default_priority = Priority::medium;  // of the namespace
 };
 

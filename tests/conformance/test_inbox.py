@@ -680,6 +680,20 @@ async def test_a_slow_device_gets_all_that_is_pending_and_all_that_follows(start
 # -- how long, how many
 
 
+@clause("7.inbox-overflow", "M5", "P7")
+async def test_an_inbox_is_bounded_in_bytes_as_in_entries(server, http):
+    """§7: "the oldest entry of the lowest priority goes first", and what is lower than all "is dropped at once":
+    over 8 MiB as over 1000 entries [M5, P7]"""
+    me, text = unique("u"), "x" * 900_000
+    for _ in range(12):
+        assert "dropped" not in notify(http, server, me, data=text)
+    assert pending(http, server, me) == list(range(4, 13))
+    assert notify(http, server, me, data=text, priority="low")["dropped"] is True
+    assert notify(http, server, me, data=text, priority="critical")["seq"] == 13
+    assert pending(http, server, me) == list(range(5, 14))
+    assert counts(http, server, me) == {"critical": 1, "high": 0, "medium": 8, "low": 0}
+
+
 @clause("7.inbox-ttl", "M5")
 async def test_an_entry_stays_for_the_ttl_of_the_configuration(start, http):
     """§7: "its TTL ends (3600 s by default)"; §9: `inbox.ttl` [M5]"""

@@ -785,7 +785,7 @@ async def test_a_large_session_reaches_all_its_absent_members(server, http):
 @clause("7.session-inbox", "M5", "P7")
 async def test_large_messages_to_many_absent_members_are_bounded_in_memory(start, http):
     """§7: "Every other member with no connection subscribed gets each `message` in its inbox"; what that takes
-    is bounded: the newest of an inbox's 4 MiB stay, and the publisher is answered [M5, P7]"""
+    is bounded, and the publisher is answered [M5, P7]"""
     server = start()
     name, owner = channel("session"), await user(server)
     people = [unique(f"p{i}-") for i in range(80)]
@@ -793,17 +793,17 @@ async def test_large_messages_to_many_absent_members_are_bounded_in_memory(start
     results = http(server, "POST", "/api/v1/batch", json={"publish": body}).json()["results"]
     assert len(results) == 81
     before, text, sent = server.memory_kib(), "x" * 900_000, []
-    for i in range(6):  # one of them for all is more than the log takes at once
+    for i in range(3):  # one of them for all is more than the log takes at once
         reply = await owner.request(publish(name, data=[i, text], key=f"k{i}"), timeout_s=40)
         assert reply["type"] == "published", reply
         sent.append(reply["seq"])
     grown = server.memory_kib() - before
     for person in people[::11]:
         entries = [e for e in api_pending(http, server, person) if e["event"] == "session_message"]
-        assert [e["data"]["seq"] for e in entries] == sent[-4:]
+        assert [e["data"]["seq"] for e in entries] == sent
         assert all(e["data"]["data"][1] == text for e in entries)
-    assert grown < memory_bound_kib(700 * 1024), f"{grown} KiB"
-    again = await post(owner, name, data="a repeat", key="k5")
+    assert grown < memory_bound_kib(500 * 1024), f"{grown} KiB"
+    again = await post(owner, name, data="a repeat", key="k2")
     assert (again["duplicate"], again["seq"]) == (True, sent[-1])
 
 
