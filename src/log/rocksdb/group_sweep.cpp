@@ -54,8 +54,10 @@ void Groups::forget(const OpenChannel& channel) {
   if (!store_.db().Get({}, store_.channels(), name_key(id), &name).ok()) return;
   // A damaged name has its channel under another id by now.
   const Stored<std::optional<std::uint64_t>> named = find_channel(store_, name);
-  if (named && *named == id) batch_.Delete(store_.names(), name);
-  if (channel.staged.under_way) batch_.Delete(under_way_key(name));
+  if (named && *named == id) {
+    batch_.Delete(store_.names(), name);
+    if (channel.staged.under_way) batch_.Delete(under_way_key(name));
+  }
   batch_.Delete(store_.channels(), channel_key(id));
   batch_.Delete(store_.channels(), name_key(id));
   batch_.Delete(store_.snapshots(), channel_key(id));

@@ -19,7 +19,7 @@ PageReader::~PageReader() {
   thread_.join();
 }
 
-void PageReader::wait(Wanted&& wanted) {
+void PageReader::queue(Wanted&& wanted) {
   {
     const std::lock_guard lock(mutex_);
     waiting_.push_back(std::move(wanted));

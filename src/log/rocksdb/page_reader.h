@@ -47,12 +47,12 @@ class PageReader {
   // Reads what was asked for first.
   ~PageReader();
 
-  void add(PageWanted&& page) { wait(std::move(page)); }
-  void add(ListWanted&& list) { wait(std::move(list)); }
+  void add(PageWanted&& page) { queue(std::move(page)); }
+  void add(ListWanted&& list) { queue(std::move(list)); }
 
  private:
   using Wanted = std::variant<PageWanted, ListWanted>;
-  void wait(Wanted&& wanted);
+  void queue(Wanted&& wanted);
   void run();
   Outcome read(const PageWanted& page);
   Outcome read(const ListWanted& list);

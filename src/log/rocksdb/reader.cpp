@@ -95,7 +95,7 @@ Stored<Listed> read_list(Store& store, const List& list) {
     Stored<ChannelRecord> record = id ? read_record(store, **id) : std::unexpected(id.error());
     if (!record && record.error().IsCorruption()) continue;
     if (!record) return std::unexpected(record.error());
-    if (record->last_seq == 0) continue;
+    if (record->last_seq == 0 || !(all || record->under_way)) continue;
     StoredChannel channel{.name = std::string(key),
                           .epoch = std::move(record->epoch),
                           .last_seq = record->last_seq,
