@@ -26,7 +26,8 @@ std::string info_json(const hub::ChannelInfo& info) {
 }
 
 // One channel more than asked for was looked for, to know whether there is a next page.
-std::string list_json(const std::vector<hub::ChannelInfo>& channels, std::size_t limit) {
+std::string list_json(const hub::AnswerPart& answer, std::size_t limit) {
+  const std::vector<hub::ChannelInfo>& channels = answer.channels;
   const std::size_t shown = std::min(channels.size(), limit);
   std::string list = "[";
   for (std::size_t i = 0; i < shown; ++i) {
@@ -38,6 +39,8 @@ std::string list_json(const std::vector<hub::ChannelInfo>& channels, std::size_t
   writer.json("channels", list);
   if (channels.size() > shown)
     writer.text("next", base64url_encode(channels[shown - 1].name));
+  else if (!answer.looked_to.empty())
+    writer.text("next", base64url_encode(answer.looked_to));
   else
     writer.json("next", "null");
   return writer.finish();
@@ -77,13 +80,14 @@ void Router::list_channels(Call& call) {
     after = std::move(*name);
   }
   const auto limit = static_cast<std::size_t>(std::min(wanted->value_or(kListDefault), kListMax));
-  calls_.ask_all(hub::ListChannels{.tenant = call.caller.tenant,
-                                   .prefix = prefix->value_or(""),
-                                   .after = std::move(after),
-                                   .limit = limit + 1},
-                 [limit, respond = std::move(call.respond)](const hub::AnswerPart& answer) {
-                   respond(json_answer(list_json(answer.channels, limit)));
-                 });
+  calls_.ask_all(
+      hub::ListChannels{.tenant = call.caller.tenant,
+                        .prefix = prefix->value_or(""),
+                        .after = std::move(after),
+                        .limit = limit + 1},
+      [limit, respond = std::move(call.respond)](const hub::AnswerPart& answer) {
+        respond(answer.error ? problem_answer(*answer.error) : json_answer(list_json(answer, limit)));
+      });
 }
 
 void Router::channel(Call& call) {

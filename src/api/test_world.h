@@ -238,11 +238,11 @@ class World {
   };
 
   void answer(Shard& shard, hub::ShardId self, hub::ShardId from, hub::Ask&& ask) {
+    if (auto* list = std::get_if<hub::ListChannels>(&ask.question))
+      return shard.home->answer_list(from, ask.reply, std::move(*list));
     hub::AnswerPart part = shard.sessions->answer(ask.question, now);
     for (hub::ConnectionInfo& info : part.connections)
       if (round_trip_us >= 0) info.health.note_round_trip(round_trip_us);
-    if (const auto* list = std::get_if<hub::ListChannels>(&ask.question))
-      part.channels = shard.home->list(*list);
     if (std::holds_alternative<hub::CountThings>(ask.question)) {
       part.counts.channels = shard.home->size();
       for (std::size_t i = 0; i < shard.home->sizes().size(); ++i)

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <tuple>
 #include <utility>
 
 #include "hub/judge.h"
@@ -138,6 +139,8 @@ void add(AnswerPart& sum, AnswerPart&& part) {
   sum.count += part.count;
   std::ranges::move(part.connections, std::back_inserter(sum.connections));
   std::ranges::move(part.channels, std::back_inserter(sum.channels));
+  if (!part.looked_to.empty()) sum.looked_to = std::move(part.looked_to);
+  if (part.error) sum.error = std::move(part.error);
   std::ranges::move(part.users, std::back_inserter(sum.users));
   if (!part.user_json.empty()) sum.user_json = std::move(part.user_json);
   sum.counts += part.counts;
@@ -146,6 +149,17 @@ void add(AnswerPart& sum, AnswerPart&& part) {
     sum.analytics = std::move(part.analytics);
   else if (part.analytics)
     sum.analytics->merge(*part.analytics);
+}
+
+// What shards have in memory and what is stored, by name and each once.
+void merge_channels(AnswerPart& sum, std::size_t limit) {
+  std::ranges::sort(sum.channels, {},
+                    [](const ChannelInfo& info) { return std::tie(info.name, info.stored); });
+  const auto again = std::ranges::unique(sum.channels, {}, &ChannelInfo::name);
+  sum.channels.erase(again.begin(), again.end());
+  if (!sum.looked_to.empty())
+    std::erase_if(sum.channels, [&](const ChannelInfo& info) { return info.name > sum.looked_to; });
+  if (sum.channels.size() > limit) sum.channels.resize(limit);
 }
 
 }  // namespace
@@ -157,8 +171,7 @@ void Calls::handle(const ReplyTo& to, Message&& answer) {
     add(pending->sum, std::move(part->part));
     if (--pending->parts_left > 0) return;
     AnswerPart& sum = pending->sum;
-    std::ranges::sort(sum.channels, {}, &ChannelInfo::name);
-    if (sum.channels.size() > pending->limit) sum.channels.resize(pending->limit);
+    merge_channels(sum, pending->limit);
     std::ranges::sort(sum.users);
     sum.users.erase(std::ranges::unique(sum.users).begin(), sum.users.end());
     sum.counts.users = sum.users.size();

@@ -70,7 +70,8 @@ class Calls {
   static constexpr std::size_t kWaitingMax = 4096;
   static constexpr std::size_t kWaitingBytesMax = std::size_t{32} << 20;
 
-  // Asks every shard and adds the answers up. Channels come sorted by name, at most the limit asked for.
+  // Asks every shard and adds the answers up. Channels come sorted by name, at most the limit asked for;
+  // where `looked_to` says so there may be more of them even when they are fewer.
   void ask_all(Question question, std::function<void(AnswerPart)> done);
 
   // An answer whose reply is of kind `call`.

@@ -26,6 +26,7 @@
 #include "hub/types.h"
 #include "kinds/fold.h"
 #include "kinds/inbox.h"
+#include "kinds/owned_run.h"
 
 namespace tidewire::hub {
 
@@ -225,6 +226,11 @@ struct Channel {
     // Expired entries at the old end count as trimmed (protocol §5).
     while (first <= seq && history().holds(first) && history().at(first).expired(now_ms)) ++first;
     durable()->first_seq = first;
+  }
+  // Null where it is none.
+  const kinds::OwnedRun* run() const {
+    const bool is_run = (kind == Kind::upload || kind == Kind::agent) && folded();
+    return is_run ? static_cast<const kinds::OwnedRun*>(folded()->fold.get()) : nullptr;
   }
   // The oldest entry that an inbox still has pending; 0: none.
   std::uint64_t needs_from() const {

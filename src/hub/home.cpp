@@ -13,19 +13,6 @@ namespace {
 // A tick looks at so many channels: a million are swept within a few minutes, and a turn stays short.
 constexpr std::uint32_t kSweepPerTick = 500;
 
-// To have been asked for is no use; nor is it one that an empty inbox was followed.
-bool is_used(const Channel& channel) {
-  return channel.seq > 0 || !channel.followers.empty() || (channel.used && channel.kind != Kind::inbox);
-}
-
-ChannelInfo info_of(const Channel& channel) {
-  return {.name = std::string(channel.key.name),
-          .kind = channel.kind,
-          .epoch = channel.epoch,
-          .seq = channel.seq,
-          .subscribers = channel.subscribers()};
-}
-
 }  // namespace
 
 Home::Home(HomeOptions options, const Namespaces& namespaces, std::uint64_t seed, Post post, Submit submit)
@@ -46,6 +33,7 @@ void Home::reload(HomeOptions options) {
 Channel* Home::find(const ChannelKey& key) { return channels_.get(channels_.find(key)); }
 
 Channel& Home::open(const ChannelKey& key, const Time& now, Handle* handle) {
+  note_start(now);
   Handle found = channels_.find(key);
   if (!found) {
     const Namespace* ns = namespaces_.find(protocol::namespace_of(key.name));
@@ -285,18 +273,6 @@ void Home::tell_presence(const Channel& channel, const Presence::Outcome& outcom
                                            .skip = follower.shard == skip_shard ? skip : Handle{}});
 }
 
-void Home::handle(ShardId from, ChannelInfoCommand&& command, const Time& now) {
-  ChannelInfoResult answer{.reply = command.reply,
-                           .result = fail(ErrorCode::not_found, "the channel has not been used yet")};
-  const Namespace* ns = namespaces_.find(protocol::namespace_of(command.channel.name));
-  const bool stored = ns != nullptr && ns->durability == Durability::disk;
-  Handle handle;
-  Channel* channel = stored ? &open(command.channel, now, &handle) : find(command.channel);
-  if (channel != nullptr && wait_for_log(handle, *channel, from, command, now)) return;
-  if (channel != nullptr && is_used(*channel)) answer.result = info_of(*channel);
-  post_(from, std::move(answer));
-}
-
 void Home::tick(const Time& now) {
   while (!graces_.empty() && graces_.top().at_ms <= now.unix_ms) {
     const Grace grace = graces_.top();
@@ -306,6 +282,8 @@ void Home::tick(const Time& now) {
     tell_presence(*channel, channel->presence()->expire(grace.scope, now.unix_ms), {}, 0);
     if (channel->presence()->empty()) channel->more().presence.reset();
   }
+  note_start(now);
+  find_runs();
   check_runs(now);
   const std::uint32_t slots = channels_.slots();
   for (std::uint32_t i = 0; i < std::min(kSweepPerTick, slots); ++i) {
@@ -337,23 +315,6 @@ void Home::sweep(Handle handle, Channel& channel, const Time& now) {
   if (channel.parked) --parked_;
   --sizes_[channels_.get(handle)->key.tenant];
   channels_.erase(handle);
-}
-
-std::vector<ChannelInfo> Home::list(const ListChannels& query) {
-  std::vector<const Channel*> listed;
-  channels_.for_each([&](Handle, const Channel& channel) {
-    const std::string_view name = channel.key.name;
-    if (channel.key.tenant == query.tenant && is_used(channel) && name.starts_with(query.prefix) &&
-        name > query.after)
-      listed.push_back(&channel);
-  });
-  const auto kept = std::min(query.limit, listed.size());
-  std::ranges::partial_sort(listed, listed.begin() + static_cast<std::ptrdiff_t>(kept), {},
-                            [](const Channel* channel) { return channel->key.name.view(); });
-  listed.resize(kept);
-  std::vector<ChannelInfo> out;
-  for (const Channel* channel : listed) out.push_back(info_of(*channel));
-  return out;
 }
 
 }  // namespace tidewire::hub

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <functional>
 #include <limits>
+#include <map>
 #include <memory>
 #include <queue>
 #include <string>
@@ -70,6 +71,9 @@ class Home {
 
   // This shard's channels of a tenant with the prefix, after `after` in byte order, at most `limit`.
   std::vector<ChannelInfo> list(const ListChannels& query);
+  // Answers with them. To this shard itself, once the log has told them, also with those of all shards that
+  // are stored, in memory or not.
+  void answer_list(ShardId from, const ReplyTo& reply, ListChannels&& query);
   std::size_t size() const { return channels_.size(); }
   // Likewise of each tenant; those behind the last one that ever had some are left out.
   const std::vector<std::size_t>& sizes() const { return sizes_; }
@@ -100,9 +104,16 @@ class Home {
   struct Grace : Due {
     std::string scope;
   };
+  struct Listing {
+    ReplyTo reply;
+    ListChannels query;
+  };
   template <class What>
   using Queue = std::priority_queue<What, std::vector<What>, std::greater<>>;
 
+  void note_start(const Time& now) {
+    if (started_ms_ == 0) started_ms_ = now.unix_ms;
+  }
   Channel* find(const ChannelKey& key);
   Channel& open(const ChannelKey& key, const Time& now, Handle* handle = nullptr);
   Channel::Follower& follower_of(Channel& channel, ShardId shard, Handle replica);
@@ -167,6 +178,13 @@ class Home {
   // Looks at all of them anew: their namespace may say another time now.
   void review_runs();
 
+  // home_list.cpp
+  void on(log::Listed&& listed, const Time& now);
+  void fail_list(std::uint64_t number, const Error& error);
+  // Asks the log for the runs that were under way when the server ended, some at a time: to open one is to
+  // watch it.
+  void find_runs();
+
   // home_log.cpp
   void open_log(Handle handle, Channel& channel);
   template <class Command>
@@ -198,6 +216,12 @@ class Home {
   std::size_t tellings_bytes_ = 0;  // of all tellings
   std::size_t telling_bytes_ = 0;   // of the commands that were not answered
   std::shared_ptr<const kinds::InboxOptions> inbox_options_;
+  std::map<std::uint64_t, Listing> listings_;  // that the log is asked for, by number
+  std::uint64_t next_listing_ = 1;
+  std::int64_t started_ms_ = 0;  // unix; 0: not yet
+  bool runs_found_ = false;      // all that were under way before
+  std::uint64_t runs_listing_ = 0;
+  std::string runs_after_;
   std::uint32_t sweep_at_ = 0;
   std::size_t parked_ = 0;
 };

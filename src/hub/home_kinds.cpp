@@ -524,8 +524,8 @@ void Home::handle(ShardId from, SnapshotCommand&& command, const Time& now) {
 // ---- runs whose creator is gone (protocol §7 `agent`) ----
 
 void Home::watch_run(Handle handle, Channel& channel) {
-  if (channel.kind != Kind::upload && channel.kind != Kind::agent) return;
-  const auto& run = static_cast<const kinds::OwnedRun&>(*channel.folded()->fold);
+  if (channel.run() == nullptr) return;
+  const kinds::OwnedRun& run = *channel.run();
   Folded::RunCheck& check = channel.folded()->run_check;
   if (check.scheduled || run.ended() || run.creator().empty()) return;
   check.scheduled = true;
@@ -550,7 +550,7 @@ void Home::check_runs(const Time& now) {
       watch_run(handle, *channel);
       continue;
     }
-    const auto& run = static_cast<const kinds::OwnedRun&>(*folded.fold);
+    const kinds::OwnedRun& run = *channel->run();
     if (run.ended()) continue;
     folded.run_check = {.parts_left = options_.shards, .connections = 0, .scheduled = true};
     const UserQuery query{.tenant = channel->key.tenant, .user_id = std::string(run.creator())};

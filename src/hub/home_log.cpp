@@ -115,7 +115,9 @@ void Home::finish_opening(Handle handle, const Time& now) {
       refill_window(handle, channel);
     else
       folded.shown = channel.seq;
-    folded.idle_from_ms = now.unix_ms;
+    // A run's creator can't have come back before the server was there.
+    if (const kinds::OwnedRun* run = channel.run())
+      folded.idle_from_ms = std::min(std::max(run->last_event_ms(), started_ms_), now.unix_ms);
     watch_run(handle, channel);
   }
   std::vector<DurableState::Waiting> waiting;
@@ -147,6 +149,7 @@ void Home::on(log::Committed&& committed, const Time& now) {
 }
 
 void Home::on(log::Failed&& failed, const Time& now) {
+  if (failed.what == log::Failed::What::list) return fail_list(failed.number, failed.error);
   Channel* channel = channels_.get(failed.channel);
   if (channel == nullptr && failed.what == log::Failed::What::read) return;  // of before it was closed
   TIDEWIRE_CHECK(channel != nullptr);
@@ -186,7 +189,10 @@ void Home::on(log::Failed&& failed, const Time& now) {
         return on(std::move(failed), now);
       }
       if (auto waiting = take_read(durable, failed.number)) refuse(std::move(*waiting), failed.error);
+      return;
     }
+    case log::Failed::What::list:
+      return;  // of no channel, see above
   }
 }
 

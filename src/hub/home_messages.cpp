@@ -166,6 +166,7 @@ void Home::append(Handle handle, Channel& channel, PendingEntry&& pending, const
     // Whoever follows gets it as soon as it is safe.
     if (!channel.followers.empty()) append.mark = folded.mark = pending.entry.seq;
   }
+  if (const kinds::OwnedRun* run = channel.run()) append.under_way = !run->ended() && !run->creator().empty();
   durable.pending.push_back(std::move(pending));
   submit_(std::move(append));
   if (channel.folded()) save_state(handle, channel, Save::when_worth_it);

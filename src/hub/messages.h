@@ -281,6 +281,7 @@ struct ChannelInfo {
   std::string epoch;
   std::uint64_t seq = 0;
   std::size_t subscribers = 0;
+  bool stored = false;  // as the log has it; its home, where it is in memory, knows better
 };
 
 struct ChannelInfoResult {
@@ -339,6 +340,8 @@ struct AnswerPart {
   std::vector<ConnectionInfo> connections;
   std::string user_json;  // the user's id as it stands in a token, when known here
   std::vector<ChannelInfo> channels;
+  std::string looked_to;       // there may be more channels behind this name; empty: those are all
+  std::optional<Error> error;  // of the log, that channels were asked of
   std::vector<std::pair<TenantId, std::uint64_t>> users;  // hashes, to count each once
   ShardCounts counts;
   std::vector<ShardCounts> tenants;           // the part of each

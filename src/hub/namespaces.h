@@ -23,6 +23,12 @@ class Namespaces {
     return found == by_name_.end() || !found->second.configured ? nullptr : &found->second.rules;
   }
 
+  template <class F>
+  void for_each(F&& f) const {
+    for (const auto& [name, row] : by_name_)
+      if (row.configured) f(row.rules);
+  }
+
   // One that a reload has taken away: commands that were under way still need its rules.
   const Namespace* find_retired(std::string_view name) const {
     const auto found = by_name_.find(name);

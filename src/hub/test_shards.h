@@ -312,6 +312,8 @@ class TestShards {
     dispatch_message(
         home(to), sessions(to), nobody,
         [&](ShardId asker, Ask&& ask) {
+          if (auto* list = std::get_if<ListChannels>(&ask.question))
+            return home(to).answer_list(asker, ask.reply, std::move(*list));
           mail_[asker].push_back(
               {to, Answer{.reply = ask.reply, .part = sessions(to).answer(ask.question, now)}});
         },

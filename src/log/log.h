@@ -2,12 +2,12 @@
 //
 // Each channel has one home shard, which alone appends to it and numbers its entries; so operations of
 // one shard on one channel are carried out, and answered, in the order of submission. Only a Read takes its
-// time: its answer comes after those of the Appends that it finds, and may come after later ones', even
-// after the channel was closed and opened again. What must be
-// atomic: the entries, idempotency keys and trimming of one Append are on stable storage together or
-// not at all, and Committed comes only when they are. After a failed sync nobody knows what is on the
-// disk: the engine then fails every later Append until it is opened anew, and never tries it again.
-// An engine may commit the Appends of many channels and shards as one group.
+// time, and a List, which is of no channel: its answer comes after those of the Appends that it finds, and
+// may come after later ones', even after the channel was closed and opened again. What must be atomic: the
+// entries, idempotency keys and trimming of one Append are on stable storage together or not at all, and
+// Committed comes only when they are. After a failed sync nobody knows what is on the disk: the engine then
+// fails every later Append until it is opened anew, and never tries it again. An engine may commit the
+// Appends of many channels and shards as one group.
 #pragma once
 
 #include <cstdint>
@@ -76,6 +76,8 @@ struct Append {
   std::uint64_t keep_from = 0;
   // The channel's mark from now on; 0: as before. See SaveMark.
   std::uint64_t mark = 0;
+  // From now on List finds it among those under way, or does so no more.
+  bool under_way = false;
 };
 
 // Entries after `after`, ascending, until `messages_max` or `bytes_max` is reached (at least one, if
@@ -111,7 +113,28 @@ struct Close {
   Handle channel;
 };
 
-using Operation = std::variant<Open, Append, Read, SaveMark, SaveSnapshot, Close>;
+struct StoredChannel {
+  std::string name;
+  std::string epoch;
+  std::uint64_t last_seq = 0;
+  std::uint64_t keep_from = 0;  // as its latest Append had it
+};
+
+// The channels that ever had an entry, of all shards, open or not, in the byte order of their names: those
+// that begin with `prefix` and stand behind `after`. Like a Read it takes its time; what is committed by then
+// is there. It costs what it looks at, whatever else is stored.
+struct List {
+  enum class Of : std::uint8_t { all, under_way };
+  std::uint64_t number = 0;  // repeated in the answer
+  Of of = Of::all;
+  std::string prefix;
+  std::string after;
+  std::size_t channels_max = 0;
+  std::size_t looks_max = 0;                         // at what is `wanted`, or is not
+  std::function<bool(const StoredChannel&)> wanted;  // called on any thread
+};
+
+using Operation = std::variant<Open, Append, Read, SaveMark, SaveSnapshot, Close, List>;
 
 // ---- outcomes ----
 
@@ -140,15 +163,21 @@ struct ReadDone {
   std::vector<Entry> entries;
 };
 
+struct Listed {
+  std::uint64_t number = 0;
+  std::vector<StoredChannel> channels;
+  std::string looked_to;  // a bound was reached at this name, and there may be more behind it; empty: no
+};
+
 struct Failed {
-  enum class What : std::uint8_t { open, append, read };
-  Handle channel;
+  enum class What : std::uint8_t { open, append, read, list };
+  Handle channel;  // null of a List
   What what = What::open;
-  std::uint64_t number = 0;  // of the append or read
+  std::uint64_t number = 0;  // of the append, read or list
   Error error;               // unavailable, as a rule
 };
 
-using Outcome = std::variant<Opened, Committed, ReadDone, Failed>;
+using Outcome = std::variant<Opened, Committed, ReadDone, Listed, Failed>;
 
 // A user whose tokens from before a moment are refused (protocol §8, `.../revoke`).
 struct Revocation {

@@ -51,15 +51,15 @@ class TestDirectory {
 
 std::size_t answers_to(const std::vector<Operation>& operations);
 
-// What was answered, put into the order of the operations: a read may be answered later than what came
-// behind it.
+// What was answered, put into the order of the operations: a read or a list may be answered later than what
+// came behind it.
 class AnswersInOrder {
  public:
   explicit AnswersInOrder(const std::vector<Operation>& operations);
   std::vector<Outcome> of(std::vector<Outcome>&& outcomes) const;
 
  private:
-  std::vector<std::optional<Handle>> reads_;  // of which channel; null: no read
+  std::vector<std::optional<Handle>> reads_;  // of which channel, the null one for a list; nothing: neither
 };
 
 template <class T>

@@ -99,7 +99,7 @@ std::size_t answers_to(const std::vector<Operation>& operations) {
   std::size_t count = 0;
   for (const Operation& operation : operations)
     count += std::holds_alternative<Open>(operation) || std::holds_alternative<Append>(operation) ||
-             std::holds_alternative<Read>(operation);
+             std::holds_alternative<Read>(operation) || std::holds_alternative<List>(operation);
   return count;
 }
 
@@ -107,16 +107,20 @@ AnswersInOrder::AnswersInOrder(const std::vector<Operation>& operations) {
   for (const Operation& operation : operations) {
     if (answers_to({operation}) == 0) continue;
     const auto* read = std::get_if<Read>(&operation);
-    reads_.push_back(read != nullptr ? std::optional(read->channel) : std::nullopt);
+    reads_.push_back(read != nullptr                           ? std::optional(read->channel)
+                     : std::holds_alternative<List>(operation) ? std::optional(Handle{})
+                                                               : std::nullopt);
   }
 }
 
 std::vector<Outcome> AnswersInOrder::of(std::vector<Outcome>&& outcomes) const {
   const auto read_of = [](const Outcome& outcome) -> std::optional<Handle> {
     if (const auto* done = std::get_if<ReadDone>(&outcome)) return done->channel;
+    if (std::holds_alternative<Listed>(outcome)) return Handle{};
     const auto* failed = std::get_if<Failed>(&outcome);
-    return failed != nullptr && failed->what == Failed::What::read ? std::optional(failed->channel)
-                                                                   : std::nullopt;
+    const bool is_read =
+        failed != nullptr && (failed->what == Failed::What::read || failed->what == Failed::What::list);
+    return is_read ? std::optional(failed->channel) : std::nullopt;
   };
   std::vector<Outcome> all;
   for (const std::optional<Handle>& read : reads_) {

@@ -186,8 +186,9 @@ void Shard::answer(hub::ShardId from, hub::Ask&& ask) {
                        .user_id = revoke->user_id,
                        .revoked_before_ms = revoke->before_ms});
   }
+  if (auto* list = std::get_if<hub::ListChannels>(&ask.question))
+    return home_.answer_list(from, ask.reply, std::move(*list));
   hub::AnswerPart part = sessions_.answer(ask.question, loop_.now());
-  if (const auto* list = std::get_if<hub::ListChannels>(&ask.question)) part.channels = home_.list(*list);
   if (std::holds_alternative<hub::CountThings>(ask.question)) {
     part.tenants = tenant_counts();
     part.counts = counts(part.tenants);

@@ -206,8 +206,9 @@ void Shard::dispatch(hub::ShardId from, hub::Message&& message) {
 }
 
 void Shard::answer(hub::ShardId from, hub::Ask&& ask) {
+  if (auto* list = std::get_if<hub::ListChannels>(&ask.question))
+    return home_.answer_list(from, ask.reply, std::move(*list));
   hub::AnswerPart part = sessions_.answer(ask.question, world_.schedule.now());
-  if (const auto* list = std::get_if<hub::ListChannels>(&ask.question)) part.channels = home_.list(*list);
   post(from, hub::Answer{.reply = ask.reply, .part = std::move(part)});
 }
 
@@ -369,8 +370,10 @@ void Shard::log_works(std::vector<log::Operation>&& operations) {
     std::vector<log::Outcome> pages, others;
     for (log::Outcome& outcome : world_.disks[self_]->take_outcomes()) {
       const auto* failed = std::get_if<log::Failed>(&outcome);
-      const bool is_page = std::holds_alternative<log::ReadDone>(outcome) ||
-                           (failed != nullptr && failed->what == log::Failed::What::read);
+      const bool is_page =
+          std::holds_alternative<log::ReadDone>(outcome) || std::holds_alternative<log::Listed>(outcome) ||
+          (failed != nullptr &&
+           (failed->what == log::Failed::What::read || failed->what == log::Failed::What::list));
       (is_page ? pages : others).push_back(std::move(outcome));
     }
     log_busy_until_us_ = std::max(log_busy_until_us_, world_.now_us() + 1 + world_.up_to(world_.plan.log_us));
@@ -403,10 +406,12 @@ void Shard::carry_out(log::Operation&& operation) {
   const bool fails = world_.plan.log_failures > 0 && !world_.quiet &&
                      world_.below(1000) < static_cast<std::uint64_t>(world_.plan.log_failures);
   const auto fail = [&](const auto& what, log::Failed::What kind, std::uint64_t number) {
+    Handle channel;
+    if constexpr (requires { what.channel; }) channel = what.channel;
     world_.journal.note(world_.now_us(), "log {}: {} of {} fails", self_, static_cast<int>(kind),
-                        log_names_.at(what.channel.bits()));
+                        channel ? log_names_.at(channel.bits()) : "all");
     world_.disks[self_]->fail(
-        {.channel = what.channel,
+        {.channel = channel,
          .what = kind,
          .number = number,
          .error = tidewire::fail(ErrorCode::unavailable, "the simulated log fails").error()});
@@ -418,6 +423,8 @@ void Shard::carry_out(log::Operation&& operation) {
     fail(*read, What::read, read->number);
   else if (const auto* open = std::get_if<log::Open>(&operation); fails && open != nullptr)
     fail(*open, What::open, 0);
+  else if (const auto* list = std::get_if<log::List>(&operation); fails && list != nullptr)
+    fail(*list, What::list, list->number);
   else
     world_.disks[self_]->carry_out(std::move(operation), world_.schedule.now().unix_ms);
 }

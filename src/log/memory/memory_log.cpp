@@ -62,6 +62,7 @@ void MemoryLog::carry_out(Append&& append, std::int64_t now_ms) {
   std::ranges::move(append.keys, std::back_inserter(stored.keys));
   if (append.keep_from != 0) stored.keep_from = append.keep_from;
   stored.mark = std::max(stored.mark, append.mark);
+  stored.under_way = append.under_way;
   trim(stored, now_ms);
   sink_(Committed{.channel = append.channel, .first_seq = stored.first_seq(), .last_seq = stored.last_seq});
 }
@@ -97,6 +98,29 @@ void MemoryLog::carry_out(SaveSnapshot&& save, std::int64_t) {
 }
 
 void MemoryLog::carry_out(Close&& close, std::int64_t) { open_.erase(close.channel.bits()); }
+
+void MemoryLog::carry_out(List&& list, std::int64_t) {
+  Listed listed{.number = list.number, .channels = {}, .looked_to = {}};
+  std::string looked_to;
+  std::size_t looks = 0;
+  for (auto each = channels_.lower_bound(std::max(list.prefix, list.after)); each != channels_.end();
+       ++each) {
+    const auto& [name, stored] = *each;
+    if (!name.starts_with(list.prefix)) break;
+    if (name == list.after || (list.of == List::Of::under_way && !stored.under_way)) continue;
+    if (looks == list.looks_max || listed.channels.size() == list.channels_max) {
+      listed.looked_to = std::move(looked_to);
+      break;
+    }
+    ++looks;
+    looked_to = name;
+    if (stored.last_seq == 0) continue;
+    StoredChannel channel{
+        .name = name, .epoch = stored.epoch, .last_seq = stored.last_seq, .keep_from = stored.keep_from};
+    if (list.wanted(channel)) listed.channels.push_back(std::move(channel));
+  }
+  sink_(std::move(listed));
+}
 
 void MemoryLog::save_revocation(Revocation revocation, std::function<void(Result<void>)> saved) {
   const auto same_user = [&](const Revocation& other) {

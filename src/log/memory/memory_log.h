@@ -4,6 +4,7 @@
 
 #include <deque>
 #include <functional>
+#include <map>
 #include <unordered_map>
 
 #include "log/log.h"
@@ -31,6 +32,7 @@ class MemoryLog final : public Log {
     SharedBytes snapshot;
     std::uint64_t keep_from = 0;  // 0: none
     std::uint64_t mark = 0;
+    bool under_way = false;
     std::uint64_t first_seq() const { return last_seq + 1 - entries.size(); }
     bool needs(std::uint64_t seq) const {
       return retention.folded && (seq > snapshot_seq || (keep_from != 0 && seq >= keep_from));
@@ -43,11 +45,12 @@ class MemoryLog final : public Log {
   void carry_out(SaveMark&& save, std::int64_t now_ms);
   void carry_out(SaveSnapshot&& save, std::int64_t now_ms);
   void carry_out(Close&& close, std::int64_t now_ms);
+  void carry_out(List&& list, std::int64_t now_ms);
   Stored& stored(Handle channel);
   static void trim(Stored& stored, std::int64_t now_ms);
 
   Sink sink_;
-  std::unordered_map<std::string, Stored> channels_;
+  std::map<std::string, Stored> channels_;
   std::unordered_map<std::uint64_t, Stored*> open_;  // by handle
   std::vector<Revocation> revocations_;
 };

@@ -8,7 +8,7 @@ namespace tidewire::log {
 namespace {
 constexpr std::size_t kU64 = 8;
 constexpr std::size_t kRecordNumbers = 11;
-constexpr std::uint64_t kDamaged = 1, kFolded = 2;
+constexpr std::uint64_t kDamaged = 1, kFolded = 2, kIsUnderWay = 4;
 
 // Seven bits to a byte, the low ones first; the highest bit says that there are more.
 void append_short(std::string& to, std::uint64_t value) {
@@ -57,6 +57,12 @@ std::string channel_key(std::uint64_t id) {
 
 std::string name_key(std::uint64_t id) { return channel_key(id) + 'n'; }
 
+std::string under_way_key(std::string_view name) {
+  std::string key(kUnderWay);
+  key += name;
+  return key;
+}
+
 std::string seq_key(std::uint64_t id, std::uint64_t seq) {
   std::string key;
   key.reserve(2 * kU64);
@@ -84,7 +90,8 @@ std::string encode_record(const ChannelRecord& record) {
   append_short(value, static_cast<std::uint64_t>(record.touched_ms));
   append_short(value, record.retention.messages);
   append_short(value, static_cast<std::uint64_t>(record.retention.ttl_ms));
-  append_short(value, (record.damaged ? kDamaged : 0) | (record.retention.folded ? kFolded : 0));
+  append_short(value, (record.damaged ? kDamaged : 0) | (record.retention.folded ? kFolded : 0) |
+                          (record.under_way ? kIsUnderWay : 0));
   value += record.epoch;
   return value;
 }
@@ -110,6 +117,7 @@ std::optional<ChannelRecord> decode_record(std::string_view value) {
                                      .ttl_ms = static_cast<std::int64_t>(ttl),
                                      .folded = (flags & kFolded) != 0},
                        .damaged = (flags & kDamaged) != 0,
+                       .under_way = (flags & kIsUnderWay) != 0,
                        .epoch = std::string(value)};
 }
 

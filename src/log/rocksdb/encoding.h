@@ -9,6 +9,7 @@
 //   snapshots    channel id                        -> seq, state
 //   revocations  tenant, zero byte, user           -> before
 //   (default)    "format", "next_id", "epoch_seed"
+//                "under_way/", channel name        -> nothing; where its record says so
 //
 // A value that cannot be read back is damage: decode functions answer nothing then.
 #pragma once
@@ -32,7 +33,8 @@ struct ChannelRecord {
   std::uint64_t mark = 0;
   std::int64_t touched_ms = 0;  // unix, of the last append
   Retention retention;
-  bool damaged = false;  // found by a Read; mended when the channel is opened again
+  bool damaged = false;    // found by a Read; mended when the channel is opened again
+  bool under_way = false;  // Append::under_way
   std::string epoch;
 
   bool empty() const { return first_seq > last_seq; }
@@ -43,6 +45,7 @@ struct ChannelRecord {
 };
 
 inline constexpr std::string_view kFormat = "tidewire-log-2";
+inline constexpr std::string_view kUnderWay = "under_way/";
 
 void append_u64(std::string& to, std::uint64_t value);
 // Takes eight bytes off the front, which must be there.
@@ -51,6 +54,7 @@ std::uint64_t take_u64(std::string_view& from);
 std::string channel_key(std::uint64_t id);
 std::string name_key(std::uint64_t id);
 std::string seq_key(std::uint64_t id, std::uint64_t seq);
+std::string under_way_key(std::string_view name);
 // The seq within an entry's or idempotency key's key; nothing if that belongs to another channel.
 std::optional<std::uint64_t> seq_in(std::string_view key, std::uint64_t id);
 

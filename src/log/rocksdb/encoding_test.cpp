@@ -20,6 +20,7 @@ ChannelRecord record_up_to(std::uint64_t last) {
           .touched_ms = 1'700'000'000'000,
           .retention = {.messages = 100'000, .ttl_ms = 604'800'000, .folded = true},
           .damaged = true,
+          .under_way = true,
           .epoch = "an epoch"};
 }
 
@@ -38,6 +39,7 @@ void expect_same(const ChannelRecord& record) {
   EXPECT_EQ(again->retention.ttl_ms, record.retention.ttl_ms);
   EXPECT_EQ(again->retention.folded, record.retention.folded);
   EXPECT_EQ(again->damaged, record.damaged);
+  EXPECT_EQ(again->under_way, record.under_way);
   EXPECT_EQ(again->epoch, record.epoch);
 }
 
@@ -50,7 +52,7 @@ TEST(ChannelRecord, SurvivesItsEncoding) {
     expect_same(record_up_to(last));
   ChannelRecord before_1970 = record_up_to(5);
   before_1970.touched_ms = -7;
-  before_1970.damaged = before_1970.retention.folded = false;
+  before_1970.damaged = before_1970.under_way = before_1970.retention.folded = false;
   expect_same(before_1970);
 }
 

@@ -86,6 +86,7 @@ class Groups {
   Staged stage(std::uint16_t shard, SaveMark& save, std::int64_t now_ms);
   Staged stage(std::uint16_t shard, SaveSnapshot& save, std::int64_t now_ms);
   Staged stage(std::uint16_t shard, Close& close, std::int64_t now_ms);
+  Staged stage(std::uint16_t shard, List& list, std::int64_t now_ms);
   void stage(SaveRevocation&& save);
   void stage(const Sweep& sweep);
   void stage(const FoundDamage& found);
@@ -95,6 +96,7 @@ class Groups {
   void create(OpenChannel& channel, const Open& open);
   void create_later(OpenChannel& channel, const Open& open);
   void bear(OpenChannel& channel);
+  void note_under_way(OpenChannel& channel, bool under_way);
   Stored<Opened> load(OpenChannel& channel, const Open& open, std::int64_t now_ms);
   Result<void> mend(OpenChannel& channel, const Open& open, std::int64_t now_ms);
 
@@ -104,7 +106,7 @@ class Groups {
   void trim(OpenChannel& channel, std::int64_t now_ms, Clear clear);
   void trim_keys(OpenChannel& channel, std::int64_t now_ms);
   bool nobody_misses(const OpenChannel& channel, std::int64_t now_ms);
-  void forget(std::uint64_t id);
+  void forget(const OpenChannel& channel);
   void found_damage(OpenChannel& channel, const rocksdb::Status& status);
   void mark_damaged(OpenChannel& channel);
 

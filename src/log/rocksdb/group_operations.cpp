@@ -110,6 +110,16 @@ void Groups::bear(OpenChannel& channel) {
   sync_ = Store::Sync::yes;
 }
 
+// The record tells where there is a key already: few channels ever have one.
+void Groups::note_under_way(OpenChannel& channel, bool under_way) {
+  if (under_way == std::exchange(channel.staged.under_way, under_way)) return;
+  const std::string key = under_way_key(channel.name);
+  if (under_way)
+    batch_.Put(key, rocksdb::Slice());
+  else
+    batch_.Delete(key);
+}
+
 Stored<Opened> Groups::load(OpenChannel& channel, const Open& open, std::int64_t now_ms) {
   Stored<ChannelRecord> record = read_record(store_, channel.id);
   if (!record) return std::unexpected(record.error());
@@ -186,6 +196,7 @@ Groups::Staged Groups::stage(std::uint16_t shard, Append& append, std::int64_t n
   if (append.keep_from != 0) staged.keep_from = append.keep_from;
   staged.mark = std::max(staged.mark, append.mark);
   staged.touched_ms = now_ms;
+  note_under_way(*channel, append.under_way);
   if (was_empty) channel->goes_ms = goes_at(append.entries.front(), staged.retention);
   touch(*channel);
   trim(*channel, now_ms, Clear::when_worth_it);
@@ -245,6 +256,11 @@ Groups::Staged Groups::stage(std::uint16_t shard, Close& close, std::int64_t) {
   if (channel->touched || channel->read_waits) return Staged::no;
   by_id_.erase(channel->id);
   shards_[shard].open.erase(close.channel.bits());
+  return Staged::yes;
+}
+
+Groups::Staged Groups::stage(std::uint16_t shard, List& list, std::int64_t) {
+  pages_.add(ListWanted{.shard = shard, .list = std::move(list)});
   return Staged::yes;
 }
 

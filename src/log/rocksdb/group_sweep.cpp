@@ -30,7 +30,7 @@ void Groups::stage(const Sweep& sweep) {
     const std::string trimmed = encode_record(channel.staged);
     if (trimmed != view(each->value())) batch_.Put(store_.channels(), channel_key(id), trimmed);
     if (!nobody_misses(channel, sweep.now_ms)) continue;
-    forget(id);
+    forget(channel);
     // Made again, it must not have the epoch of the entries that it had.
     if (channel.staged.last_seq != 0) store_.change_first_epochs(batch_);
   }
@@ -48,12 +48,16 @@ bool Groups::nobody_misses(const OpenChannel& channel, std::int64_t now_ms) {
   return keys && !*keys;
 }
 
-void Groups::forget(std::uint64_t id) {
+void Groups::forget(const OpenChannel& channel) {
+  const std::uint64_t id = channel.id;
   std::string name;
   if (!store_.db().Get({}, store_.channels(), name_key(id), &name).ok()) return;
   // A damaged name has its channel under another id by now.
   const Stored<std::optional<std::uint64_t>> named = find_channel(store_, name);
-  if (named && *named == id) batch_.Delete(store_.names(), name);
+  if (named && *named == id) {
+    batch_.Delete(store_.names(), name);
+    if (channel.staged.under_way) batch_.Delete(under_way_key(name));
+  }
   batch_.Delete(store_.channels(), channel_key(id));
   batch_.Delete(store_.channels(), name_key(id));
   batch_.Delete(store_.snapshots(), channel_key(id));

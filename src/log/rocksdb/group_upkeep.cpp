@@ -112,6 +112,7 @@ Result<void> Groups::mend(OpenChannel& channel, const Open& open, std::int64_t n
   if (old) {
     mended.first_seq = mended.cleared_to = old->first_seq;
     mended.mark = old->mark;
+    mended.under_way = old->under_way;
   }
   std::uint64_t next = mended.first_seq;
   each->Seek(seq_key(old_id, mended.first_seq));
@@ -148,6 +149,7 @@ Result<void> Groups::mend(OpenChannel& channel, const Open& open, std::int64_t n
   copy.Put(store_.names(), slice(open.name), channel_key(id));
   copy.Put(store_.channels(), channel_key(id), encode_record(mended));
   copy.Put(store_.channels(), name_key(id), slice(open.name));
+  if (!mended.under_way) copy.Delete(under_way_key(open.name));
   copy.Delete(store_.channels(), channel_key(old_id));
   copy.Delete(store_.channels(), name_key(old_id));
   copy.Delete(store_.snapshots(), channel_key(old_id));

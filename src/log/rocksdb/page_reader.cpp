@@ -19,10 +19,10 @@ PageReader::~PageReader() {
   thread_.join();
 }
 
-void PageReader::add(PageWanted&& page) {
+void PageReader::queue(Wanted&& wanted) {
   {
     const std::lock_guard lock(mutex_);
-    waiting_.push_back(std::move(page));
+    waiting_.push_back(std::move(wanted));
   }
   changed_.notify_one();
 }
@@ -30,17 +30,21 @@ void PageReader::add(PageWanted&& page) {
 void PageReader::run() {
   pthread_setname_np(pthread_self(), "log-reads");
   for (;;) {
-    PageWanted page;
+    Wanted wanted;
     {
       std::unique_lock lock(mutex_);
       changed_.wait(lock, [&] { return stopping_ || !waiting_.empty(); });
       if (waiting_.empty()) return;
-      page = std::move(waiting_.front());
+      wanted = std::move(waiting_.front());
       waiting_.pop_front();
     }
-    std::vector<Outcome> outcomes;
-    outcomes.push_back(read(page));
-    sinks_[page.shard](std::move(outcomes));
+    std::visit(
+        [&](const auto& what) {
+          std::vector<Outcome> outcomes;
+          outcomes.push_back(read(what));
+          sinks_[what.shard](std::move(outcomes));
+        },
+        wanted);
   }
 }
 
@@ -64,6 +68,15 @@ Outcome PageReader::read(const PageWanted& page) {
                 .what = Failed::What::read,
                 .number = asked.number,
                 .error = fail(ErrorCode::unavailable, "the messages could not be read").error()};
+}
+
+Outcome PageReader::read(const ListWanted& list) {
+  Stored<Listed> listed = read_list(store_, list.list);
+  if (listed) return std::move(*listed);
+  return Failed{.channel = {},
+                .what = Failed::What::list,
+                .number = list.list.number,
+                .error = fail(ErrorCode::unavailable, "the channels could not be read").error()};
 }
 
 }  // namespace tidewire::log

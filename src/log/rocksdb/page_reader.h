@@ -1,10 +1,10 @@
-// Reads pages of entries on a thread of its own, one after another in the order in which they were asked
-// for, so that whoever reads much or from a cold disk delays no commit. Included by this folder's sources
-// only.
+// Reads pages of entries, and of channels, on a thread of its own, one after another in the order in which
+// they were asked for, so that whoever reads much or from a cold disk delays no commit. Included by this
+// folder's sources only.
 //
-// Invariant: a page is read from a snapshot of the store of when it was asked for, and its channel is named
-// by the store's own id: so nothing that happens to the channel meanwhile (trimming, closing, a new epoch)
-// changes what is read. add() is called on the engine's thread; the rest is the reader's.
+// Invariant: a page of entries is read from a snapshot of the store of when it was asked for, and its channel
+// is named by the store's own id: so nothing that happens to the channel meanwhile (trimming, closing, a new
+// epoch) changes what is read. add() is called on the engine's thread; the rest is the reader's.
 #pragma once
 
 #include <condition_variable>
@@ -13,6 +13,7 @@
 #include <memory>
 #include <mutex>
 #include <thread>
+#include <variant>
 #include <vector>
 
 #include "log/rocksdb/reader.h"
@@ -29,6 +30,11 @@ struct PageWanted {
   std::shared_ptr<const rocksdb::Snapshot> as_of;
 };
 
+struct ListWanted {
+  std::uint16_t shard = 0;
+  List list;
+};
+
 // A read has found, and noted, that a channel's data can't be trusted.
 struct FoundDamage {
   std::uint64_t id = 0;
@@ -41,18 +47,22 @@ class PageReader {
   // Reads what was asked for first.
   ~PageReader();
 
-  void add(PageWanted&& page);
+  void add(PageWanted&& page) { queue(std::move(page)); }
+  void add(ListWanted&& list) { queue(std::move(list)); }
 
  private:
+  using Wanted = std::variant<PageWanted, ListWanted>;
+  void queue(Wanted&& wanted);
   void run();
   Outcome read(const PageWanted& page);
+  Outcome read(const ListWanted& list);
 
   Store& store_;
   const std::vector<RocksdbLog::Sink> sinks_;
   const std::function<void(FoundDamage)> tell_;
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::deque<PageWanted> waiting_;
+  std::deque<Wanted> waiting_;
   bool stopping_ = false;
   std::thread thread_;  // the last, since it uses all the others
 };

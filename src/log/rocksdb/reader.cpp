@@ -12,6 +12,12 @@ rocksdb::Status hole(std::uint64_t seq) {
   return rocksdb::Status::Corruption("entry " + std::to_string(seq) + " is missing or not readable");
 }
 
+Stored<std::uint64_t> id_in(std::string_view value) {
+  if (value.size() != 8)
+    return std::unexpected(rocksdb::Status::Corruption("a channel's id is not readable"));
+  return take_u64(value);
+}
+
 // An iterator over a part of a column family. The bounds live as long as it does.
 class Range {
  public:
@@ -51,10 +57,7 @@ Stored<std::optional<std::uint64_t>> find_channel(Store& store, std::string_view
   const rocksdb::Status status = store.db().Get({}, store.names(), slice(name), &value);
   if (status.IsNotFound()) return std::nullopt;
   if (!status.ok()) return std::unexpected(status);
-  if (value.size() != 8)
-    return std::unexpected(rocksdb::Status::Corruption("a channel's id is not readable"));
-  std::string_view bytes = view(value);
-  return take_u64(bytes);
+  return id_in(view(value));
 }
 
 Stored<ChannelRecord> read_record(Store& store, std::uint64_t id) {
@@ -64,6 +67,43 @@ Stored<ChannelRecord> read_record(Store& store, std::uint64_t id) {
   auto record = status.ok() ? decode_record(view(value)) : std::nullopt;
   if (!record) return std::unexpected(rocksdb::Status::Corruption("the channel's record is not readable"));
   return std::move(*record);
+}
+
+Stored<Listed> read_list(Store& store, const List& list) {
+  const bool all = list.of == List::Of::all;
+  const std::string head(all ? std::string_view() : kUnderWay);
+  const std::string prefix = head + list.prefix, after = head + list.after;
+  const std::unique_ptr<rocksdb::Iterator> each(
+      store.db().NewIterator({}, all ? store.names() : store.db().DefaultColumnFamily()));
+  Listed listed{.number = list.number, .channels = {}, .looked_to = {}};
+  std::string looked_to;
+  std::size_t looks = 0;
+  for (each->Seek(std::max(prefix, after)); each->Valid(); each->Next()) {
+    std::string_view key = view(each->key());
+    if (!key.starts_with(prefix)) break;
+    if (key == after) continue;
+    if (looks == list.looks_max || listed.channels.size() == list.channels_max) {
+      listed.looked_to = std::move(looked_to);
+      break;
+    }
+    ++looks;
+    key.remove_prefix(head.size());
+    looked_to = key;
+    const Stored<std::optional<std::uint64_t>> id =
+        all ? id_in(view(each->value())) : find_channel(store, key);
+    if (id && !*id) continue;
+    Stored<ChannelRecord> record = id ? read_record(store, **id) : std::unexpected(id.error());
+    if (!record && record.error().IsCorruption()) continue;
+    if (!record) return std::unexpected(record.error());
+    if (record->last_seq == 0 || !(all || record->under_way)) continue;
+    StoredChannel channel{.name = std::string(key),
+                          .epoch = std::move(record->epoch),
+                          .last_seq = record->last_seq,
+                          .keep_from = record->keep_from};
+    if (list.wanted(channel)) listed.channels.push_back(std::move(channel));
+  }
+  if (!each->status().ok()) return std::unexpected(each->status());
+  return listed;
 }
 
 Stored<StoredSnapshot> read_snapshot(Store& store, std::uint64_t id) {

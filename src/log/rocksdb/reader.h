@@ -1,5 +1,5 @@
 // What the store has of one channel, read as a unit. Reads only what was written before; on the engine's
-// thread, read_entries() also on the page reader's. Included by this folder's sources only.
+// thread, read_entries() and read_list() on the page reader's. Included by this folder's sources only.
 //
 // Invariant: entries are answered without a hole. An entry that is missing, or cannot be read back, is
 // Corruption like a block whose checksum is wrong.
@@ -26,6 +26,8 @@ struct StoredSnapshot {
 
 Stored<std::optional<std::uint64_t>> find_channel(Store& store, std::string_view name);
 Stored<ChannelRecord> read_record(Store& store, std::uint64_t id);
+// Leaves out what can't be read back: opening it will find it.
+Stored<Listed> read_list(Store& store, const List& list);
 Stored<StoredSnapshot> read_snapshot(Store& store, std::uint64_t id);
 
 // Entries from `first` to `last`, ascending, within the bounds but at least one if there is one; as the
