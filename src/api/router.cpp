@@ -168,8 +168,7 @@ void Router::handle(const wire::HttpRequest& request, const IpAddress& client, c
 std::function<void(wire::HttpAnswer&)> Router::dress_for(const wire::HttpRequest& request) const {
   std::string shared_with;  // the origin that may read the answer
   const auto origin = request.headers.find("Origin");
-  if (origin && wire::origin_allowed(request, options_.allowed_origins))
-    shared_with = *origin;
+  if (origin && wire::origin_allowed(request, options_.allowed_origins)) shared_with = *origin;
   return [shared_with = std::move(shared_with),
           coding = choose_coding(request.headers)](wire::HttpAnswer& answer) {
     const bool varies = encode(answer, coding);

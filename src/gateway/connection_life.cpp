@@ -100,8 +100,8 @@ void Gateway::on_timer(Connection& connection) {
       if (connection.begun_ms == 0) return finish_close(connection);
       // In the midst of a TLS handshake there is no way to say 408, so there is nothing to wait for.
       if (!connection.stream.ready()) return lose(connection);
-      return refuse_request(
-          connection, {.status = 408, .code = {}, .detail = "the request was not complete in time"});
+      return refuse_request(connection,
+                            {.status = 408, .code = {}, .detail = "the request was not complete in time"});
     case Connection::State::websocket:
       if (connection.begun_ms != 0 && !connection.holding &&
           over(connection.begun_ms + options_.message_timeout_ms))

@@ -72,7 +72,8 @@ void Gateway::open_stream(Connection& connection, const wire::HttpRequest& reque
   if (request.headers.count("origin") > 1)
     return refuse(refusal(ErrorCode::invalid_message, "there are two Origin headers"));
   if (!allowed) return refuse(refusal(ErrorCode::forbidden, "this origin is not allowed"));
-  if (request.method == "OPTIONS") return respond(connection.handle, preflight(request.headers.count("origin") > 0, shared));
+  if (request.method == "OPTIONS")
+    return respond(connection.handle, preflight(request.headers.count("origin") > 0, shared));
 
   auto opening = judge_stream(connection, request, awaited);
   if (!opening) return refuse(opening.error());
