@@ -232,10 +232,14 @@ struct Channel {
     const bool is_run = (kind == Kind::upload || kind == Kind::agent) && folded();
     return is_run ? static_cast<const kinds::OwnedRun*>(folded()->fold.get()) : nullptr;
   }
-  // The oldest entry that an inbox still has pending; 0: none.
-  std::uint64_t needs_from() const {
-    return kind == Kind::inbox ? static_cast<const kinds::Inbox&>(*folded()->fold).oldest_seq() : 0;
+  // Null where it is none.
+  const kinds::Inbox* inbox() const {
+    const bool is_inbox = kind == Kind::inbox && folded();
+    return is_inbox ? static_cast<const kinds::Inbox*>(folded()->fold.get()) : nullptr;
   }
+  std::size_t inbox_bytes() const { return inbox() ? inbox()->bytes() : 0; }
+  // The oldest entry that an inbox still has pending; 0: none.
+  std::uint64_t needs_from() const { return inbox() ? inbox()->oldest_seq() : 0; }
   // The last seq given out.
   std::uint64_t assigned() const { return durable() ? durable()->assigned : seq; }
   // Deliveries are merged, at most one per this time; 0: not.

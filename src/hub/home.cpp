@@ -307,7 +307,8 @@ void Home::sweep(Handle handle, Channel& channel, const Time& now) {
     channel.last_used_ms = now.mono_ms();
   if (!channel.followers.empty()) return;
   const bool only_copy = !channel.durable() && (!channel.history().empty() || channel.keys());
-  if (!channel.parked && (only_copy || channel.last_used_ms + kIdleMs > now.mono_ms())) return;
+  const std::int64_t idle_ms = channel.inbox_bytes() > kLargeInboxBytes ? kParkMs : kIdleMs;
+  if (!channel.parked && (only_copy || channel.last_used_ms + idle_ms > now.mono_ms())) return;
   if (channel.durable() && channel.durable()->state == DurableState::State::open) {
     if (channel.folded() && channel.folded()->saved_seq < channel.seq) save_state(handle, channel, Save::now);
     submit_(log::Close{.channel = handle});

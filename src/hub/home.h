@@ -88,6 +88,8 @@ class Home {
   // An inbox that is empty and was not used for so long gives its memory back, however many follow it; one
   // that was opened only to be followed does so at once.
   static constexpr std::int64_t kParkMs = 5'000;
+  // So does one of more bytes that nobody follows: many away users' entries don't stand in memory together.
+  static constexpr std::size_t kLargeInboxBytes = 64 * 1024;
   // What is on its way to the inboxes of a session's absent members, of all shards together, and one more
   // of each: well below what the log takes at once. Sessions take turns with pieces of so many bytes.
   static constexpr std::size_t kTellBytes = std::size_t{8} << 20;

@@ -87,6 +87,20 @@ TEST(KindFlow, KeepsTheStateWhileNobodyUsesTheChannel) {
   EXPECT_EQ(shards.ask(a, subscribe("doc:1")), before);
 }
 
+TEST(KindFlow, ALargeInboxThatNobodyFollowsSoonGivesItsMemoryBack) {
+  TestShards shards;
+  const auto a = shards.open(TestShards::user("a"));
+  const std::string large(Home::kLargeInboxBytes, 'x');
+  shards.ask(a, publish("user:small", R"("data":1)"));
+  shards.ask(a, publish("user:large", R"("data":")" + large + '"'));
+  EXPECT_EQ(shards.home().size(), 2u);
+  shards.pass(Home::kParkMs);
+  shards.tick();
+  EXPECT_EQ(shards.home().size(), 1u);
+  const auto u = shards.open(TestShards::user("large"));
+  EXPECT_THAT(shards.ask(u, subscribe("user:large")), Contains(HasSubstr(large)));
+}
+
 TEST(KindFlow, MergesWhatAWindowHeldBack) {
   TestShards shards;
   const auto a = shards.open(), b = shards.open(TestShards::user("b"));

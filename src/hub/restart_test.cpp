@@ -78,8 +78,8 @@ class Restarted : public testing::Test {
     command.reply.kind = ReplyTo::Kind::nobody;
     command.author = std::make_shared<const Author>(
         Author{.user_id = "c", .user_json = "null", .from_json = {}, .scope = "c"});
-    command.tail =
-        "\"event\":\"" + event + R"(","from":{"user":{"id":"c","type":"user"}},"data":)" + data + "}";
+    command.tail = SharedBytes("\"event\":\"" + event +
+                               R"(","from":{"user":{"id":"c","type":"user"}},"data":)" + data + "}");
     command.rights = {.server = false, .subscribe = true, .publish = true};
     home_->handle(0, std::move(command), now_);
     run();

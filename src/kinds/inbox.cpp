@@ -102,6 +102,8 @@ std::size_t Inbox::size(std::int64_t now_ms) const { return entries_ ? entries_-
 
 std::uint64_t Inbox::oldest_seq() const { return entries_ ? entries_->oldest_seq() : 0; }
 
+std::size_t Inbox::bytes() const { return entries_ ? entries_->bytes() : 0; }
+
 bool Inbox::owned_by(std::string_view user_id) const { return !user_id.empty() && user_id == user_id_; }
 
 Result<void> Inbox::admit(const Event&, const Asker& asker) const {

@@ -66,6 +66,7 @@ class Inbox final : public Fold {
 
   // Of all entries held, expired ones too; 0 when there is none. The log keeps everything from there on.
   std::uint64_t oldest_seq() const;
+  std::size_t bytes() const;  // of the bodies of all entries
 
   // Never for an empty id.
   bool owned_by(std::string_view user_id) const override;

@@ -116,9 +116,9 @@ async def test_users_are_found_told_and_sent_away(server: Server, kind: Any) -> 
     assert await publisher.disconnect(user) == 1
     await until(lambda: client.state.name == "closed")
     await client.close()
+    late = open_client(server, user)  # with a token from before
     revoked = await publisher.revoke(user)
     assert revoked.revoked_before > 0
-    late = open_client(server, user)
     with pytest.raises(AuthenticationError) as refused:
         await late.connect()
     assert refused.value.code == "token_revoked"
