@@ -31,7 +31,7 @@ TEST(Presence, EntersOncePerConnection) {
   Presence presence;
   presence.enter(author("a", 1), std::nullopt, 0);
   EXPECT_EQ(presence.enter(author("a", 1), std::nullopt, 0).change, Change::none);
-  EXPECT_EQ(presence.members_json(), R"([{"user":{"id":"a"},"connections":1,"since":0}])");
+  EXPECT_EQ(presence.members_json(), R"([{"user":{"id":"a"},"connections":1,"data":null,"since":0}])");
 }
 
 TEST(Presence, TellsOfNewDataOnly) {
@@ -105,7 +105,7 @@ TEST(Presence, ListsMembersInTheOrderOfEntering) {
   presence.leave(author("a", 1));
   EXPECT_EQ(
       presence.members_json(),
-      R"([{"user":{"id":"c"},"connections":1,"since":0},{"user":{"id":"b"},"connections":1,"since":0}])");
+      R"([{"user":{"id":"c"},"connections":1,"data":null,"since":0},{"user":{"id":"b"},"connections":1,"data":null,"since":0}])");
 }
 
 }  // namespace
