@@ -292,73 +292,45 @@ bool Gateway::hand_in(Connection& connection, std::string_view message, const hu
 // A bare echo for conformance suites and benchmarks: no rate, whole messages sent back as they came.
 void Gateway::take_echo(Connection& connection, std::span<char>& chunk) {
   using Type = wire::MessageReader::Event::Type;
-  // Replies point into the chunk, so they are written before it is used again.
-  constexpr std::size_t kBorrowed = 2048;
-  constexpr std::size_t kPieces = 64;
-  iovec pieces[kPieces];
-  char headers[kPieces / 2][wire::kMaxFrameHeaderBytes];
-  std::size_t count = 0;
-  const auto write_out = [&] {
-    if (count == 0) return;
-    std::size_t size = 0;
-    for (std::size_t i = 0; i < count; ++i) size += pieces[i].iov_len;
-    net::IoResult result{.status = net::IoStatus::would_block};
-    if (!connection.outbox) {
-      result = connection.stream.write(std::span<const iovec>(pieces, count));
-      if (result.status == net::IoStatus::failed) return lose(connection);
-      counts_of(connection).bytes_out += result.bytes;
-    }
-    std::size_t skip = result.bytes;
-    for (std::size_t i = 0; i < count && result.bytes < size; ++i) {
-      const std::string_view piece(static_cast<const char*>(pieces[i].iov_base), pieces[i].iov_len);
-      const std::size_t sent = std::min(skip, piece.size());
-      skip -= sent;
-      outbox_of(connection).add_reply(piece.substr(sent), {});
-    }
-    count = 0;
-  };
-
   while (connection.state == Connection::State::echo) {
     if (answers_pile_up(connection)) {
       hold(connection, chunk);
       return;
     }
-    const bool whole = !connection.reader.in_message();
-    const auto event = connection.reader.next(chunk, inflater_of(connection));
-    if (event.type == Type::need_more) break;
+    wire::MessageReader::Event event;
+    if (!connection.outbox) {
+      // Plain messages, as a rule all of them, are answered where they lie.
+      char* const begin = chunk.data();
+      char* end = begin;
+      while (connection.reader.turn_round(chunk, end, event)) {
+      }
+      if (end != begin) write_now(connection, {begin, end});
+      if (connection.state != Connection::State::echo) return;
+    }
+    if (event.type != Type::failed) event = connection.reader.next(chunk, inflater_of(connection));
+    if (event.type == Type::need_more) return;
     if (event.type == Type::message) {
       const std::string_view payload = event.payload_text();
-      if (event.compressed && payload.size() >= options_.compression_min_bytes) {
-        wire::Deflater& deflater = deflater_of(connection);
-        if (deflater.deflate(payload, deflated_)) {
-          write_out();
-          send_frame(connection, event.opcode, deflated_, true);
-          continue;
-        }
-      }
-      if (whole && !event.compressed && payload.size() >= kBorrowed && !connection.outbox) {
-        const std::size_t header = wire::write_frame_header(headers[count / 2], event.opcode, payload.size());
-        pieces[count] = {.iov_base = headers[count / 2], .iov_len = header};
-        pieces[count + 1] = {.iov_base = event.payload.data(), .iov_len = payload.size()};
-        count += 2;
-        if (count == kPieces) write_out();
-        continue;
-      }
-      write_out();
-      send_frame(connection, event.opcode, payload);
+      const bool compressed = event.compressed && payload.size() >= options_.compression_min_bytes &&
+                              deflater_of(connection).deflate(payload, deflated_);
+      send_frame(connection, event.opcode, compressed ? std::string_view(deflated_) : payload, compressed);
     } else if (event.type == Type::ping) {
-      write_out();
       send_frame(connection, wire::Opcode::pong, event.payload_text());
     } else if (event.type == Type::close) {
-      write_out();
       send_frame(connection, wire::Opcode::close, wire::encode_close(event.code));
       finish_close(connection);
     } else if (event.type == Type::failed) {
-      write_out();
       fail_connection(connection, event.code, event.text);
     }
   }
-  write_out();
+}
+
+// To the socket at once; what it does not take waits.
+void Gateway::write_now(Connection& connection, std::string_view bytes) {
+  const net::IoResult result = connection.stream.write(bytes);
+  if (result.status == net::IoStatus::failed) return lose(connection);
+  counts_of(connection).bytes_out += result.bytes;
+  if (result.bytes < bytes.size()) outbox_of(connection).add_reply(bytes.substr(result.bytes), {});
 }
 
 // ---- input that waits ----

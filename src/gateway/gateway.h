@@ -125,6 +125,7 @@ class Gateway final : public hub::Outbound {
   void take_messages(Connection& connection, std::span<char>& chunk);
   Progress on_message(Connection& connection, const wire::MessageReader::Event& event);
   void take_echo(Connection& connection, std::span<char>& chunk);
+  void write_now(Connection& connection, std::string_view bytes);
   void hold(Connection& connection, std::span<char> rest);
   void resume(Connection& connection);
   wire::Inflater* inflater_of(Connection& connection);

@@ -92,7 +92,11 @@ void move_unmask(char* dst, const char* src, std::size_t n, const MaskKey& key, 
 }
 
 bool unmask_is_ascii(char* data, std::size_t n, const MaskKey& key) {
-  return unmask_bytes(data, data, n, key_at_phase(key, 0));
+  return move_unmask_is_ascii(data, data, n, key);
+}
+
+bool move_unmask_is_ascii(char* dst, const char* src, std::size_t n, const MaskKey& key) {
+  return unmask_bytes(dst, src, n, key_at_phase(key, 0));
 }
 
 }  // namespace tidewire::wire

@@ -22,5 +22,7 @@ inline void unmask(char* data, std::size_t n, const MaskKey& key, std::size_t ph
 
 // Unmasks in place, and says whether all of it is ASCII: text needs no second pass then.
 bool unmask_is_ascii(char* data, std::size_t n, const MaskKey& key);
+// The same to a place that may lie below the data and overlap it.
+bool move_unmask_is_ascii(char* dst, const char* src, std::size_t n, const MaskKey& key);
 
 }  // namespace tidewire::wire

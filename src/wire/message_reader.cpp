@@ -177,31 +177,66 @@ MessageReader::Event MessageReader::next(std::span<char>& chunk, Inflater* infla
   return begin_frame(frame, chunk, inflater);
 }
 
-// The most frequent case by far, a whole small message in the chunk, in as few steps as can be. What it
-// does not take goes the long way, with the same result.
-bool MessageReader::plain_message(std::span<char>& chunk, Event& event) {
-  if (chunk.size() < 6) return false;
-  const auto* at = reinterpret_cast<const unsigned char*>(chunk.data());
-  if ((at[0] != 0x81 && at[0] != 0x82) || at[1] < 0x80) return false;
-  std::size_t size = at[1] & 0x7F;
-  std::size_t header_bytes = 6;
-  if (size > 125) {
-    if (size != 126 || chunk.size() < 8) return false;
-    size = static_cast<std::size_t>(at[2] << 8 | at[3]);
-    if (size < 126) return false;
-    header_bytes = 8;
-  }
-  if (chunk.size() - header_bytes < size || size > limits_->message_bytes) return false;
+// The most frequent case by far: a whole unfragmented, uncompressed message within the limit at the front of
+// the chunk, read in as few steps as can be. Nothing where it is another.
+struct MessageReader::Plain {
+  Opcode opcode;
+  std::size_t header_bytes;
+  std::size_t size;
   MaskKey key;
-  std::memcpy(key.data(), at + header_bytes - 4, sizeof key);
-  event.opcode = static_cast<Opcode>(at[0] & 0x0F);
-  event.payload = chunk.subspan(header_bytes, size);
-  chunk = chunk.subspan(header_bytes + size);
-  const bool ascii = unmask_is_ascii(event.payload.data(), size, key);
+};
+
+std::optional<MessageReader::Plain> MessageReader::plain(std::span<const char> chunk) const {
+  if (chunk.size() < 6) return std::nullopt;
+  const auto* at = reinterpret_cast<const unsigned char*>(chunk.data());
+  if ((at[0] != 0x81 && at[0] != 0x82) || at[1] < 0x80) return std::nullopt;
+  Plain frame{.opcode = static_cast<Opcode>(at[0] & 0x0F),
+              .header_bytes = 6,
+              .size = static_cast<std::size_t>(at[1] & 0x7F),
+              .key = {}};
+  if (frame.size > 125) {
+    if (frame.size != 126 || chunk.size() < 8) return std::nullopt;
+    frame.size = static_cast<std::size_t>(at[2] << 8 | at[3]);
+    if (frame.size < 126) return std::nullopt;
+    frame.header_bytes = 8;
+  }
+  if (chunk.size() - frame.header_bytes < frame.size || frame.size > limits_->message_bytes)
+    return std::nullopt;
+  std::memcpy(frame.key.data(), at + frame.header_bytes - 4, sizeof frame.key);
+  return frame;
+}
+
+// What this does not take goes the long way, with the same result.
+bool MessageReader::plain_message(std::span<char>& chunk, Event& event) {
+  const auto frame = plain(chunk);
+  if (!frame) return false;
+  event.opcode = frame->opcode;
+  event.payload = chunk.subspan(frame->header_bytes, frame->size);
+  chunk = chunk.subspan(frame->header_bytes + frame->size);
+  const bool ascii = unmask_is_ascii(event.payload.data(), frame->size, frame->key);
   if (!ascii && event.opcode == Opcode::text && !is_valid_utf8(event.payload_text()))
     event = failed(kCloseInvalidPayload, "text is not UTF-8");
   else
     event.type = Event::Type::message;
+  return true;
+}
+
+bool MessageReader::turn_round(std::span<char>& chunk, char*& out, Event& event) {
+  if (ended_ || partial_ || open_ != Opcode::continuation) return false;
+  const auto frame = plain(chunk);
+  if (!frame) return false;
+  char header[kMaxFrameHeaderBytes];
+  const std::size_t header_bytes = write_frame_header(header, frame->opcode, frame->size);
+  const char* const masked = chunk.data() + frame->header_bytes;
+  chunk = chunk.subspan(frame->header_bytes + frame->size);
+  char* const payload = out + header_bytes;
+  const bool ascii = move_unmask_is_ascii(payload, masked, frame->size, frame->key);
+  if (!ascii && frame->opcode == Opcode::text && !is_valid_utf8({payload, frame->size})) {
+    event = failed(kCloseInvalidPayload, "text is not UTF-8");
+    return false;
+  }
+  std::memcpy(out, header, header_bytes);
+  out = payload + frame->size;
   return true;
 }
 

@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string_view>
 
@@ -71,6 +72,11 @@ class MessageReader {
   // - lengths must be in their shortest form: 1002.
   Event next(std::span<char>& chunk, Inflater* inflater);
 
+  // Makes the whole plain message at the front of the chunk a server's frame at `out`, which lies in the
+  // chunk's memory, not behind it, and moves both on: so those of one read lie in a row. False where the
+  // next message is another, which next() reads; or, with `event` failed, where its text is not UTF-8.
+  bool turn_round(std::span<char>& chunk, char*& out, Event& event);
+
   // Whether a message or a frame has begun and not ended. The caller limits how long.
   bool in_message() const { return open_ != Opcode::continuation || (partial_ && !delivered_); }
 
@@ -80,7 +86,9 @@ class MessageReader {
  private:
   struct Frame;
   struct Partial;
+  struct Plain;
 
+  std::optional<Plain> plain(std::span<const char> chunk) const;
   bool plain_message(std::span<char>& chunk, Event& event);
   Event begin_frame(const Frame& frame, std::span<char>& chunk, Inflater* inflater);
   Event continue_frame(std::span<char>& chunk, Inflater* inflater);

@@ -519,5 +519,57 @@ TEST(MessageReader, RefusesDamagedCompressedData) {
   EXPECT_EQ(read(frame(Opcode::binary, "\xFF\xFF\xFF", true, true), kLimits, &inflater), failure(1007));
 }
 
+TEST(TurnRound, MakesPlainMessagesFramesOfTheServersInARow) {
+  std::string chunk, expected;
+  for (const std::size_t size : {0, 1, 125, 126, 127, 128, 255, 256, 4000, 65535, 7})
+    for (const Opcode opcode : {Opcode::text, Opcode::binary}) {
+      const std::string payload(size, opcode == Opcode::text ? 'a' : '\xFF');
+      chunk += frame(opcode, payload);
+      char header[kMaxFrameHeaderBytes];
+      expected += std::string(header, write_frame_header(header, opcode, size)) + payload;
+    }
+  chunk += frame(Opcode::ping, "p");
+  MessageReader reader(&kLimits);
+  std::span<char> rest(chunk);
+  char* out = chunk.data();
+  MessageReader::Event event;
+  while (reader.turn_round(rest, out, event)) {
+  }
+  EXPECT_EQ(std::string(chunk.data(), out), expected);
+  EXPECT_EQ(event.type, Type::need_more);
+  EXPECT_EQ(reader.next(rest, nullptr).type, Type::ping);
+}
+
+TEST(TurnRound, LeavesToTheOthersWhatIsNotPlain) {
+  MessageReader reader(&kLimits);
+  for (std::string chunk :
+       {begin(Opcode::text, "a"), frame(Opcode::ping, "a"), frame(Opcode::text, "abc").substr(0, 8),
+        frame(Opcode::text, std::string(70'000, 'a')),
+        std::string("\x81\x03"
+                    "abc")}) {
+    std::span<char> rest(chunk);
+    const std::string before = chunk;
+    char* out = chunk.data();
+    MessageReader::Event event;
+    EXPECT_FALSE(reader.turn_round(rest, out, event));
+    EXPECT_EQ(event.type, Type::need_more);
+    EXPECT_EQ(out, chunk.data());
+    EXPECT_EQ(rest.size(), before.size());
+    EXPECT_EQ(chunk, before);
+  }
+}
+
+TEST(TurnRound, EndsAtTextThatIsNotUtf8) {
+  MessageReader reader(&kLimits);
+  std::string chunk = frame(Opcode::text, "a\xFF") + frame(Opcode::text, "b");
+  std::span<char> rest(chunk);
+  char* out = chunk.data();
+  MessageReader::Event event;
+  EXPECT_FALSE(reader.turn_round(rest, out, event));
+  EXPECT_EQ(event.type, Type::failed);
+  EXPECT_EQ(event.code, kCloseInvalidPayload);
+  EXPECT_FALSE(reader.turn_round(rest, out, event));
+}
+
 }  // namespace
 }  // namespace tidewire::wire
