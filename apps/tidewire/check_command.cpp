@@ -13,15 +13,13 @@
 #include "check/network.h"
 #include "check/report.h"
 #include "check/suite.h"
+#include "exit_code.h"
 
 namespace tidewire {
 
 namespace {
 
-constexpr int kNotReady = 1;
-constexpr int kBadArgument = 2;
-
-struct Options {
+struct CheckOptions {
   std::string url;
   check::SuiteOptions suite;
   std::string json_file;
@@ -30,7 +28,7 @@ struct Options {
   double timeout_s = 5;
 };
 
-int run(const Options& options) {
+int run_check(const CheckOptions& options) {
   auto address = check::parse_address(options.url);
   if (!address) {
     fmt::print(stderr, "error: {}\n", address.error());
@@ -67,7 +65,7 @@ int run(const Options& options) {
 
 void add_check_command(CLI::App& app, int& exit_code) {
   CLI::App* command = app.add_subcommand("check", "Tries a running server and says whether it is ready");
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<CheckOptions>();
   command->add_option("URL", options->url, "Where the server is, such as https://realtime.example.com")
       ->required();
   auto* token = command->add_option("--token", options->suite.token, "A user's token to try it with");
@@ -84,7 +82,7 @@ void add_check_command(CLI::App& app, int& exit_code) {
       ->capture_default_str();
   command->add_option("--ca", options->ca_file, "Trusted certificates (PEM) in place of the system's");
   command->add_flag("--insecure", options->insecure, "Goes on with a certificate that is not trusted");
-  command->callback([options, &exit_code] { exit_code = run(*options); });
+  command->callback([options, &exit_code] { exit_code = run_check(*options); });
 }
 
 }  // namespace tidewire

@@ -10,22 +10,21 @@
 
 #include "config/load.h"
 #include "config/print.h"
+#include "exit_code.h"
 #include "server/load_checked.h"
 
 namespace tidewire {
 
 namespace {
 
-constexpr int kConfigurationError = 2;
-
-struct Options {
+struct ConfigOptions {
   std::string file;
   bool dev = false;
   bool defaults = false;
 };
 
 // The settings that `serve` would use, or nothing after every problem went to standard error.
-std::optional<config::Loaded> load_or_complain(const Options& options) {
+std::optional<config::Loaded> load_or_complain(const ConfigOptions& options) {
   config::LoadInput input;
   if (!options.file.empty()) input.file = options.file;
   input.environment = config::read_environment();
@@ -41,24 +40,24 @@ std::optional<config::Loaded> load_or_complain(const Options& options) {
   return *std::move(loaded);
 }
 
-int print(const Options& options) {
+int print(const ConfigOptions& options) {
   if (options.defaults) {
     fmt::print("{}", config::print_defaults());
     return 0;
   }
   const auto loaded = load_or_complain(options);
-  if (!loaded) return kConfigurationError;
+  if (!loaded) return kBadArgument;
   fmt::print("{}", config::print_effective(*loaded));
   return 0;
 }
 
-int check(const Options& options) {
-  if (!load_or_complain(options)) return kConfigurationError;
+int check(const ConfigOptions& options) {
+  if (!load_or_complain(options)) return kBadArgument;
   fmt::print("the configuration is good\n");
   return 0;
 }
 
-void add_source_options(CLI::App& command, Options& options) {
+void add_source_options(CLI::App& command, ConfigOptions& options) {
   command.add_option("--config", options.file, "TOML file; the environment wins over it");
   command.add_flag("--dev", options.dev, "With the development profile");
 }
@@ -68,7 +67,7 @@ void add_source_options(CLI::App& command, Options& options) {
 void add_config_command(CLI::App& app, int& exit_code) {
   CLI::App* command = app.add_subcommand("config", "Shows and checks the configuration");
   command->require_subcommand(1);
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<ConfigOptions>();
 
   CLI::App* printing = command->add_subcommand("print", "Prints the values in force, secrets masked");
   add_source_options(*printing, *options);

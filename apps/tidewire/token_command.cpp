@@ -13,15 +13,15 @@
 #include "base/development.h"
 #include "base/time.h"
 #include "config/types.h"
+#include "exit_code.h"
 
 namespace tidewire {
 
 namespace {
 
-constexpr int kBadArgument = 2;
 constexpr double kMaxTtl_ms = 100.0 * 365 * 86'400'000;
 
-struct Options {
+struct TokenOptions {
   std::string user;
   std::string type;
   std::string ttl = "1h";
@@ -35,7 +35,7 @@ std::unexpected<std::string> no(std::string_view flag, const std::string& messag
   return std::unexpected(fmt::format("{}: {}", flag, message));
 }
 
-std::expected<std::string, std::string> token_for(const Options& options) {
+std::expected<std::string, std::string> token_for(const TokenOptions& options) {
   auth::MintOptions mint;
   auto user = auth::parse_user_argument(options.user);
   if (!user) return no("--user", user.error());
@@ -61,7 +61,7 @@ std::expected<std::string, std::string> token_for(const Options& options) {
   return auth::mint(mint, read_clocks());
 }
 
-int run(const Options& options) {
+int print_token(const TokenOptions& options) {
   const auto token = token_for(options);
   if (!token) {
     fmt::print(stderr, "error: {}\n", token.error());
@@ -75,7 +75,7 @@ int run(const Options& options) {
 
 void add_token_command(CLI::App& app, int& exit_code) {
   CLI::App* command = app.add_subcommand("token", "Prints a token (JWT) for tests and development");
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<TokenOptions>();
   command->add_option("--user", options->user, "The user's id; \"1\" in quotes is a string")->required();
   command->add_option("--type", options->type, "The user's type");
   command->add_option("--ttl", options->ttl, "How long it lives, such as 15m, 1h or 7d")
@@ -86,7 +86,7 @@ void add_token_command(CLI::App& app, int& exit_code) {
       ->allow_extra_args(false);
   command->add_option("--claim", options->claims, "NAME=VALUE, the value as JSON or as plain text")
       ->allow_extra_args(false);
-  command->callback([options, &exit_code] { exit_code = run(*options); });
+  command->callback([options, &exit_code] { exit_code = print_token(*options); });
 }
 
 }  // namespace tidewire

@@ -5,6 +5,7 @@
 #include <fstream>
 
 #include "config/load.h"
+#include "config/test_problems.h"
 
 namespace tidewire::config {
 namespace {
@@ -12,12 +13,6 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-
-std::vector<std::string> lines_of(const std::vector<ConfigProblem>& problems) {
-  std::vector<std::string> out;
-  for (const ConfigProblem& problem : problems) out.push_back(problem.to_string());
-  return out;
-}
 
 std::vector<std::string> problems(const std::string& toml) {
   const auto loaded = load({.file = "t.toml", .text = toml});

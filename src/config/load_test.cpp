@@ -1,4 +1,5 @@
 #include "config/load.h"
+#include "config/test_problems.h"
 #include "testing/source_dir.h"
 
 #include <gmock/gmock.h>
@@ -22,12 +23,6 @@ Loaded good(const LoadInput& input) {
   if (loaded) return *std::move(loaded);
   for (const ConfigProblem& problem : loaded.error()) ADD_FAILURE() << problem.to_string();
   return {};
-}
-
-std::vector<std::string> lines_of(const std::vector<ConfigProblem>& problems) {
-  std::vector<std::string> out;
-  for (const ConfigProblem& problem : problems) out.push_back(problem.to_string());
-  return out;
 }
 
 std::vector<std::string> bad(const LoadInput& input) {

@@ -8,7 +8,7 @@ namespace {
 
 using enum CircuitState;
 
-class Circuit : public testing::Test {
+class Breaker : public testing::Test {
  protected:
   CircuitOptions options_{.open_ms = 1'000};
   CircuitBreaker breaker_;
@@ -24,7 +24,7 @@ class Circuit : public testing::Test {
   }
 };
 
-TEST_F(Circuit, OpensAtTheFifthFailureInARow) {
+TEST_F(Breaker, OpensAtTheFifthFailureInARow) {
   for (int i = 0; i < 4; ++i) EXPECT_EQ(fail(0), std::nullopt);
   EXPECT_EQ(fail(0), (CircuitTransition{closed, CircuitState::open}));
   const CircuitBreaker::Permit permit = breaker_.ask(options_, 400);
@@ -32,7 +32,7 @@ TEST_F(Circuit, OpensAtTheFifthFailureInARow) {
   EXPECT_EQ(permit.retry_after_ms, 600);
 }
 
-TEST_F(Circuit, StaysClosedWhereSuccessesComeBetween) {
+TEST_F(Breaker, StaysClosedWhereSuccessesComeBetween) {
   for (int i = 0; i < 100; ++i) {
     EXPECT_EQ(fail(0), std::nullopt);
     if (i % 4 == 3) breaker_.succeeded(options_, *breaker_.ask(options_, 0).ticket);
@@ -40,7 +40,7 @@ TEST_F(Circuit, StaysClosedWhereSuccessesComeBetween) {
   EXPECT_EQ(breaker_.state(), closed);
 }
 
-TEST_F(Circuit, ClosesWhenItsProbeSucceeds) {
+TEST_F(Breaker, ClosesWhenItsProbeSucceeds) {
   open(0);
   const CircuitBreaker::Permit probe = breaker_.ask(options_, 1'000);
   EXPECT_EQ(probe.transition, (CircuitTransition{CircuitState::open, half_open}));
@@ -50,7 +50,7 @@ TEST_F(Circuit, ClosesWhenItsProbeSucceeds) {
   EXPECT_TRUE(breaker_.ask(options_, 1'000).ticket);
 }
 
-TEST_F(Circuit, WaitsAsLongAgainAfterEachFailedProbe) {
+TEST_F(Breaker, WaitsAsLongAgainAfterEachFailedProbe) {
   open(0);
   for (std::int64_t now_ms = 0; now_ms < 10'000; now_ms += 1'000) {
     EXPECT_EQ(breaker_.ask(options_, now_ms).retry_after_ms, 1'000);
@@ -58,7 +58,7 @@ TEST_F(Circuit, WaitsAsLongAgainAfterEachFailedProbe) {
   }
 }
 
-TEST_F(Circuit, NeedsAllItsProbes) {
+TEST_F(Breaker, NeedsAllItsProbes) {
   options_.probes = 3;
   open(0);
   std::vector<CircuitBreaker::Ticket> tickets;
@@ -69,7 +69,7 @@ TEST_F(Circuit, NeedsAllItsProbes) {
   EXPECT_EQ(breaker_.succeeded(options_, tickets[2]), (CircuitTransition{half_open, closed}));
 }
 
-TEST_F(Circuit, TakesAProbeThatNeverAnswersAsFailed) {
+TEST_F(Breaker, TakesAProbeThatNeverAnswersAsFailed) {
   open(0);
   const CircuitBreaker::Ticket lost = *breaker_.ask(options_, 1'000).ticket;
   EXPECT_FALSE(breaker_.ask(options_, 30'999).ticket);
@@ -79,7 +79,7 @@ TEST_F(Circuit, TakesAProbeThatNeverAnswersAsFailed) {
   EXPECT_TRUE(breaker_.ask(options_, 32'000).ticket);
 }
 
-TEST_F(Circuit, IgnoresOutcomesOfCallsFromBeforeItOpened) {
+TEST_F(Breaker, IgnoresOutcomesOfCallsFromBeforeItOpened) {
   const CircuitBreaker::Ticket early = *breaker_.ask(options_, 0).ticket;
   open(0);
   EXPECT_EQ(breaker_.succeeded(options_, early), std::nullopt);
@@ -90,7 +90,7 @@ TEST_F(Circuit, IgnoresOutcomesOfCallsFromBeforeItOpened) {
   EXPECT_EQ(breaker_.succeeded(options_, probe), (CircuitTransition{half_open, closed}));
 }
 
-TEST_F(Circuit, WorksWithSenselessOptions) {
+TEST_F(Breaker, WorksWithSenselessOptions) {
   options_ = {.failures = 0, .probes = 0, .open_ms = -5, .probe_timeout_ms = -1};
   EXPECT_EQ(fail(0), (CircuitTransition{closed, CircuitState::open}));
   EXPECT_EQ(breaker_.ask(options_, 0).retry_after_ms, 1);

@@ -182,11 +182,11 @@ namespace {
 
 // White space, or a comment in its place.
 const std::string kW = R"((?:\s|/\*[^*]*\*/|\+)*)";
-const std::string kGap = R"((?:(?:\s|/\*[^*]*\*/|\+|\()+|\b))";
+const std::string kSpacing = R"((?:(?:\s|/\*[^*]*\*/|\+|\()+|\b))";
 const std::string kOutOfNumber = R"(^(?:-?\d+|\)))";
 const std::string kEnd = kW + R"((?:--|#|;|/\*|%00|\x00|$))";
 const std::string kLiteral = R"re((?:'\w*'?|"\w*"?|-?\d+))re";
-const std::string kStatement =
+const std::string kStatements =
     R"re((?:(?:drop|delete|insert|update|alter|create|shutdown|truncate|declare|waitfor|grant|copy|merge|)re"
     R"re(call|select)\b|exec(?:ute)?\s*(?:[(@']|immediate|[sx]p_|master)|if\b.{0,80}waitfor))re";
 
@@ -202,19 +202,20 @@ const std::string kLiteralComparison = kLiteral + kW + "[=<>]" + kW + kLiteral +
 // comment.
 std::string continuation(const std::string& comparison) {
   const std::string condition =
-      R"re((?:(?:or|and|xor))re" + kGap + R"re(|(?:\|\||&&))re" + kW + R"re()(?:not\b)?)re" + kW +
+      R"re((?:(?:or|and|xor))re" + kSpacing + R"re(|(?:\|\||&&))re" + kW + R"re()(?:not\b)?)re" + kW +
       R"re(\(*)re" + kW + "(?:" + comparison + R"re(|(?:true|not\s+false|1|'1'?|'x'|''?)\)*)re" + kEnd +
       R"re(|(?:exists|sleep|benchmark|pg_sleep|ascii|substr(?:ing)?|length|extractvalue|updatexml|char|ord|)re"
       R"re(mid|if|case|select|load_file|row|convert|cast)\b)re" +
       kW + R"re((?:\(|when\b|\w+\s*\()|select\b))re";
   const std::string comment =
       R"re((?:--[\s+-]*\w{0,8}\s*$|#\s*$|/\*[^*]*(?:\*/)?\s*$|;\s*(?:--|#|%00|/\*).{0,8}$))re";
-  return kW + R"re(\)*)re" + kW + "(?:" + condition + "|;" + kW + kStatement + "|" + comment +
-         R"re(|(?:union|except|intersect|minus)\b)re" + kGap + "(?:(?:all|distinct)" + kGap + ")?" + kW +
-         R"re(\(*)re" + kW + R"re(select\b|order)re" + kGap + "by" + kGap + R"re(\d+)re" + kEnd + "|group" +
-         kGap + R"re(by\b.{0,80}(?:--|having\s+\S+\s*[=<>])|having\b)re" + kGap + kComparison + "|limit" +
-         kGap + R"re(\d+.{0,40}(?:--|#|into)|into)re" + kGap + "(?:out|dump)file|procedure" + kGap +
-         "analyse|waitfor" + kGap + R"re(delay|(?:\|\||\+|\bconcat))re" + kW + R"re(\(*)re" + kW +
+  return kW + R"re(\)*)re" + kW + "(?:" + condition + "|;" + kW + kStatements + "|" + comment +
+         R"re(|(?:union|except|intersect|minus)\b)re" + kSpacing + "(?:(?:all|distinct)" + kSpacing + ")?" +
+         kW + R"re(\(*)re" + kW + R"re(select\b|order)re" + kSpacing + "by" + kSpacing + R"re(\d+)re" + kEnd +
+         "|group" + kSpacing + R"re(by\b.{0,80}(?:--|having\s+\S+\s*[=<>])|having\b)re" + kSpacing +
+         kComparison + "|limit" + kSpacing + R"re(\d+.{0,40}(?:--|#|into)|into)re" + kSpacing +
+         "(?:out|dump)file|procedure" + kSpacing + "analyse|waitfor" + kSpacing +
+         R"re(delay|(?:\|\||\+|\bconcat))re" + kW + R"re(\(*)re" + kW +
          R"re((?:select|chr|char|convert|cast|version|user|sleep|pg_sleep|extractvalue|updatexml|concat|)re"
          R"re(dbms_|utl_)))re";
 }

@@ -15,7 +15,7 @@ using testing::Not;
 std::string of(const std::string& type, const std::string& channel, const std::string& more = {}) {
   return R"({"type":")" + type + R"(","channel":")" + channel + "\"" + more + "}";
 }
-std::string presence(const std::string& action, const std::string& channel, const std::string& more = {}) {
+std::string of_presence(const std::string& action, const std::string& channel, const std::string& more = {}) {
   return of("presence", channel, R"(,"action":")" + action + "\"" + more);
 }
 std::string revoked(const std::string& channel) {
@@ -116,19 +116,19 @@ TEST_F(ReviewFlow, TakesThePresenceAlong) {
   shards_.namespaces.replace(list);
   const auto a = open_with("a", {"secret:*"}), seer = open_with("b", {"secret:*"});
   shards_.ask(seer, of("subscribe", "secret:1", R"(,"presence":true)"));
-  shards_.ask(a, presence("enter", "secret:1"));
+  shards_.ask(a, of_presence("enter", "secret:1"));
   shards_.take(seer);
   shards_.ask(a, auth("a"));
   EXPECT_THAT(shards_.take(seer), ElementsAre(HasSubstr(R"("action":"leave")")));
-  EXPECT_THAT(shards_.ask(a, presence("leave", "secret:1")), ElementsAre(HasSubstr(R"("members":[])")));
-  EXPECT_EQ(shards_.code_of(a, presence("get", "secret:1")), "forbidden");
+  EXPECT_THAT(shards_.ask(a, of_presence("leave", "secret:1")), ElementsAre(HasSubstr(R"("members":[])")));
+  EXPECT_EQ(shards_.code_of(a, of_presence("get", "secret:1")), "forbidden");
 }
 
 TEST_F(ReviewFlow, EndsWhatAReloadForbids) {
   const auto a = shards_.open(TestShards::user("a")), seer = open_with("b", {"room:*"});
   shards_.ask(seer, of("subscribe", "room:1", R"(,"presence":true)"));
   for (const auto* channel : {"room:1", "open:1", "tiny:1"}) shards_.ask(a, of("subscribe", channel));
-  shards_.ask(a, presence("enter", "room:1"));
+  shards_.ask(a, of_presence("enter", "room:1"));
   shards_.take(seer);
   auto list = test_namespaces();
   reload(list);
@@ -166,7 +166,7 @@ TEST_F(ReviewFlow, AnonymousPresenceBecomesTheUsers) {
   const auto a = shards_.open(nullptr), seer = shards_.open(TestShards::user("b"));
   shards_.ask(seer, of("subscribe", "open:1", R"(,"presence":true)"));
   shards_.ask(a, of("subscribe", "open:1", R"(,"presence":true)"));
-  shards_.ask(a, presence("enter", "open:1", R"(,"data":7)"));
+  shards_.ask(a, of_presence("enter", "open:1", R"(,"data":7)"));
   shards_.take(seer);
   EXPECT_THAT(
       shards_.ask(a, auth("a")),
@@ -177,9 +177,9 @@ TEST_F(ReviewFlow, AnonymousPresenceBecomesTheUsers) {
   EXPECT_THAT(shards_.take(seer),
               ElementsAre(AllOf(HasSubstr(R"("action":"leave")"), HasSubstr(R"("user":null)")),
                           AllOf(HasSubstr(R"("action":"enter")"), HasSubstr(R"("id":"a")"))));
-  EXPECT_THAT(shards_.ask(a, presence("enter", "open:1")),
+  EXPECT_THAT(shards_.ask(a, of_presence("enter", "open:1")),
               ElementsAre(AllOf(HasSubstr(R"("connections":1)"), Not(HasSubstr("null")))));
-  EXPECT_THAT(shards_.ask(a, presence("leave", "open:1")), ElementsAre(HasSubstr(R"("members":[])")));
+  EXPECT_THAT(shards_.ask(a, of_presence("leave", "open:1")), ElementsAre(HasSubstr(R"("members":[])")));
 }
 
 TEST_F(ReviewFlow, WhoLeavesASessionIsNoLongerThere) {
@@ -195,28 +195,28 @@ TEST_F(ReviewFlow, WhoLeavesASessionIsNoLongerThere) {
        {std::pair(b, of("publish", "session:1", R"(,"event":"leave")")),
         std::pair(owner, of("publish", "session:1", R"(,"event":"leave","data":{"user":"b"})"))}) {
     shards_.ask(owner, join_b);
-    shards_.ask(b, presence("enter", "session:1"));
-    shards_.ask(support, presence("enter", "session:1"));
+    shards_.ask(b, of_presence("enter", "session:1"));
+    shards_.ask(support, of_presence("enter", "session:1"));
     shards_.take(owner);
     shards_.say(leave.first, leave.second);
     shards_.run();
     EXPECT_THAT(shards_.take(owner),
                 Contains(AllOf(HasSubstr(R"("action":"leave")"), HasSubstr(R"("id":"b")"))));
-    EXPECT_THAT(shards_.ask(owner, presence("get", "session:1")),
+    EXPECT_THAT(shards_.ask(owner, of_presence("get", "session:1")),
                 ElementsAre(AllOf(HasSubstr(R"("id":"s")"), Not(HasSubstr(R"("id":"b")")))));
     shards_.take(b);
-    EXPECT_THAT(shards_.ask(b, presence("leave", "session:1")), ElementsAre(HasSubstr(R"("members":[])")))
+    EXPECT_THAT(shards_.ask(b, of_presence("leave", "session:1")), ElementsAre(HasSubstr(R"("members":[])")))
         << "which tells a stranger nothing";
-    EXPECT_EQ(shards_.code_of(b, presence("get", "session:1")), "forbidden");
+    EXPECT_EQ(shards_.code_of(b, of_presence("get", "session:1")), "forbidden");
   }
 }
 
 TEST_F(ReviewFlow, LeavingNeedsNoRight) {
   const auto nobody = shards_.open(nullptr);
-  EXPECT_THAT(shards_.ask(nobody, presence("leave", "room:1")), ElementsAre(HasSubstr(R"("members":[])")));
-  EXPECT_EQ(shards_.code_of(nobody, presence("leave", "tiny:1")), "unauthorized") << "presence is off";
-  EXPECT_EQ(shards_.code_of(nobody, presence("leave", "nope:1")), "not_found");
-  EXPECT_EQ(shards_.code_of(nobody, presence("leave", "$all")), "forbidden");
+  EXPECT_THAT(shards_.ask(nobody, of_presence("leave", "room:1")), ElementsAre(HasSubstr(R"("members":[])")));
+  EXPECT_EQ(shards_.code_of(nobody, of_presence("leave", "tiny:1")), "unauthorized") << "presence is off";
+  EXPECT_EQ(shards_.code_of(nobody, of_presence("leave", "nope:1")), "not_found");
+  EXPECT_EQ(shards_.code_of(nobody, of_presence("leave", "$all")), "forbidden");
 }
 
 }  // namespace

@@ -17,9 +17,6 @@ namespace {
 
 // A merged delivery stays well below the message sizes that clients allow by default.
 constexpr std::size_t kMergedTextBytesMax = std::size_t{256} << 10;
-// More than an event can have (`limits.json_depth` is at most 512) and what stands around it.
-constexpr int kSavedDepthMax = 520;
-constexpr std::int64_t kTimeMax = std::numeric_limits<std::int64_t>::max();
 
 // What stands between the quotes of a delta's `text`; nullopt: there is no such string.
 std::optional<std::string_view> delta_text(const std::vector<JsonMember>& members) {
@@ -136,12 +133,12 @@ std::string Agent::save() const {
 
 bool Agent::restore(std::string_view saved) {
   *this = Agent(options_);
-  const auto object = protocol::scan_json(saved, kSavedDepthMax);
+  const auto object = protocol::scan_json(saved, kPayloadDepthMax);
   if (!object || object->type != JsonType::object) return false;
   protocol::Fields fields(*object);
   Agent read(options_);
-  const auto started_ms = fields.integer("started_ms", 0, kTimeMax);
-  const auto ended_ms = fields.integer("ended_ms", 0, kTimeMax);
+  const auto started_ms = fields.integer("started_ms", 0, kSavedTimeMax);
+  const auto ended_ms = fields.integer("ended_ms", 0, kSavedTimeMax);
   const JsonValue* text = fields.find("text");
   if (!read.restore_run(fields) || !read.tools_.restore(fields) || !started_ms || !ended_ms ||
       text == nullptr || text->type != JsonType::string || !fields.has("usage"))

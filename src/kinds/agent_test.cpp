@@ -2,15 +2,13 @@
 
 #include <gtest/gtest.h>
 
-#include <nlohmann/json.hpp>
-
+#include "kinds/json_tree.h"
 #include "kinds/test_events.h"
 
 namespace tidewire::kinds {
 namespace {
 
 using AgentFeed = Feed<Agent>;
-using Json = nlohmann::json;
 
 Said delta(std::string_view payload) { return {.name = "delta", .payload = payload}; }
 

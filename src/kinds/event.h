@@ -32,6 +32,13 @@ struct Event {
   SharedBytes body = {};          // what follows `"channel":C,` in the delivery
 };
 
+// How deep a payload may be at the most: `limits.json_depth` goes up to 512. What is saved has room around
+// it.
+inline constexpr int kPayloadDepthMax = 520;
+
+// The times in what is saved, in milliseconds: some may be added up without an overflow.
+inline constexpr std::int64_t kSavedTimeMax = std::int64_t{1} << 60;
+
 // Reads an event from its body, which the server wrote: `"seq":1,"timestamp":2,"event":…,"data":…}`.
 Event event_of(const SharedBytes& body, std::int64_t expires_ms);
 

@@ -17,9 +17,6 @@ using protocol::JsonType;
 using protocol::JsonValue;
 
 constexpr std::int64_t kSeqMax = (std::int64_t{1} << 53) - 1;
-constexpr std::int64_t kTimeMax = std::int64_t{1} << 60;
-// More than any message may have (`limits.json_depth` goes up to 512), with room for what is around it.
-constexpr int kDepthMax = 600;
 constexpr Priority kAllPriorities[] = {Priority::critical, Priority::high, Priority::medium, Priority::low};
 
 std::optional<std::int64_t> integer_in(JsonValue value, std::int64_t min, std::int64_t max) {
@@ -29,7 +26,7 @@ std::optional<std::int64_t> integer_in(JsonValue value, std::int64_t min, std::i
 
 // `{"seqs":[…]}`; nullopt for any other shape.
 std::optional<std::vector<std::uint64_t>> seqs_of(std::string_view payload) {
-  const auto value = protocol::scan_json(payload, kDepthMax);
+  const auto value = protocol::scan_json(payload, kPayloadDepthMax);
   if (!value || value->type != JsonType::object) return std::nullopt;
   const protocol::Fields fields(*value);
   const JsonValue* list = fields.find("seqs");
@@ -205,7 +202,7 @@ std::string Inbox::save() const {
 
 bool Inbox::restore(std::string_view saved) {
   entries_.reset();
-  const auto value = protocol::scan_json(saved, kDepthMax);
+  const auto value = protocol::scan_json(saved, kPayloadDepthMax);
   if (!value || value->type != JsonType::object) return false;
   protocol::Fields fields(*value);
   const JsonValue* pending = fields.find("pending");
@@ -218,7 +215,7 @@ bool Inbox::restore(std::string_view saved) {
     if (parts.size() != 4 || parts[3].type != JsonType::object) return false;
     const auto priority = integer_in(parts[0], 0, static_cast<std::int64_t>(protocol::kPriorities) - 1);
     const auto seq = integer_in(parts[1], 1, kSeqMax);
-    const auto expires_ms = integer_in(parts[2], -kTimeMax, kTimeMax);
+    const auto expires_ms = integer_in(parts[2], -kSavedTimeMax, kSavedTimeMax);
     if (!priority || !seq || !expires_ms) return false;
     entries->add({static_cast<Priority>(*priority), static_cast<std::uint64_t>(*seq)},
                  {.expires_ms = *expires_ms, .body = SharedBytes(parts[3].text.substr(1))});

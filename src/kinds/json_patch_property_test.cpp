@@ -11,8 +11,6 @@
 namespace tidewire::kinds {
 namespace {
 
-constexpr PatchLimits kLimits{.bytes_max = 1 << 20, .copied_max = 1 << 20, .work_max = 1 << 26};
-
 const Json* at(const Json& document, const std::string& pointer) {
   try {
     return &document.at(Json::json_pointer(pointer));
@@ -60,7 +58,7 @@ TEST(JsonPatch, AgreesWithAnotherImplementation) {
       const Json operation = random_operation(dice, document);
       const auto expected = oracle(document, operation);
       const std::string before = text_of(document);
-      const auto applied = apply_patch(document, bytes, Json::array({operation}), kLimits);
+      const auto applied = apply_patch(document, bytes, Json::array({operation}), kPatchLimits);
       ASSERT_EQ(applied.has_value(), expected.has_value()) << before << " + " << text_of(operation);
       ASSERT_EQ(text_of(document), expected ? text_of(*expected) : before)
           << before << " + " << text_of(operation);
@@ -82,10 +80,10 @@ TEST(JsonPatch, ManyOperationsAreAllOrNone) {
     bool refused = false;
     for (int k = 0; k < 8 && !refused; ++k) {
       patch.push_back(random_operation(dice, step_by_step));
-      refused = !apply_patch(step_by_step, step_bytes, Json::array({patch.back()}), kLimits);
+      refused = !apply_patch(step_by_step, step_bytes, Json::array({patch.back()}), kPatchLimits);
     }
     refused_late += refused && patch.size() > 2;
-    ASSERT_EQ(apply_patch(at_once, bytes, Json(patch), kLimits).has_value(), !refused);
+    ASSERT_EQ(apply_patch(at_once, bytes, Json(patch), kPatchLimits).has_value(), !refused);
     ASSERT_EQ(text_of(at_once), text_of(refused ? document : step_by_step)) << text_of(patch);
     ASSERT_EQ(bytes, measure(at_once).bytes);
   }

@@ -7,13 +7,10 @@
 namespace tidewire::kinds {
 namespace {
 
-constexpr PatchLimits kLimits{.bytes_max = 1 << 20, .copied_max = 1 << 20, .work_max = 1 << 26};
-
-Json tree_of(std::string_view text) { return parse_tree(text, "it").value(); }
-
 // The document after the patch; the code where it is refused. Either way the count of bytes is right, and a
 // refused patch has changed nothing.
-std::string patched(std::string_view document, std::string_view patch, const PatchLimits& limits = kLimits) {
+std::string patched(std::string_view document, std::string_view patch,
+                    const PatchLimits& limits = kPatchLimits) {
   Json tree = tree_of(document);
   std::size_t bytes = measure(tree).bytes;
   const std::string before = text_of(tree);
@@ -142,7 +139,8 @@ TEST(JsonPatch, SaysWhichOperationFailedAndWhere) {
   Json tree = tree_of(R"({"a":1})");
   std::size_t bytes = 7;
   const auto done = apply_patch(
-      tree, bytes, tree_of(R"([{"op":"remove","path":"/a"},{"op":"remove","path":"/\"quoted\""}])"), kLimits);
+      tree, bytes, tree_of(R"([{"op":"remove","path":"/a"},{"op":"remove","path":"/\"quoted\""}])"),
+      kPatchLimits);
   EXPECT_EQ(done.error().message, R"(operation 2 of the patch: there is no such place as "/\"quoted\"")");
 }
 
@@ -152,7 +150,7 @@ TEST(JsonPatch, CutsLongNamesInMessagesBetweenCharacters) {
   std::string pointer = "/";
   for (int i = 0; i < 40; ++i) pointer += "\xc3\xa9";
   const Json patch = Json::array({{{"op", "remove"}, {"path", pointer}}});
-  const auto done = apply_patch(tree, bytes, Json(patch), kLimits);
+  const auto done = apply_patch(tree, bytes, Json(patch), kPatchLimits);
   EXPECT_TRUE(done.error().message.ends_with("\xc3\xa9...\"")) << done.error().message;
 }
 

@@ -7,7 +7,6 @@
 namespace tidewire::kinds {
 namespace {
 
-Json tree_of(std::string_view text) { return parse_tree(text, "it").value(); }
 std::string again(std::string_view text) { return text_of(tree_of(text)); }
 
 TEST(JsonTree, KeepsIntegersOfSixtyFourBitsExactly) {

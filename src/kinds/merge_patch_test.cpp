@@ -7,8 +7,6 @@
 namespace tidewire::kinds {
 namespace {
 
-Json tree_of(std::string_view text) { return parse_tree(text, "it").value(); }
-
 std::string merged(std::string_view document, std::string_view patch) {
   Json tree = tree_of(document);
   apply_merge(tree, tree_of(patch));

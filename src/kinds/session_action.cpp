@@ -15,8 +15,6 @@ using protocol::JsonValue;
 using Kind = SessionAction::Kind;
 
 constexpr std::size_t kUserBytesMax = 200;
-// More than any message may have: `limits.json_depth` goes up to 512.
-constexpr int kDepthMax = 520;
 
 Result<std::uint64_t> seq_in(const Event& event, JsonValue data) {
   if (data.type == JsonType::object) {
@@ -75,7 +73,7 @@ Result<SessionAction> session_action_of(const Event& event) {
   SessionAction action{.kind = session_action_kind(event.name)};
   // What is in the others' data is the application's business.
   if (action.kind == Kind::message || action.kind == Kind::custom) return action;
-  const auto data = protocol::scan_json(event.payload, kDepthMax);
+  const auto data = protocol::scan_json(event.payload, kPayloadDepthMax);
   if (!data) return fail(ErrorCode::invalid_event, "the data can't be read");
   if (action.kind == Kind::join || action.kind == Kind::leave) {
     auto user = user_in(event, *data);

@@ -17,7 +17,6 @@ using protocol::JsonType;
 using protocol::JsonValue;
 
 constexpr int kVersion = 1;
-constexpr int kDepthMax = 4;
 
 std::optional<std::vector<JsonValue>> elements_of(const JsonValue* value) {
   if (value == nullptr || value->type != JsonType::array) return std::nullopt;
@@ -77,7 +76,7 @@ bool SessionChannel::restore(std::string_view saved) {
 }
 
 bool SessionChannel::read_saved(std::string_view saved) {
-  const auto value = protocol::scan_json(saved, kDepthMax);
+  const auto value = protocol::scan_json(saved, kPayloadDepthMax);
   if (!value || value->type != JsonType::object) return false;
   protocol::Fields fields(*value);
   const auto last_seq = fields.integer("last_seq", 0, kJsonIntegerMax);

@@ -3,10 +3,15 @@
 
 #include <string>
 
+#include "kinds/json_patch.h"
 #include "kinds/json_tree.h"
 #include "kinds/test_events.h"
 
 namespace tidewire::kinds {
+
+inline constexpr PatchLimits kPatchLimits{.bytes_max = 1 << 20, .copied_max = 1 << 20, .work_max = 1 << 26};
+
+inline Json tree_of(std::string_view text) { return parse_tree(text, "it").value(); }
 
 inline std::string random_key(Dice& dice) {
   static const std::string kKeys[] = {"a", "b", "c", "", "~/", "\"\n\x01", "\xc3\xa9", "0", "-"};

@@ -15,7 +15,6 @@ namespace {
 
 constexpr std::int64_t kIntegerMax = std::int64_t{1} << 53;
 constexpr double kTimeConstantMs = 5000;
-constexpr int kSavedDepthMax = 4;
 
 void append_or_null(std::string& out, std::optional<std::int64_t> value) {
   if (value)
@@ -183,7 +182,7 @@ std::string Upload::save() const {
 
 bool Upload::restore(std::string_view saved) {
   *this = Upload();
-  const auto object = protocol::scan_json(saved, kSavedDepthMax);
+  const auto object = protocol::scan_json(saved, kPayloadDepthMax);
   if (!object || object->type != protocol::JsonType::object) return false;
   protocol::Fields fields(*object);
   Upload read;

@@ -10,9 +10,11 @@
 namespace tidewire::protocol {
 namespace {
 
-constexpr int kDepth = 64;
+constexpr int kDepthMax = 64;
 
-bool accepts(std::string_view text, int depth_max = kDepth) { return scan_json(text, depth_max).has_value(); }
+bool accepts(std::string_view text, int depth_max = kDepthMax) {
+  return scan_json(text, depth_max).has_value();
+}
 
 // Random JSON text, or something close to it.
 std::string random_text(Random& random, int depth) {
@@ -132,7 +134,7 @@ TEST(JsonScanner, CountsDepthByContainers) {
 
 TEST(JsonScanner, SplitsAnObjectInOrderAndKeepsDoubledKeys) {
   std::vector<JsonMember> members;
-  split_object(*scan_json(R"({ "a" : 1 , "\u0062":[1,{"c":2}],"a":"x" })", kDepth), members);
+  split_object(*scan_json(R"({ "a" : 1 , "\u0062":[1,{"c":2}],"a":"x" })", kDepthMax), members);
   ASSERT_EQ(members.size(), 3u);
   EXPECT_EQ(members[0].key, "a");
   EXPECT_EQ(members[0].value.text, "1");
@@ -140,17 +142,17 @@ TEST(JsonScanner, SplitsAnObjectInOrderAndKeepsDoubledKeys) {
   EXPECT_EQ(members[1].value.text, R"([1,{"c":2}])");
   EXPECT_EQ(members[2].key, "a");
   EXPECT_EQ(members[2].value.type, JsonType::string);
-  split_object(*scan_json("{ }", kDepth), members);
+  split_object(*scan_json("{ }", kDepthMax), members);
   EXPECT_TRUE(members.empty());
 }
 
 TEST(JsonScanner, SplitsAnArray) {
-  const auto entries = split_array(*scan_json(R"([ 1,"a" , [ ], {"b":[2]} ])", kDepth));
+  const auto entries = split_array(*scan_json(R"([ 1,"a" , [ ], {"b":[2]} ])", kDepthMax));
   ASSERT_EQ(entries.size(), 4u);
   EXPECT_EQ(entries[1].text, "\"a\"");
   EXPECT_EQ(entries[2].text, "[ ]");
   EXPECT_EQ(entries[3].type, JsonType::object);
-  EXPECT_TRUE(split_array(*scan_json("[ \n ]", kDepth)).empty());
+  EXPECT_TRUE(split_array(*scan_json("[ \n ]", kDepthMax)).empty());
 }
 
 TEST(JsonScanner, UnescapesToUtf8) {

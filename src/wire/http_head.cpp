@@ -47,7 +47,7 @@ class HeadParser final : public http::basic_parser<true> {
   HttpRequest& request_;
 };
 
-HttpProblem malformed(std::string_view detail) { return {400, "invalid_message", detail}; }
+HttpProblem bad_head(std::string_view detail) { return {400, "invalid_message", detail}; }
 
 // Whether the request line is fine but for a version that is not spoken here.
 bool names_other_version(std::string_view head) {
@@ -62,7 +62,7 @@ bool names_other_version(std::string_view head) {
 std::optional<HttpProblem> read_target(HttpRequest& request) {
   std::string_view target = request.target;
   if (std::ranges::any_of(target, [](char c) { return static_cast<unsigned char>(c) >= 0x80 || c == '#'; }))
-    return malformed("the request target has a character that must be encoded");
+    return bad_head("the request target has a character that must be encoded");
   if (target == "*" && request.method == "OPTIONS") {
     request.path = "*";
     return std::nullopt;
@@ -77,17 +77,17 @@ std::optional<HttpProblem> read_target(HttpRequest& request) {
     const auto host = split_host(request.headers.find("Host").value_or(""));
     if (!named || !equal_ignoring_case(named->host, host->host) ||
         named->port.value_or(default_port) != host->port.value_or(default_port))
-      return malformed("the request target and Host disagree");
+      return bad_head("the request target and Host disagree");
     target.remove_prefix(end);
     request.target = target.starts_with('/') ? std::string(target) : "/" + std::string(target);
     target = request.target;
     break;
   }
-  if (!target.starts_with('/')) return malformed("the request target is not a path");
+  if (!target.starts_with('/')) return bad_head("the request target is not a path");
   const std::size_t question = target.find('?');
   if (question != std::string_view::npos) request.query = target.substr(question + 1);
   auto path = percent_decode(target.substr(0, question));
-  if (!path) return malformed("the path is not well encoded");
+  if (!path) return bad_head("the path is not well encoded");
   request.path = std::move(*path);
   return std::nullopt;
 }
@@ -96,29 +96,29 @@ std::optional<HttpProblem> read_framing(const HttpRequest& request, BodyFraming&
   const std::size_t lengths = request.headers.count("Content-Length");
   const bool has_coding = request.headers.count("Transfer-Encoding") != 0;
   if (has_coding) {
-    if (lengths != 0) return malformed("both Content-Length and Transfer-Encoding");
-    if (request.version < 11) return malformed("Transfer-Encoding in HTTP/1.0");
+    if (lengths != 0) return bad_head("both Content-Length and Transfer-Encoding");
+    if (request.version < 11) return bad_head("Transfer-Encoding in HTTP/1.0");
     const auto codings = request.headers.elements("Transfer-Encoding");
-    if (codings.empty()) return malformed("empty Transfer-Encoding");
+    if (codings.empty()) return bad_head("empty Transfer-Encoding");
     const auto is_chunked = [](std::string_view coding) { return equal_ignoring_case(coding, "chunked"); };
     if (!std::ranges::all_of(codings, is_chunked)) {
       if (std::ranges::count_if(codings, is_chunked) > 1 ||
           (std::ranges::any_of(codings, is_chunked) && !is_chunked(codings.back())))
-        return malformed("chunked is not the last transfer coding");
+        return bad_head("chunked is not the last transfer coding");
       return HttpProblem{501, {}, "only the transfer coding chunked is understood"};
     }
     // One field with that one word: empty list elements and further fields are read differently elsewhere.
     if (request.headers.count("Transfer-Encoding") > 1 ||
         !is_chunked(*request.headers.find("Transfer-Encoding")))
-      return malformed("Transfer-Encoding is malformed");
+      return bad_head("Transfer-Encoding is malformed");
     framing.chunked = true;
     return std::nullopt;
   }
-  if (lengths > 1) return malformed("more than one Content-Length");
+  if (lengths > 1) return bad_head("more than one Content-Length");
   if (lengths == 0) return std::nullopt;
   const std::string_view length = *request.headers.find("Content-Length");
   if (length.empty() || length.size() > 19 || !std::ranges::all_of(length, is_digit))
-    return malformed("Content-Length is not a number");
+    return bad_head("Content-Length is not a number");
   for (const char digit : length)
     framing.content_length = framing.content_length * 10 + static_cast<std::uint64_t>(digit - '0');
   return std::nullopt;
@@ -141,19 +141,19 @@ std::optional<HttpProblem> parse_head(std::string_view head, HttpRequest& reques
   if (error == http::error::bad_version && names_other_version(head))
     return HttpProblem{505, {}, "only HTTP/1.1 and HTTP/1.0 are spoken here"};
   if (error || used != head.size()) {
-    if (error == http::error::bad_field) return malformed("a field's name is malformed");
-    if (error == http::error::bad_value) return malformed("a field's value is malformed");
+    if (error == http::error::bad_field) return bad_head("a field's name is malformed");
+    if (error == http::error::bad_value) return bad_head("a field's value is malformed");
     if (error == http::error::bad_content_length || error == http::error::multiple_content_length)
-      return malformed("bad Content-Length");
-    if (error == http::error::bad_transfer_encoding) return malformed("bad Transfer-Encoding");
-    if (error == http::error::bad_line_ending) return malformed("a line does not end with CR LF");
-    return malformed("the request line is malformed");
+      return bad_head("bad Content-Length");
+    if (error == http::error::bad_transfer_encoding) return bad_head("bad Transfer-Encoding");
+    if (error == http::error::bad_line_ending) return bad_head("a line does not end with CR LF");
+    return bad_head("the request line is malformed");
   }
 
   const std::size_t hosts = request.headers.count("Host");
-  if (hosts > 1) return malformed("more than one Host");
-  if (hosts == 0 && request.version >= 11) return malformed("no Host");
-  if (!split_host(request.headers.find("Host").value_or(""))) return malformed("Host is malformed");
+  if (hosts > 1) return bad_head("more than one Host");
+  if (hosts == 0 && request.version >= 11) return bad_head("no Host");
+  if (!split_host(request.headers.find("Host").value_or(""))) return bad_head("Host is malformed");
 
   if (auto problem = read_framing(request, framing)) return problem;
   if (auto problem = read_target(request)) return problem;

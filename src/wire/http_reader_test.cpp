@@ -9,7 +9,7 @@ namespace tidewire::wire {
 namespace {
 
 using namespace std::string_literals;
-using Type = HttpReader::Event::Type;
+using HttpType = HttpReader::Event::Type;
 
 const HttpLimits kLimits{.body_bytes = 1000};
 
@@ -24,10 +24,10 @@ std::vector<std::string> read_in_pieces(std::string_view bytes, std::size_t piec
     std::span<char> chunk(piece);
     while (true) {
       const auto event = reader.next(chunk);
-      if (event.type == Type::need_more) break;
-      if (event.type == Type::failed) seen.push_back("!" + std::to_string(event.problem.status));
-      if (event.type == Type::expect_continue) seen.push_back("100");
-      if (event.type == Type::request) {
+      if (event.type == HttpType::need_more) break;
+      if (event.type == HttpType::failed) seen.push_back("!" + std::to_string(event.problem.status));
+      if (event.type == HttpType::expect_continue) seen.push_back("100");
+      if (event.type == HttpType::request) {
         const HttpRequest& r = reader.request();
         seen.push_back(r.method + " " + r.path + (r.query.empty() ? "" : "?" + r.query) +
                        (r.body.empty() ? "" : " " + r.body));
@@ -59,7 +59,7 @@ const Events kBad{"!400"};
 HttpRequest request_of(std::string bytes) {
   HttpReader reader(&kLimits);
   std::span<char> chunk(bytes);
-  EXPECT_EQ(reader.next(chunk).type, Type::request);
+  EXPECT_EQ(reader.next(chunk).type, HttpType::request);
   return std::move(reader.request());
 }
 
@@ -102,7 +102,7 @@ TEST(HttpReader, LeavesWhatFollowsInTheChunk) {
   std::string bytes = "GET /ws HTTP/1.1\r\nHost: a\r\n\r\n\x81\x80"s;
   HttpReader reader(&kLimits);
   std::span<char> chunk(bytes);
-  EXPECT_EQ(reader.next(chunk).type, Type::request);
+  EXPECT_EQ(reader.next(chunk).type, HttpType::request);
   EXPECT_EQ(std::string_view(chunk.data(), chunk.size()), "\x81\x80");
   EXPECT_FALSE(reader.in_request());
 }
@@ -185,7 +185,7 @@ TEST(HttpReader, KnowsTheOriginOfWhatItRefuses) {
   const auto origin_of = [](std::string bytes) {
     HttpReader reader(&kLimits);
     std::span<char> chunk(bytes);
-    EXPECT_EQ(reader.next(chunk).type, Type::failed);
+    EXPECT_EQ(reader.next(chunk).type, HttpType::failed);
     const HttpHeaders& headers = reader.request().headers;
     return std::string(headers.find("Origin").value_or("none")) + " at " +
            std::string(headers.find("host").value_or("none"));
@@ -354,10 +354,10 @@ TEST(HttpReader, SaysWhenTheClientWaitsForContinue) {
   std::string head = "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-Continue\r\nContent-Length: 2\r\n\r\n";
   std::string body = "ab";
   std::span<char> chunk(head);
-  EXPECT_EQ(reader.next(chunk).type, Type::expect_continue);
-  EXPECT_EQ(reader.next(chunk).type, Type::need_more);
+  EXPECT_EQ(reader.next(chunk).type, HttpType::expect_continue);
+  EXPECT_EQ(reader.next(chunk).type, HttpType::need_more);
   chunk = body;
-  EXPECT_EQ(reader.next(chunk).type, Type::request);
+  EXPECT_EQ(reader.next(chunk).type, HttpType::request);
   EXPECT_EQ(reader.request().body, "ab");
 }
 

@@ -37,11 +37,11 @@ Seen closed(std::uint16_t code, std::string reason = {}) {
 const Seen kFragment{Type::fragment, Opcode::text, {}};
 const Seen kBinaryFragment{Type::fragment, Opcode::binary, {}};
 
-constexpr MaskKey kKey{0x37, 0xFA, 0x21, 0x3D};
+constexpr MaskKey kMaskKey{0x37, 0xFA, 0x21, 0x3D};
 
 // A client's frame.
 std::string frame(Opcode opcode, std::string payload, bool fin = true, bool rsv1 = false,
-                  MaskKey key = kKey) {
+                  MaskKey key = kMaskKey) {
   char header[kMaxFrameHeaderBytes];
   const std::size_t size = write_frame_header(header, opcode, payload.size(), rsv1, fin);
   header[1] = static_cast<char>(header[1] | 0x80);
@@ -61,7 +61,7 @@ std::string from_hex(std::string_view hex) {
   return out;
 }
 
-const ReaderLimits kLimits{.message_bytes = 1 << 20, .fragments = 1024};
+const ReaderLimits kReaderLimits{.message_bytes = 1 << 20, .fragments = 1024};
 
 std::vector<Seen> read_in_pieces(MessageReader& reader, std::string_view bytes, std::size_t piece_bytes,
                                  Inflater* inflater = nullptr) {
@@ -85,7 +85,7 @@ std::vector<Seen> read_in_pieces(MessageReader& reader, std::string_view bytes, 
 }
 
 // Reads the bytes whole, and cut in many ways; the events must be the same.
-std::vector<Seen> read(const std::string& bytes, const ReaderLimits& limits = kLimits,
+std::vector<Seen> read(const std::string& bytes, const ReaderLimits& limits = kReaderLimits,
                        Inflater* inflater = nullptr) {
   MessageReader whole(&limits);
   const auto seen = read_in_pieces(whole, bytes, bytes.size() + 1, inflater);
@@ -116,7 +116,7 @@ TEST(MessageReader, ReadsTheExampleOfTheRfc) {
 }
 
 TEST(MessageReader, UnmasksAWholeFrameInTheChunkWithoutACopy) {
-  MessageReader reader(&kLimits);
+  MessageReader reader(&kReaderLimits);
   std::string bytes = frame(Opcode::binary, std::string(1000, 'x')) + frame(Opcode::text, "next");
   std::span<char> chunk(bytes);
   const auto event = reader.next(chunk, nullptr);
@@ -163,16 +163,16 @@ TEST(MessageReader, RefusesReservedBits) {
 TEST(MessageReader, WithDeflateTakesRsv1OnTheFirstDataFrameOnly) {
   Inflater inflater;
   const std::string hello = from_hex("f248cdc9c90700");
-  EXPECT_EQ(read(frame(Opcode::text, hello, true, true), kLimits, &inflater), Events{text("Hello")});
-  EXPECT_EQ(read(frame(Opcode::ping, "", true, true), kLimits, &inflater), failure(1002));
+  EXPECT_EQ(read(frame(Opcode::text, hello, true, true), kReaderLimits, &inflater), Events{text("Hello")});
+  EXPECT_EQ(read(frame(Opcode::ping, "", true, true), kReaderLimits, &inflater), failure(1002));
   EXPECT_EQ(read(frame(Opcode::text, hello.substr(0, 3), false, true) +
                      frame(Opcode::continuation, hello.substr(3), true, true),
-                 kLimits, &inflater),
+                 kReaderLimits, &inflater),
             (Events{kFragment, failure(1002)[0]}));
   for (const int bits : {0x10, 0x20, 0x30, 0x50, 0x60, 0x70}) {
     std::string bytes = frame(Opcode::text, hello);
     bytes[0] = static_cast<char>(bytes[0] | bits);
-    EXPECT_EQ(read(bytes, kLimits, &inflater), failure(1002)) << bits;
+    EXPECT_EQ(read(bytes, kReaderLimits, &inflater), failure(1002)) << bits;
   }
 }
 
@@ -239,7 +239,7 @@ TEST(MessageReader, ChecksUtf8AcrossFragments) {
 
 // Autobahn 6.4: the connection ends at the bad byte, not at the end of its frame or message.
 TEST(MessageReader, FailsAtTheFirstByteThatIsNotUtf8) {
-  MessageReader reader(&kLimits);
+  MessageReader reader(&kReaderLimits);
   std::string head = frame(Opcode::text, std::string("\xCE\xBA\xF4\x90") + std::string(1000, 'a'));
   std::span<char> before(head.data(), 8 + 3);
   EXPECT_EQ(reader.next(before, nullptr).type, Type::need_more);
@@ -301,7 +301,7 @@ TEST(MessageReader, RefusesLengthsNotInTheirShortestForm) {
 TEST(MessageReader, FailsOnAHeaderAsSoonAsOneByteDecides) {
   for (const char* head : {"83", "88", "c1", "80", "0a", "0101"}) {
     const std::string bytes = from_hex(head);
-    MessageReader reader(&kLimits);
+    MessageReader reader(&kReaderLimits);
     EXPECT_EQ(read_in_pieces(reader, bytes, 1), std::string_view(head) == "88" ? Events{} : failure(1002))
         << head;
   }
@@ -372,7 +372,7 @@ TEST(MessageReader, KeepsNothingOfADiscardedMessage) {
 }
 
 TEST(MessageReader, IsIdleAgainAfterACutMessage) {
-  MessageReader reader(&kLimits);
+  MessageReader reader(&kReaderLimits);
   const std::string bytes = frame(Opcode::text, std::string(5000, 'a'));
   EXPECT_FALSE(reader.in_message());
   EXPECT_TRUE(read_in_pieces(reader, bytes.substr(0, 1), 1).empty());
@@ -385,7 +385,7 @@ TEST(MessageReader, IsIdleAgainAfterACutMessage) {
 }
 
 TEST(MessageReader, IsIdleAgainAfterACutControlFrame) {
-  MessageReader reader(&kLimits);
+  MessageReader reader(&kReaderLimits);
   EXPECT_EQ(read_in_pieces(reader, frame(Opcode::ping, "hello"), 3), Events{ping("hello")});
   EXPECT_FALSE(reader.in_message());
   EXPECT_EQ(reader.kept_bytes(), 0u);
@@ -394,7 +394,7 @@ TEST(MessageReader, IsIdleAgainAfterACutControlFrame) {
 }
 
 TEST(MessageReader, KeepsItsPlaceWhenMoved) {
-  MessageReader reader(&kLimits);
+  MessageReader reader(&kReaderLimits);
   read_in_pieces(reader, begin(Opcode::text, "one "), 100);
   MessageReader moved(std::move(reader));
   EXPECT_EQ(read_in_pieces(moved, end("message"), 100), Events{text("one message")});
@@ -441,7 +441,7 @@ TEST(MessageReader, ReadsCompressedMessages) {
     for (const int bits : {9, 12, 15}) {
       Deflater deflater(context, bits);
       Inflater inflater(context, bits);
-      MessageReader reader(&kLimits);
+      MessageReader reader(&kReaderLimits);
       for (const std::size_t size : {0, 16, 64, 256, 1024, 4096, 8192, 16384, 32768, 65536, 131072}) {
         std::string payload;
         while (payload.size() < size)
@@ -509,14 +509,14 @@ TEST(MessageReader, ChecksUtf8AfterInflating) {
   Inflater inflater;
   std::string packed;
   deflater.deflate("\xED\xA0\x80", packed);
-  EXPECT_EQ(read(frame(Opcode::text, packed, true, true), kLimits, &inflater), failure(1007));
-  EXPECT_EQ(read(frame(Opcode::binary, packed, true, true), kLimits, &inflater),
+  EXPECT_EQ(read(frame(Opcode::text, packed, true, true), kReaderLimits, &inflater), failure(1007));
+  EXPECT_EQ(read(frame(Opcode::binary, packed, true, true), kReaderLimits, &inflater),
             Events{binary("\xED\xA0\x80")});
 }
 
 TEST(MessageReader, RefusesDamagedCompressedData) {
   Inflater inflater;
-  EXPECT_EQ(read(frame(Opcode::binary, "\xFF\xFF\xFF", true, true), kLimits, &inflater), failure(1007));
+  EXPECT_EQ(read(frame(Opcode::binary, "\xFF\xFF\xFF", true, true), kReaderLimits, &inflater), failure(1007));
 }
 
 TEST(TurnRound, MakesPlainMessagesFramesOfTheServersInARow) {
@@ -529,7 +529,7 @@ TEST(TurnRound, MakesPlainMessagesFramesOfTheServersInARow) {
       expected += std::string(header, write_frame_header(header, opcode, size)) + payload;
     }
   chunk += frame(Opcode::ping, "p");
-  MessageReader reader(&kLimits);
+  MessageReader reader(&kReaderLimits);
   std::span<char> rest(chunk);
   char* out = chunk.data();
   MessageReader::Event event;
@@ -541,7 +541,7 @@ TEST(TurnRound, MakesPlainMessagesFramesOfTheServersInARow) {
 }
 
 TEST(TurnRound, LeavesToTheOthersWhatIsNotPlain) {
-  MessageReader reader(&kLimits);
+  MessageReader reader(&kReaderLimits);
   for (std::string chunk :
        {begin(Opcode::text, "a"), frame(Opcode::ping, "a"), frame(Opcode::text, "abc").substr(0, 8),
         frame(Opcode::text, std::string(70'000, 'a')),
@@ -560,7 +560,7 @@ TEST(TurnRound, LeavesToTheOthersWhatIsNotPlain) {
 }
 
 TEST(TurnRound, EndsAtTextThatIsNotUtf8) {
-  MessageReader reader(&kLimits);
+  MessageReader reader(&kReaderLimits);
   std::string chunk = frame(Opcode::text, "a\xFF") + frame(Opcode::text, "b");
   std::span<char> rest(chunk);
   char* out = chunk.data();

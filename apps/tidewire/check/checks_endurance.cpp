@@ -13,7 +13,7 @@ namespace {
 
 constexpr int kMissed = 3;
 constexpr int kLoadMessages = 20;
-constexpr double kSlow_ms = 500;
+constexpr double kSlowMs = 500;
 
 double percentile(const std::vector<double>& sorted, double share) {
   return sorted[std::min(sorted.size() - 1,
@@ -109,7 +109,7 @@ void Suite::load() {
     const std::string detail = fmt::format(
         "{} messages to {} readers: p50 {:.1f} ms, p95 {:.1f} ms, p99 {:.1f} ms{}", count, readers.size(),
         percentile(took, 0.5), percentile(took, 0.95), percentile(took, 0.99), ended);
-    return !ended.empty() || percentile(took, 0.99) > kSlow_ms ? warned(detail) : passed(detail);
+    return !ended.empty() || percentile(took, 0.99) > kSlowMs ? warned(detail) : passed(detail);
   });
 }
 

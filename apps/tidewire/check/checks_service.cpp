@@ -12,7 +12,7 @@ namespace tidewire::check {
 namespace {
 constexpr std::int64_t kRenewSoonDays = 14;
 constexpr int kLatencySamples = 5;
-constexpr double kSlow_ms = 250;
+constexpr double kSlowReplyMs = 250;
 }  // namespace
 
 void Suite::tls() {
@@ -49,7 +49,7 @@ void Suite::health() {
     std::ranges::sort(took);
     const double median = took[took.size() / 2];
     const std::string detail = fmt::format("{:.1f} ms, the connection included", median);
-    return median > kSlow_ms ? warned(detail) : passed(detail);
+    return median > kSlowReplyMs ? warned(detail) : passed(detail);
   });
   check("health.described", "the API is described at /openapi.json and /asyncapi.json", [&]() -> Verdict {
     for (const std::string_view path : {"/openapi.json", "/asyncapi.json"}) {

@@ -120,9 +120,8 @@ TEST(RocksdbLog, AReadOfWhatIsCommittedWaitsForNoCommit) {
   std::promise<void> begun, go_on;
   const auto until = go_on.get_future().share();
   std::atomic<bool> slow = true;
-  using Change = FaultyFileSystem::Change;
-  rig.machine.files->set_judge([&](Change change, const std::string& path) {
-    if (change == Change::sync && path.ends_with(".log") && slow.exchange(false)) {
+  rig.machine.files->set_judge([&](FaultyFileSystem::Change change, const std::string& path) {
+    if (change == FaultyFileSystem::Change::sync && path.ends_with(".log") && slow.exchange(false)) {
       begun.set_value();
       until.wait();
     }

@@ -5,14 +5,13 @@
 #include <random>
 
 #include "log/rocksdb/store_rig.h"
+#include "log/rocksdb/torn_tail.h"
 
 namespace tidewire::log {
 
 namespace {
 
 using ::testing::HasSubstr;
-
-constexpr std::uint64_t kBlock = 32'768;  // of the write-ahead log
 
 // A store that was cut off when some of its log was not yet synced.
 class TornStore : public ::testing::Test {
@@ -112,8 +111,8 @@ TEST_F(TornStore, DoesNotStepOverAHoleThatLooksEmpty) {
   rig_.read(kOne, 0);
   cut_off({append_one(kOne, kSafe + 1, body(kSafe + 1))});
   ASSERT_GT(bytes_.size(), synced_ + 70'000);
-  std::uint64_t end = (synced_ / kBlock + 1) * kBlock;
-  for (; end < synced_ + 70'000; end += kBlock) {
+  std::uint64_t end = (synced_ / kLogBlock + 1) * kLogBlock;
+  for (; end < synced_ + 70'000; end += kLogBlock) {
     const Opened opened = reopen(with_zeros(bytes_, synced_, end));
     EXPECT_EQ(opened.last_seq, kSafe);
     EXPECT_EQ(opened.mark, 0u);

@@ -23,7 +23,6 @@ namespace fs = std::filesystem;
 
 // RocksDB's format of the log: blocks of fragments, each with a checksum (4 bytes), a length (2) and a
 // type (1) in front, little endian; the rest of a block that has no room for these seven is left out.
-constexpr std::size_t kBlock = 32'768;
 constexpr std::size_t kHead = 7;
 enum FragmentType : std::uint8_t { kFull = 1, kFirst = 2, kMiddle = 3, kLast = 4 };
 constexpr std::size_t kBatchHead = 12;  // of a write: sequence number (8 bytes), count (4)
@@ -115,10 +114,10 @@ class HoleSearch {
     file_ = path;
     next_in_file_ = 0;
     in_write_ = false;
-    std::string block(kBlock, '\0');
+    std::string block(kLogBlock, '\0');
     std::uint64_t offset = 0;
     while (file) {
-      file.read(block.data(), kBlock);
+      file.read(block.data(), kLogBlock);
       const auto size = static_cast<std::size_t>(file.gcount());
       walk(std::string_view(block).substr(0, size), offset);
       offset += size;
@@ -143,7 +142,7 @@ class HoleSearch {
         ++at;
       }
     }
-    if (at < block.size() && block.size() < kBlock) broken(in_write_ ? write_at_ : offset + at);
+    if (at < block.size() && block.size() < kLogBlock) broken(in_write_ ? write_at_ : offset + at);
   }
 
   void take(const Fragment& fragment, std::uint64_t offset) {

@@ -9,12 +9,16 @@
 // Included by this folder's sources only; nobody may have the store open.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 
 #include "base/error.h"
 
 namespace tidewire::log {
+
+// RocksDB writes its log in blocks of so many bytes.
+inline constexpr std::size_t kLogBlock = 32'768;
 
 // The note of a write (WriteBatch::PutLogData): RocksDB's sequence number up to which all was synced.
 std::string synced_note(std::uint64_t synced_to);

@@ -16,8 +16,6 @@ namespace {
 
 using ::testing::HasSubstr;
 
-constexpr std::uint64_t kBlock = 32'768;
-
 void append_little_endian(std::string& to, std::uint64_t value, int bytes) {
   for (; bytes > 0; --bytes, value >>= 8) to += static_cast<char>(value & 0xff);
 }
@@ -38,11 +36,11 @@ class LogFile {
     std::string_view rest = batch.Data();
     const std::string whole = head + std::string(rest.substr(8));
     rest = whole;
-    if (kBlock - bytes.size() % kBlock < 7) bytes.resize((bytes.size() / kBlock + 1) * kBlock);
+    if (kLogBlock - bytes.size() % kLogBlock < 7) bytes.resize((bytes.size() / kLogBlock + 1) * kLogBlock);
     const std::uint64_t at = bytes.size();
     for (bool begun = false; !begun || !rest.empty(); begun = true) {
-      if (kBlock - bytes.size() % kBlock < 7) bytes.resize((bytes.size() / kBlock + 1) * kBlock);
-      const std::string_view part = rest.substr(0, kBlock - bytes.size() % kBlock - 7);
+      if (kLogBlock - bytes.size() % kLogBlock < 7) bytes.resize((bytes.size() / kLogBlock + 1) * kLogBlock);
+      const std::string_view part = rest.substr(0, kLogBlock - bytes.size() % kLogBlock - 7);
       rest.remove_prefix(part.size());
       const int type = begun ? (rest.empty() ? 4 : 3) : (rest.empty() ? 1 : 2);
       std::string summed(1, static_cast<char>(type));
@@ -118,7 +116,7 @@ TEST_F(TornTail, CutsOffAWriteThatIsNotThereAsAWhole) {
     const std::uint64_t at = log.write(2, 1, 1, size);
     for (std::uint64_t length = at; length < log.bytes.size(); length += 1 + size / 50)
       EXPECT_EQ(cut({log.bytes.substr(0, length)}), (std::vector{at}));
-    for (std::uint64_t length = kBlock; length < log.bytes.size(); length += kBlock)
+    for (std::uint64_t length = kLogBlock; length < log.bytes.size(); length += kLogBlock)
       EXPECT_EQ(cut({log.bytes.substr(0, length)}), (std::vector{at}));
     EXPECT_EQ(cut({log.bytes}), (std::vector<std::uint64_t>{log.bytes.size()}));
   }
@@ -192,7 +190,7 @@ TEST_F(TornTail, FindsTheNextWriteBehindAHoleWhereverItBegins) {
   const std::uint64_t torn = log.write(2, 1, 1, 40'000);
   const std::uint64_t next = log.write(3, 1, 2, 10);
   for (const std::uint64_t from : {torn, torn + 4, torn + 6, torn + 7})
-    for (const std::uint64_t to : {next - 1, next, kBlock + 1, kBlock, kBlock - 1})
+    for (const std::uint64_t to : {next - 1, next, kLogBlock + 1, kLogBlock, kLogBlock - 1})
       expect_damaged({with_zeros(log.bytes, from, to)}, "at byte " + std::to_string(torn));
 }
 
@@ -200,8 +198,8 @@ TEST_F(TornTail, AWriteWithoutItsBeginningOrItsEndIsAHole) {
   LogFile log;
   log.write(1, 1, 0);
   const std::uint64_t at = log.write(2, 1, 1, 40'000);
-  const std::string end = log.bytes.substr(kBlock);
-  log.bytes.resize(kBlock);
+  const std::string end = log.bytes.substr(kLogBlock);
+  log.bytes.resize(kLogBlock);
   log.write(3, 1, 1);
   EXPECT_EQ(cut({log.bytes}), (std::vector{at}));
   EXPECT_EQ(cut({end}), (std::vector<std::uint64_t>{0}));

@@ -1,0 +1,9 @@
+// What the program's commands exit with (protocol section 9).
+#pragma once
+
+namespace tidewire {
+
+inline constexpr int kNotReady = 1;     // `check`: a server that is not fit for production
+inline constexpr int kBadArgument = 2;  // an argument, or the configuration, is wrong
+
+}  // namespace tidewire
