@@ -133,6 +133,12 @@ class Home {
   void park(Handle handle, Channel& channel);
 
   // home_messages.cpp
+  static PendingEntry entry_of(ShardId from, const PublishCommand& command, const Channel& channel,
+                               const Time& now);
+  static std::string head_of(const Entry& entry);  // what stands before a command's tail
+  bool answer_repeat(Handle handle, Channel& channel, const PendingEntry& pending, const Time& now);
+  void refuse_settled(Handle handle, Channel& channel, const PendingEntry::Asker& asked, Error why);
+  void answer_dropped(Handle handle, Channel& channel, const PendingEntry::Asker& asked);
   void append(Handle handle, Channel& channel, PendingEntry&& pending, const Time& now);
   void commit(Handle handle, Channel& channel, PendingEntry&& pending, const Time& now);
   void answer(const PendingEntry::Asker& asker, const Channel& channel, Result<Published> result);

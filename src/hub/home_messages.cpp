@@ -52,6 +52,22 @@ std::size_t page_messages(const Channel& channel, const CatchUpCommand& command,
     return std::min<std::uint64_t>(Home::kReplayMessages, command.backlog->up_to + 1 - next);
   return Home::kReplayMessages;
 }
+
+// `if_seq`, the kind, the content, in the order of protocol §3.
+std::optional<Error> objection_to(const PublishCommand& command, const kinds::Event& event,
+                                  const kinds::Asker& asker, const Channel& channel) {
+  if (channel.kind == Kind::document && command.if_seq && *command.if_seq != channel.assigned()) {
+    Error conflict = fail(ErrorCode::conflict, "the document has changed").error();
+    conflict.seq = channel.assigned();
+    return conflict;
+  }
+  if (command.refusal) return command.refusal;
+  if (!command.rejected) return std::nullopt;
+  // What the kind refuses comes before the content.
+  if (channel.folded())
+    if (auto judged = channel.folded()->fold->judge(event, asker); !judged) return std::move(judged.error());
+  return content_rejected(*command.rejected);
+}
 }  // namespace
 
 void Home::handle(ShardId from, PublishCommand&& command, const Time& now) {
@@ -59,83 +75,91 @@ void Home::handle(ShardId from, PublishCommand&& command, const Time& now) {
   Channel& channel = open(command.channel, now, &handle);
   if (wait_for_log(handle, channel, from, command, now)) return;
 
+  PendingEntry pending = entry_of(from, command, channel, now);
   // The checks of protocol §3 in their order, from access on.
-  PendingEntry pending;
-  pending.asker = {.shard = from, .reply = command.reply};
-  pending.skip = command.skip;
-  pending.entry.timestamp_ms = now.unix_ms;
-  if (command.ttl_ms != 0) pending.entry.expires_ms = now.unix_ms + command.ttl_ms;
-  std::string head;
-  if (!command.ephemeral) {
-    pending.entry.seq = channel.assigned() + 1;
-    head = "\"seq\":";
-    append_json_int(head, pending.entry.seq);
-    head += ',';
-  }
-  head += "\"timestamp\":";
-  append_json_int(head, now.unix_ms);
-  head += ',';
-  pending.entry.body = SharedBytes(head, command.tail.view());
-
-  // What is refused for the state's sake rests on entries that may still be under way.
-  const auto refuse_settled = [&](Error why) {
-    settle(channel, [this, handle, asker = pending.asker, why = std::move(why)](const Error* error) {
-      answer(asker, *channels_.get(handle), std::unexpected(error != nullptr ? *error : why));
-    });
-  };
   kinds::Asker asker;
   if (channel.folded()) {
     adopt_settings(channel);
     asker = asker_of(command.author, command.rights);
     pending.event = kinds::event_of(pending.entry.body, pending.entry.expires_ms);
     if (const auto admitted = channel.folded()->fold->admit(pending.event, asker); !admitted)
-      return refuse_settled(admitted.error());
+      return refuse_settled(handle, channel, pending.asker, admitted.error());
   }
   channel.used = true;
   if (!command.key.empty()) {
     pending.key = IdempotencyWindow::joined(command.author->scope, command.key);
-    const auto seq = channel.keys() ? channel.keys()->find(pending.key, now.unix_ms) : std::nullopt;
-    if (seq) {
-      if (channel.kind == Kind::session && tell_again(handle, channel, *seq, pending.asker)) return;
-      return answer(pending.asker, channel,
-                    Published{.epoch = channel.epoch, .seq = *seq, .duplicate = true});
-    }
-    if (const auto expected = channel.keys() ? channel.keys()->expected(pending.key) : std::nullopt) {
-      Ring<PendingEntry>& waiting = channel.durable()->pending;  // whose seqs are consecutive
-      return waiting[*expected - waiting.front().entry.seq].repeats.push_back(pending.asker);
-    }
+    if (answer_repeat(handle, channel, pending, now)) return;
   }
-  if (channel.kind == Kind::document && command.if_seq && *command.if_seq != channel.assigned()) {
-    Error conflict = fail(ErrorCode::conflict, "the document has changed").error();
-    conflict.seq = channel.assigned();
-    return refuse_settled(std::move(conflict));
-  }
-  if (command.refusal) return refuse_settled(*command.refusal);
-  if (command.rejected) {
-    if (channel.folded())
-      if (auto judged = channel.folded()->fold->judge(pending.event, asker); !judged)
-        return refuse_settled(std::move(judged.error()));
-    return refuse_settled(content_rejected(*command.rejected));
-  }
+  if (auto objection = objection_to(command, pending.event, asker, channel))
+    return refuse_settled(handle, channel, pending.asker, *std::move(objection));
   if (channel.kind == Kind::session && kinds::SessionChannel::is_message(pending.event) && !may_tell(channel))
     return answer(pending.asker, channel, std::unexpected(overload_error()));
   if (channel.folded()) {
     const auto taken = channel.folded()->fold->take(pending.event, asker);
-    if (!taken) return refuse_settled(taken.error());
-    if (taken->dropped) {
-      settle(channel, [this, handle, asked = pending.asker](const Error* error) {
-        const Channel& there = *channels_.get(handle);
-        if (error != nullptr) return answer(asked, there, std::unexpected(*error));
-        answer(asked, there, Published{.epoch = there.epoch, .dropped = true});
-      });
-      return;
-    }
+    if (!taken) return refuse_settled(handle, channel, pending.asker, taken.error());
+    if (taken->dropped) return answer_dropped(handle, channel, pending.asker);
   }
   if (command.ephemeral) {
     deliver(channel, 0, 0, pending.entry.body, command.skip, from);
     return answer(pending.asker, channel, Published{.epoch = channel.epoch, .seq = 0});
   }
   append(handle, channel, std::move(pending), now);
+}
+
+PendingEntry Home::entry_of(ShardId from, const PublishCommand& command, const Channel& channel,
+                            const Time& now) {
+  PendingEntry pending;
+  pending.asker = {.shard = from, .reply = command.reply};
+  pending.skip = command.skip;
+  pending.entry.timestamp_ms = now.unix_ms;
+  if (command.ttl_ms != 0) pending.entry.expires_ms = now.unix_ms + command.ttl_ms;
+  if (!command.ephemeral) pending.entry.seq = channel.assigned() + 1;
+  pending.entry.body = SharedBytes(head_of(pending.entry), command.tail.view());
+  return pending;
+}
+
+std::string Home::head_of(const Entry& entry) {
+  std::string head;
+  if (entry.seq != 0) {
+    head = "\"seq\":";
+    append_json_int(head, entry.seq);
+    head += ',';
+  }
+  head += "\"timestamp\":";
+  append_json_int(head, entry.timestamp_ms);
+  head += ',';
+  return head;
+}
+
+// True when the key has been used: answered as then, or to be answered with the entry that is under way.
+bool Home::answer_repeat(Handle handle, Channel& channel, const PendingEntry& pending, const Time& now) {
+  if (!channel.keys()) return false;
+  if (const auto seq = channel.keys()->find(pending.key, now.unix_ms)) {
+    if (channel.kind != Kind::session || !tell_again(handle, channel, *seq, pending.asker))
+      answer(pending.asker, channel, Published{.epoch = channel.epoch, .seq = *seq, .duplicate = true});
+    return true;
+  }
+  const auto expected = channel.keys()->expected(pending.key);
+  if (!expected) return false;
+  Ring<PendingEntry>& waiting = channel.durable()->pending;  // whose seqs are consecutive
+  waiting[*expected - waiting.front().entry.seq].repeats.push_back(pending.asker);
+  return true;
+}
+
+// What is refused for the state's sake rests on entries that may still be under way.
+void Home::refuse_settled(Handle handle, Channel& channel, const PendingEntry::Asker& asked, Error why) {
+  settle(channel, [this, handle, asked, why = std::move(why)](const Error* error) {
+    answer(asked, *channels_.get(handle), std::unexpected(error != nullptr ? *error : why));
+  });
+}
+
+// An inbox was full of more important entries; whether it was may rest on entries that are under way.
+void Home::answer_dropped(Handle handle, Channel& channel, const PendingEntry::Asker& asked) {
+  settle(channel, [this, handle, asked](const Error* error) {
+    const Channel& there = *channels_.get(handle);
+    if (error != nullptr) return answer(asked, there, std::unexpected(*error));
+    answer(asked, there, Published{.epoch = there.epoch, .dropped = true});
+  });
 }
 
 // Numbers are given and the kind has taken it: commit, then show.
