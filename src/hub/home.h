@@ -150,7 +150,7 @@ class Home {
 
   // home_kinds.cpp
   std::unique_ptr<kinds::Fold> make_fold(const Channel& channel) const;
-  void adopt_settings(Channel& channel) const;
+  static void adopt_settings(Channel& channel);
   static kinds::Asker asker_of(const std::shared_ptr<const Author>& author, const Rights& rights);
   static bool may_read(const Channel& channel, const std::shared_ptr<const Author>& author,
                        const Rights& rights);
@@ -223,8 +223,8 @@ class Home {
   Ring<Handle> tellers_;            // sessions with somebody to tell, in the order of their turns
   std::size_t tellings_bytes_ = 0;  // of all tellings
   std::size_t telling_bytes_ = 0;   // of the commands that were not answered
-  std::shared_ptr<const kinds::InboxOptions> inbox_options_;
-  std::map<std::uint64_t, Listing> listings_;  // that the log is asked for, by number
+  std::shared_ptr<kinds::InboxOptions> inbox_options_;  // of all inboxes here
+  std::map<std::uint64_t, Listing> listings_;           // that the log is asked for, by number
   std::uint64_t next_listing_ = 1;
   std::int64_t started_ms_ = 0;  // unix; 0: not yet
   bool runs_found_ = false;      // all that were under way before

@@ -44,11 +44,9 @@ std::string tail_of(std::string_view event, std::string_view from_json, std::str
 }  // namespace
 
 // A fold is as old as its channel; a reload may have come since.
-void Home::adopt_settings(Channel& channel) const {
-  kinds::Fold& fold = *channel.folded()->fold;
-  if (channel.kind == Kind::session)
-    static_cast<kinds::SessionChannel&>(fold).set_options(session_options(channel));
-  if (channel.kind == Kind::inbox) static_cast<kinds::Inbox&>(fold).set_options(inbox_options_);
+void Home::adopt_settings(Channel& channel) {
+  if (channel.kind != Kind::session) return;
+  static_cast<kinds::SessionChannel&>(*channel.folded()->fold).set_options(session_options(channel));
 }
 
 std::unique_ptr<kinds::Fold> Home::make_fold(const Channel& channel) const {
