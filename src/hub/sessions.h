@@ -259,6 +259,10 @@ class Sessions {
   // requests/*.cpp: each answers, now or later
   void carry_out(Context& context, protocol::PingRequest&& request);
   Taken authenticate(Context& context, const protocol::AuthRequest& request, const Awaited& awaited);
+  bool pass_auth_rate(Context& context);
+  Taken wait_for(Context& context, const Refusal& refusal);
+  Taken refuse_token(Context& context, const Error& error);
+  std::string auth_success_of(const Context& context) const;
   void carry_out(Context& context, protocol::SubscribeRequest&& request);
   void carry_out(Context& context, protocol::UnsubscribeRequest&& request);
   Taken carry_out(Context& context, protocol::PublishRequest&& request, const Awaited& awaited);
