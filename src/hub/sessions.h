@@ -314,6 +314,15 @@ class Sessions {
   void review_subscriptions(Handle connection, Session& session);
   void review_presence(Handle connection, Session& session);
 
+  // questions.cpp: each adds what it asks for
+  void answer(const UserQuery& query, AnswerPart& part, const Time& now);
+  void answer(const DisconnectUser& disconnect, AnswerPart& part, const Time& now);
+  void answer(const RevokeUser& revoke, AnswerPart& part, const Time& now);
+  void answer(const BroadcastAll& broadcast, AnswerPart& part, const Time& now);
+  void answer(const ListChannels& list, AnswerPart& part, const Time& now);
+  void answer(const CountThings& count, AnswerPart& part, const Time& now);
+  void answer(const ListConnections& list, AnswerPart& part, const Time& now);
+
   // catch_up.cpp
   // A part of a channel's log as frames: what there is from first_seq to before next_seq.
   struct Page {
