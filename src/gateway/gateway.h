@@ -188,6 +188,7 @@ class Gateway final : public hub::Outbound {
 
   // connection_life.cpp: time, closing, flushing
   void on_timer(Connection& connection);
+  void beat(Connection& connection);
   std::int64_t request_due_ms(const Connection& connection) const;
   void reschedule(Connection& connection);
   void touch(Connection& connection);
@@ -206,6 +207,8 @@ class Gateway final : public hub::Outbound {
   void finish_close(Connection& connection);
   void lose(Connection& connection);  // the bytes are at an end
   void end_session(Connection& connection);
+  void end_request(Connection& connection);
+  void end_overdue(Connection& connection);
   void end_late(Connection& connection);  // HTTP at the end of a drain
 
   std::int64_t now_ms() const { return loop_.now().mono_ms(); }
