@@ -132,7 +132,7 @@ class Home {
   static bool may_park(const Channel& channel, const Time& now);
   void park(Handle handle, Channel& channel);
 
-  // home_messages.cpp
+  // home_messages.cpp, home_reads.cpp
   static PendingEntry entry_of(ShardId from, const PublishCommand& command, const Channel& channel,
                                const Time& now);
   static std::string head_of(const Entry& entry);  // what stands before a command's tail
