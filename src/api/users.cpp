@@ -7,6 +7,7 @@
 #include "api/query.h"
 #include "api/router.h"
 #include "base/base64url.h"
+#include "base/json_text.h"
 
 namespace tidewire::api {
 
@@ -146,7 +147,7 @@ void Router::connection_health(Call& call) {
 }
 
 void Router::list_connections(Call& call) {
-  const auto wanted = query_integer(call.request.query, "limit", 1, std::int64_t{1} << 53);
+  const auto wanted = query_integer(call.request.query, "limit", 1, kJsonIntegerMax);
   if (!wanted) return call.respond(problem_answer(wanted.error()));
   const auto limit = static_cast<std::size_t>(std::min<std::int64_t>(wanted->value_or(100), 1000));
   std::pair<std::int64_t, std::uint64_t> after;

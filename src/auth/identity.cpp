@@ -1,19 +1,15 @@
 #include "auth/identity.h"
 
+#include <algorithm>
+
+#include "base/characters.h"
 #include "base/json_text.h"
 
 namespace tidewire::auth {
 
 bool valid_user_id(std::string_view id) {
   constexpr std::size_t kMaxBytes = 200;
-  constexpr std::string_view kPunctuation = "._-:@=,;!~+/#";
-  if (id.empty() || id.size() > kMaxBytes) return false;
-  for (const char c : id) {
-    const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-    const bool digit = c >= '0' && c <= '9';
-    if (!letter && !digit && kPunctuation.find(c) == std::string_view::npos) return false;
-  }
-  return true;
+  return !id.empty() && id.size() <= kMaxBytes && std::ranges::all_of(id, is_channel_character);
 }
 
 void append_user_id_json(std::string& out, const Identity& identity) {

@@ -86,9 +86,6 @@ using IdentityPtr = CountedPtr<Identity>;
 // 1 to 200 bytes of the characters that a channel name may hold.
 bool valid_user_id(std::string_view id);
 
-// An id given as a number lies within plus or minus this (2^53-1).
-inline constexpr std::int64_t kMaxNumericUserId = (std::int64_t{1} << 53) - 1;
-
 // Appends `{"id":1,"type":"creator","name":"Ada"}`, `name` only where there is one.
 void append_user_json(std::string& out, const Identity& identity);
 

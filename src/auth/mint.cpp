@@ -95,7 +95,7 @@ std::expected<std::string, std::string> mint(const MintOptions& options, Time no
 std::expected<MintUser, std::string> parse_user_argument(std::string_view argument) {
   const std::optional<JsonValue> json = parse_json(argument, 1);
   if (json && json->is_integer() && std::to_string(json->integer) == argument) {
-    if (json->integer > kMaxNumericUserId || json->integer < -kMaxNumericUserId)
+    if (json->integer > kJsonIntegerMax || json->integer < -kJsonIntegerMax)
       return std::unexpected("a numeric user id is at most 9007199254740991; put a string in double quotes");
     return MintUser(json->integer);
   }

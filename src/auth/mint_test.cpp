@@ -5,6 +5,7 @@
 #include "auth/jwt.h"
 #include "auth/verifier.h"
 #include "base/base64url.h"
+#include "base/json_text.h"
 
 namespace tidewire::auth {
 namespace {
@@ -85,7 +86,7 @@ TEST(Mint, ExtraClaimsReplaceTheUsualOnes) {
 
 TEST(MintArguments, UserIsANumberOnlyInItsShortestSpelling) {
   EXPECT_EQ(parse_user_argument("1"), MintUser(std::int64_t{1}));
-  EXPECT_EQ(parse_user_argument("9007199254740991"), MintUser(kMaxNumericUserId));
+  EXPECT_EQ(parse_user_argument("9007199254740991"), MintUser(kJsonIntegerMax));
   EXPECT_EQ(parse_user_argument("\"1\""), MintUser(std::string("1")));
   EXPECT_EQ(parse_user_argument("007"), MintUser(std::string("007")));
   EXPECT_EQ(parse_user_argument("1.5"), MintUser(std::string("1.5")));

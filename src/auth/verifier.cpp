@@ -2,6 +2,7 @@
 
 #include "auth/jwt.h"
 #include "base/check.h"
+#include "base/json_text.h"
 
 namespace tidewire::auth {
 
@@ -26,7 +27,7 @@ bool audience_fits(const JsonValue* aud, const std::vector<std::string>& wanted)
 Result<void> read_user(const JsonValue* claim, Identity& identity) {
   if (claim == nullptr) return refuse("the token names no user");
   if (claim->is_integer()) {
-    if (claim->integer > kMaxNumericUserId || claim->integer < -kMaxNumericUserId)
+    if (claim->integer > kJsonIntegerMax || claim->integer < -kJsonIntegerMax)
       return refuse("the token's user id is too large a number");
     identity.user_id = std::to_string(claim->integer);
     identity.id_is_number = true;

@@ -78,12 +78,7 @@ void Gateway::on_timer(Connection& connection) {
   const bool stalled = connection.stalled();
 
   const ConnectionExtras& extras = connection.extras();
-  if (over(extras.close_by_ms)) {
-    if (connection.state == Connection::State::sse) return finish_close(connection);
-    if (connection.state == Connection::State::http) return end_late(connection);
-    if (connection.state != Connection::State::websocket) return lose(connection);
-    return start_close(connection, 1012, "draining");
-  }
+  if (over(extras.close_by_ms)) return end_overdue(connection);
   // Bytes that it sends do not count: who talks and never listens is cut off too (protocol §6).
   if (stalled && extras.taken_ms != 0 && over(extras.taken_ms + options_.write_timeout_ms))
     return lose(connection);
@@ -96,12 +91,8 @@ void Gateway::on_timer(Connection& connection) {
 
   switch (connection.state) {
     case Connection::State::http:
-      if (!over(request_due_ms(connection))) break;
-      if (connection.begun_ms == 0) return finish_close(connection);
-      // In the midst of a TLS handshake there is no way to say 408, so there is nothing to wait for.
-      if (!connection.stream.ready()) return lose(connection);
-      return refuse_request(connection,
-                            {.status = 408, .code = {}, .detail = "the request was not complete in time"});
+      if (over(request_due_ms(connection))) return end_request(connection);
+      break;
     case Connection::State::websocket:
       if (connection.begun_ms != 0 && !connection.holding &&
           over(connection.begun_ms + options_.message_timeout_ms))
@@ -113,29 +104,29 @@ void Gateway::on_timer(Connection& connection) {
       // While its socket is full, a peer's life is judged by the bytes it takes (protocol §5).
       if (!stalled && !connection.holding && over(connection.last_life_ms + 2 * options_.heartbeat_ms))
         return start_close(connection, 1001, "heartbeat_timeout");
-      if (over(connection.ping_due_ms)) {
-        connection.ping_due_ms = now + options_.heartbeat_ms;
-        if (!stalled) {
-          char sent_us[sizeof(std::int64_t)];
-          std::memcpy(sent_us, &loop_.now().mono_us, sizeof sent_us);
-          send_frame(connection, wire::Opcode::ping, std::string_view(sent_us, sizeof sent_us));
-          if (connection.pings_waiting < UINT8_MAX) ++connection.pings_waiting;
-        }
-      }
+      if (over(connection.ping_due_ms)) beat(connection);
       break;
     case Connection::State::sse:
       sessions_->on_timer(connection.handle, loop_.now());
       if (connection.state != Connection::State::sse) return;
-      if (over(connection.ping_due_ms)) {
-        connection.ping_due_ms = now + options_.heartbeat_ms;
-        if (!stalled) send_lines(connection, ": heartbeat\n\n");
-      }
+      if (over(connection.ping_due_ms)) beat(connection);
       break;
     case Connection::State::closing:
     case Connection::State::gone:
       break;
   }
   reschedule(connection);
+}
+
+// Asks the peer for a sign of life, or gives one where it can't answer. A full socket has no room for it.
+void Gateway::beat(Connection& connection) {
+  connection.ping_due_ms = now_ms() + options_.heartbeat_ms;
+  if (connection.stalled()) return;
+  if (connection.state == Connection::State::sse) return send_lines(connection, ": heartbeat\n\n");
+  char sent_us[sizeof(std::int64_t)];
+  std::memcpy(sent_us, &loop_.now().mono_us, sizeof sent_us);
+  send_frame(connection, wire::Opcode::ping, std::string_view(sent_us, sizeof sent_us));
+  if (connection.pings_waiting < UINT8_MAX) ++connection.pings_waiting;
 }
 
 // ---- flushing ----
@@ -261,6 +252,22 @@ void Gateway::finish_close(Connection& connection) {
     connection.more().close_by_ms = now_ms() + options_.close_timeout_ms;
   touch(connection);
   reschedule(connection);
+}
+
+// An idle client, or one whose request did not come in time (protocol §2).
+void Gateway::end_request(Connection& connection) {
+  if (connection.begun_ms == 0) return finish_close(connection);
+  // In the midst of a TLS handshake there is no way to say 408, so there is nothing to wait for.
+  if (!connection.stream.ready()) return lose(connection);
+  refuse_request(connection, {.status = 408, .code = {}, .detail = "the request was not complete in time"});
+}
+
+// The time to close is over: of a drain, or of a peer that does not answer our close.
+void Gateway::end_overdue(Connection& connection) {
+  if (connection.state == Connection::State::sse) return finish_close(connection);
+  if (connection.state == Connection::State::http) return end_late(connection);
+  if (connection.state != Connection::State::websocket) return lose(connection);
+  start_close(connection, 1012, "draining");
 }
 
 // Whoever is still sending a request is told why it ends; of one that is being carried out nothing is known.

@@ -17,6 +17,7 @@
 #include "gateway/connection.h"
 #include "hub/sessions.h"
 #include "net/loop.h"
+#include "wire/handshake.h"
 #include "wire/http_answer.h"
 #include "wire/http_request.h"
 
@@ -140,7 +141,23 @@ class Gateway final : public hub::Outbound {
 
   // upgrade.cpp: from a request to a WebSocket
   void upgrade(Connection& connection, const wire::HttpRequest& request, const hub::Awaited& awaited);
-  void become_websocket(Connection& connection, std::string_view response);
+  // Why nobody is let in, the same for a WebSocket and a stream.
+  struct RefusedAsker {
+    wire::HttpProblem problem;
+    // With which a WebSocket ends that was made to say so; empty: none is made.
+    std::string_view reason = {};
+    std::optional<Error> token = {};  // what is wrong with it
+  };
+  void refuse_upgrade(Connection& connection, const wire::UpgradeRequest& asked, const RefusedAsker& refused);
+  // Who asks; nothing while that waits for keys, or for what the directory says of the user. The connection's
+  // id is still to come.
+  std::expected<std::optional<hub::Opening>, RefusedAsker> judge(
+      Connection& connection, const wire::HttpRequest& request,
+      std::span<const std::string_view> subprotocols, const hub::Awaited& awaited);
+  RefusedAsker refused_token(hub::TenantId tenant, const IpAddress& client, Error&& error);
+  void become_websocket(Connection& connection, const wire::UpgradeRequest& asked);
+  void become_echo(Connection& connection, const wire::UpgradeRequest& asked);
+  void use_deflate(Connection& connection, const wire::DeflateAgreement& agreement);
   // Counts the connection; or answers why it may not be.
   std::optional<wire::HttpProblem> admit(Connection& connection, const IpAddress& client,
                                          const hub::Tenant& tenant);
@@ -171,6 +188,7 @@ class Gateway final : public hub::Outbound {
 
   // connection_life.cpp: time, closing, flushing
   void on_timer(Connection& connection);
+  void beat(Connection& connection);
   std::int64_t request_due_ms(const Connection& connection) const;
   void reschedule(Connection& connection);
   void touch(Connection& connection);
@@ -189,6 +207,8 @@ class Gateway final : public hub::Outbound {
   void finish_close(Connection& connection);
   void lose(Connection& connection);  // the bytes are at an end
   void end_session(Connection& connection);
+  void end_request(Connection& connection);
+  void end_overdue(Connection& connection);
   void end_late(Connection& connection);  // HTTP at the end of a drain
 
   std::int64_t now_ms() const { return loop_.now().mono_ms(); }

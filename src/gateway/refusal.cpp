@@ -16,6 +16,13 @@ AnswerFields shared_fields(const wire::HttpRequest& request,
   return fields;
 }
 
+wire::HttpProblem problem_of(ErrorCode code, std::string_view detail, std::int64_t retry_after_ms) {
+  return {.status = http_status_of(code),
+          .code = name_of(code),
+          .detail = detail,
+          .retry_after_ms = retry_after_ms};
+}
+
 wire::HttpAnswer refusal_answer(const wire::HttpProblem& problem, AnswerFields fields) {
   for (const wire::HttpField& field : problem.fields) fields.emplace_back(field.name, field.value);
   fields.emplace_back("Cache-Control", "no-store");

@@ -7,11 +7,8 @@
 #include "gateway/gateway.h"
 #include "gateway/refusal.h"
 #include "gateway/sse_request.h"
-#include "telemetry/log.h"
-#include "wire/bearer.h"
 #include "wire/handshake.h"
 #include "wire/http_response.h"
-#include "wire/url.h"
 
 namespace tidewire::gateway {
 
@@ -19,19 +16,6 @@ namespace {
 
 constexpr std::string_view kAllow = "GET, OPTIONS";
 constexpr std::string_view kRequestHeaders = "Authorization, Last-Event-ID, Cache-Control";
-
-std::optional<std::string> token_of(const wire::HttpRequest& request) {
-  if (const auto bearer = wire::bearer_token(request.headers)) return std::string(*bearer);
-  return wire::query_token(request.query);
-}
-
-wire::HttpProblem refusal(ErrorCode code, std::string_view detail, std::int64_t retry_after_ms = 0) {
-  return {.status = http_status_of(code),
-          .code = name_of(code),
-          .detail = detail,
-          .retry_after_ms = retry_after_ms};
-}
-wire::HttpProblem refusal(ErrorCode code) { return refusal(code, meaning_of(code)); }
 
 wire::HttpAnswer preflight(bool is_browser, AnswerFields fields) {
   fields.emplace_back("Allow", kAllow);
@@ -70,8 +54,8 @@ void Gateway::open_stream(Connection& connection, const wire::HttpRequest& reque
                    .fields = std::span(&allow, 1)});
   }
   if (request.headers.count("origin") > 1)
-    return refuse(refusal(ErrorCode::invalid_message, "there are two Origin headers"));
-  if (!allowed) return refuse(refusal(ErrorCode::forbidden, "this origin is not allowed"));
+    return refuse(problem_of(ErrorCode::invalid_message, "there are two Origin headers"));
+  if (!allowed) return refuse(problem_of(ErrorCode::forbidden, "this origin is not allowed"));
   if (request.method == "OPTIONS")
     return respond(connection.handle, preflight(request.headers.count("origin") > 0, shared));
 
@@ -87,55 +71,28 @@ void Gateway::open_stream(Connection& connection, const wire::HttpRequest& reque
 
   // The hub has closed it in place of a first word: its user has too many connections.
   const wire::HttpAnswer answer = refusal_answer(
-      refusal(ErrorCode::connection_limit, "too many connections of this user", kRetryAfterMs), shared);
+      problem_of(ErrorCode::connection_limit, "too many connections of this user", kRetryAfterMs), shared);
   std::vector<wire::HttpField> fields{{"Content-Type", answer.content_type}};
   for (const auto& [name, value] : answer.fields) fields.push_back({name, value});
   send_lines(connection, wire::write_http_response(answer.status, fields, answer.body, wire::KeepAlive::no));
   finish_close(connection);
 }
 
-// Who asks, as for a WebSocket (protocol §2), but that there is always a status to say no with. Nothing
-// while it waits for keys, or for what the directory says of its user.
+// Who asks, as for a WebSocket (protocol §2), but that there is always a status to say no with, and that an
+// anonymous one has no way to authenticate later.
 std::expected<std::optional<hub::Opening>, wire::HttpProblem> Gateway::judge_stream(
     Connection& connection, const wire::HttpRequest& request, const hub::Awaited& awaited) {
   if (draining()) return std::unexpected(kDraining);
-  if (shared_.limits.overload().refuses_connections()) {
-    shared_.limits.overload().note_refused_connection();
-    return std::unexpected(refusal(ErrorCode::unavailable, "the server is overloaded", kRetryAfterMs));
+  auto opening = judge(connection, request, {}, awaited);
+  if (!opening) {
+    wire::HttpProblem& problem = opening.error().problem;
+    // Also where it is the token that can't be judged.
+    if (problem.status == 503) problem.retry_after_ms = kRetryAfterMs;
+    return std::unexpected(problem);
   }
-  const IpAddress client = client_of(connection, request);
-  const std::optional<std::string> token = token_of(request);
-  const hub::TenantId tenant_id = find_tenant_(request.headers.find("host").value_or(""), token.value_or(""));
-  hub::Tenant& tenant = tenants_[tenant_id];
-  std::int64_t wait_ms = 0;
-  if (shared_.attempts.blocked(client, now_ms(), wait_ms))
-    return std::unexpected(refusal(ErrorCode::rate_limited, guard::Attempts::kBlockedReason, wait_ms));
-
-  hub::Opening opening{.tenant = tenant_id,
-                       .connection_id = 0,
-                       .identity = nullptr,
-                       .address = client,
-                       .manual_inbox = wire::query_parameter(request.query, "inbox") == "manual"};
-  if (!token) {
-    if (options_.auth_required) return std::unexpected(refusal(ErrorCode::unauthorized));
-    return opening;
-  }
-  auto verdict = hub::judge_token(tenant, shared_.users, shared_.keys, *token, loop_.now(), awaited);
-  if (!verdict && verdict.error().wait != hub::Wait::no) {
-    wait_for(connection, tenant_id, verdict.error());
-    return std::nullopt;
-  }
-  if (!verdict) {
-    const Error& error = verdict.error().error;
-    log::info("token refused",
-              {{"code", name_of(error.code)}, {"reason", error.message}, {"address", client.text()}});
-    sessions_->note_refused_token(tenant_id, client, error, loop_.now());
-    if (error.code == ErrorCode::unavailable)
-      return std::unexpected(refusal(error.code, meaning_of(error.code), kRetryAfterMs));
-    return std::unexpected(refusal(error.code));
-  }
-  opening.identity = std::move(*verdict);
-  return opening;
+  if (*opening && (*opening)->identity == nullptr && options_.auth_required)
+    return std::unexpected(problem_of(ErrorCode::unauthorized, meaning_of(ErrorCode::unauthorized)));
+  return *std::move(opening);
 }
 
 // Counts the stream in the limits, as a connection and as the `subscribe` that it is.
@@ -144,7 +101,7 @@ std::optional<wire::HttpProblem> Gateway::count_stream(Connection& connection, c
   if (const auto over = sessions_->pass_rate(
           {.tenant = opening.tenant, .identity = opening.identity.get(), .address = opening.address},
           loop_.now()))
-    return refusal(over->code, meaning_of(over->code), over->retry_after_ms);
+    return problem_of(over->code, meaning_of(over->code), over->retry_after_ms);
   return admit(connection, opening.address, tenant);
 }
 

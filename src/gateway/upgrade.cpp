@@ -1,8 +1,9 @@
-// From an HTTP request to a WebSocket (protocol §2).
+// From an HTTP request to a WebSocket, and who asks for it or for an event stream (protocol §2).
 
 #include <optional>
 
 #include "gateway/gateway.h"
+#include "gateway/refusal.h"
 #include "guard/client_address.h"
 #include "protocol/message_writer.h"
 #include "telemetry/log.h"
@@ -18,10 +19,12 @@ namespace {
 
 constexpr std::string_view kSubprotocol = "tidewire.v1";
 constexpr std::string_view kTokenSubprotocol = "tidewire.token.";
-// The first of the three ways that is present counts (protocol §2).
-std::optional<std::string> token_of(const wire::HttpRequest& request, const wire::UpgradeRequest& upgrade) {
+
+// The first of the three ways that is present counts (protocol §2). A stream has no subprotocols.
+std::optional<std::string> token_of(const wire::HttpRequest& request,
+                                    std::span<const std::string_view> subprotocols) {
   if (const auto bearer = wire::bearer_token(request.headers)) return std::string(*bearer);
-  for (const std::string_view offered : upgrade.subprotocols)
+  for (const std::string_view offered : subprotocols)
     if (offered.starts_with(kTokenSubprotocol)) return std::string(offered.substr(kTokenSubprotocol.size()));
   return wire::query_token(request.query);
 }
@@ -61,100 +64,73 @@ void Gateway::upgrade(Connection& connection, const wire::HttpRequest& request, 
   const auto asked = wire::check_upgrade(request);
   if (!asked) return refuse_request(connection, asked.error());
   if (!wire::origin_allowed(request, options_.allowed_origins))
-    return refuse_request(
-        connection,
-        {.status = 403, .code = name_of(ErrorCode::forbidden), .detail = "this origin is not allowed"});
+    return refuse_request(connection, problem_of(ErrorCode::forbidden, "this origin is not allowed"));
   if (draining()) return refuse_request(connection, kDraining);
+  if (request.path == "/echo") return become_echo(connection, *asked);
 
-  const bool is_echo = request.path == "/echo";
-  const auto negotiation = wire::negotiate_deflate(asked->extensions, options_.compression);
-  const std::string accepted = wire::write_upgrade_response(
-      wire::accept_key(asked->key), offers_subprotocol(*asked) ? kSubprotocol : std::string_view(),
-      negotiation ? std::string_view(negotiation->response) : std::string_view());
-  const auto use_deflate = [&] {
-    if (!negotiation) return;
-    const wire::DeflateAgreement& agreement = negotiation->agreement;
-    if (options_.compression == wire::DeflateMode::shared && agreement.server_max_window_bits == 15) {
-      connection.deflate = Connection::Deflate::shared;
-      return;
-    }
-    using enum wire::DeflateContext;
-    connection.deflate = Connection::Deflate::dedicated;
-    connection.more().dedicated = std::make_unique<DedicatedDeflate>(
-        DedicatedDeflate{.inflater = wire::Inflater(agreement.client_no_context_takeover ? reset : keep,
-                                                    agreement.client_max_window_bits),
-                         .deflater = wire::Deflater(agreement.server_no_context_takeover ? reset : keep,
-                                                    agreement.server_max_window_bits)});
-  };
-  if (is_echo) {
-    use_deflate();
-    become_websocket(connection, accepted);
-    connection.state = Connection::State::echo;
-    connection.reader = wire::MessageReader(&echo_limits_);
-    // A reply that the socket takes in part is copied.
-    connection.stream.set_unsent_limit(kBufferBytes);
-    return;
-  }
+  auto opening = judge(connection, request, asked->subprotocols, awaited);
+  if (!opening) return refuse_upgrade(connection, *asked, opening.error());
+  if (!*opening) return;  // it waits
+  if (const auto full = admit(connection, (*opening)->address, tenants_[(*opening)->tenant]))
+    return refuse_request(connection, *full);
+  connection.accepts_brotli = wire::query_parameter(request.query, "accept") == "br";
+  become_websocket(connection, *asked);
+  (*opening)->connection_id = random_.next();
+  sessions_->open(connection.handle, std::move(**opening), loop_.now());
+}
 
+// A browser can't read the status of a failed upgrade, so it is the new WebSocket that says why it ends.
+void Gateway::refuse_upgrade(Connection& connection, const wire::UpgradeRequest& asked,
+                             const RefusedAsker& refused) {
+  if (refused.reason.empty() || options_.reject_with_http) return refuse_request(connection, refused.problem);
+  become_websocket(connection, asked);
+  if (refused.token)
+    send_frame(connection, wire::Opcode::text, protocol::auth_error_message(*refused.token, {}));
+  start_close(connection, 1008, refused.reason);
+}
+
+std::expected<std::optional<hub::Opening>, Gateway::RefusedAsker> Gateway::judge(
+    Connection& connection, const wire::HttpRequest& request, std::span<const std::string_view> subprotocols,
+    const hub::Awaited& awaited) {
   if (shared_.limits.overload().refuses_connections()) {
     shared_.limits.overload().note_refused_connection();
-    return refuse_request(connection, {.status = 503,
-                                       .code = name_of(ErrorCode::unavailable),
-                                       .detail = "the server is overloaded",
-                                       .retry_after_ms = kRetryAfterMs});
+    return std::unexpected(RefusedAsker{
+        .problem = problem_of(ErrorCode::unavailable, "the server is overloaded", kRetryAfterMs)});
   }
   const IpAddress client = client_of(connection, request);
-  const std::optional<std::string> token = token_of(request, *asked);
+  const std::optional<std::string> token = token_of(request, subprotocols);
   const hub::TenantId tenant_id = find_tenant_(request.headers.find("host").value_or(""), token.value_or(""));
-  hub::Tenant& tenant = tenants_[tenant_id];
-
-  // Says on the new WebSocket why it ends at once: a browser can't read the status of a failed upgrade.
-  const auto accept_and_close = [&](std::string_view message, std::string_view reason) {
-    use_deflate();
-    become_websocket(connection, accepted);
-    if (!message.empty()) send_frame(connection, wire::Opcode::text, message);
-    start_close(connection, 1008, reason);
-  };
   std::int64_t blocked_ms = 0;
-  if (shared_.attempts.blocked(client, now_ms(), blocked_ms)) {
-    if (options_.reject_with_http)
-      return refuse_request(connection, {.status = 429,
-                                         .code = name_of(ErrorCode::rate_limited),
-                                         .detail = guard::Attempts::kBlockedReason,
-                                         .retry_after_ms = blocked_ms});
-    return accept_and_close({}, guard::Attempts::kBlockedReason);
-  }
+  if (shared_.attempts.blocked(client, now_ms(), blocked_ms))
+    return std::unexpected(RefusedAsker{
+        .problem = problem_of(ErrorCode::rate_limited, guard::Attempts::kBlockedReason, blocked_ms),
+        .reason = guard::Attempts::kBlockedReason});
 
   auth::IdentityPtr identity;
   if (token) {
-    auto verdict = hub::judge_token(tenant, shared_.users, shared_.keys, *token, loop_.now(), awaited);
-    if (!verdict && verdict.error().wait != hub::Wait::no)
-      return wait_for(connection, tenant_id, verdict.error());
-    if (!verdict) {
-      const Error& error = verdict.error().error;
-      log::info("token refused",
-                {{"code", name_of(error.code)}, {"reason", error.message}, {"address", client.text()}});
-      sessions_->note_refused_token(tenant_id, client, error, loop_.now());
-      if (options_.reject_with_http)
-        return refuse_request(connection, {.status = http_status_of(error.code),
-                                           .code = name_of(error.code),
-                                           .detail = meaning_of(error.code)});
-      return accept_and_close(protocol::auth_error_message(error, {}), name_of(error.code));
+    auto verdict =
+        hub::judge_token(tenants_[tenant_id], shared_.users, shared_.keys, *token, loop_.now(), awaited);
+    if (!verdict && verdict.error().wait != hub::Wait::no) {
+      wait_for(connection, tenant_id, verdict.error());
+      return std::nullopt;
     }
+    if (!verdict) return std::unexpected(refused_token(tenant_id, client, std::move(verdict.error().error)));
     identity = std::move(*verdict);
   }
+  return hub::Opening{.tenant = tenant_id,
+                      .connection_id = 0,
+                      .identity = std::move(identity),
+                      .address = client,
+                      .manual_inbox = wire::query_parameter(request.query, "inbox") == "manual"};
+}
 
-  if (const auto full = admit(connection, client, tenant)) return refuse_request(connection, *full);
-  connection.accepts_brotli = wire::query_parameter(request.query, "accept") == "br";
-  use_deflate();
-  become_websocket(connection, accepted);
-  sessions_->open(connection.handle,
-                  {.tenant = tenant_id,
-                   .connection_id = random_.next(),
-                   .identity = std::move(identity),
-                   .address = client,
-                   .manual_inbox = wire::query_parameter(request.query, "inbox") == "manual"},
-                  loop_.now());
+Gateway::RefusedAsker Gateway::refused_token(hub::TenantId tenant, const IpAddress& client, Error&& error) {
+  log::info("token refused",
+            {{"code", name_of(error.code)}, {"reason", error.message}, {"address", client.text()}});
+  sessions_->note_refused_token(tenant, client, error, loop_.now());
+  return {.problem = problem_of(error.code, meaning_of(error.code)),
+          .reason = name_of(error.code),
+          .token = std::move(error)};
 }
 
 void Gateway::wait_for(Connection& connection, hub::TenantId tenant, const hub::Refusal& refusal) {
@@ -174,15 +150,9 @@ std::optional<wire::HttpProblem> Gateway::admit(Connection& connection, const Ip
     case guard::Admission::user_full:
     case guard::Admission::server_full:
     case guard::Admission::tenant_full:
-      return wire::HttpProblem{.status = 503,
-                               .code = name_of(ErrorCode::unavailable),
-                               .detail = "the server is full",
-                               .retry_after_ms = kRetryAfterMs};
+      return problem_of(ErrorCode::unavailable, "the server is full", kRetryAfterMs);
     case guard::Admission::address_full:
-      return wire::HttpProblem{.status = 429,
-                               .code = name_of(ErrorCode::connection_limit),
-                               .detail = "too many connections from this address",
-                               .retry_after_ms = kRetryAfterMs};
+      return problem_of(ErrorCode::connection_limit, "too many connections from this address", kRetryAfterMs);
   }
   connection.admitted = true;
   connection.address = client;
@@ -197,14 +167,42 @@ void Gateway::release(Connection& connection) {
                                     shared_.keys.tenant(tenants_[connection.tenant].name));
 }
 
-void Gateway::become_websocket(Connection& connection, std::string_view response) {
-  outbox_of(connection).add_reply(response, {});
+void Gateway::become_websocket(Connection& connection, const wire::UpgradeRequest& asked) {
+  const auto negotiation = wire::negotiate_deflate(asked.extensions, options_.compression);
+  if (negotiation) use_deflate(connection, negotiation->agreement);
+  const std::string_view subprotocol = offers_subprotocol(asked) ? kSubprotocol : std::string_view();
+  const std::string_view extensions =
+      negotiation ? std::string_view(negotiation->response) : std::string_view();
+  outbox_of(connection)
+      .add_reply(wire::write_upgrade_response(wire::accept_key(asked.key), subprotocol, extensions), {});
   connection.state = Connection::State::websocket;
   connection.reader = wire::MessageReader(&reader_limits_[connection.tenant]);
   retired_http_.push_back(std::move(connection.http));  // the request being read is still in it
   connection.begun_ms = 0;
   connection.ping_due_ms = now_ms() + options_.heartbeat_ms;
   reschedule(connection);
+}
+
+void Gateway::use_deflate(Connection& connection, const wire::DeflateAgreement& agreement) {
+  if (options_.compression == wire::DeflateMode::shared && agreement.server_max_window_bits == 15) {
+    connection.deflate = Connection::Deflate::shared;
+    return;
+  }
+  using enum wire::DeflateContext;
+  connection.deflate = Connection::Deflate::dedicated;
+  connection.more().dedicated = std::make_unique<DedicatedDeflate>(
+      DedicatedDeflate{.inflater = wire::Inflater(agreement.client_no_context_takeover ? reset : keep,
+                                                  agreement.client_max_window_bits),
+                       .deflater = wire::Deflater(agreement.server_no_context_takeover ? reset : keep,
+                                                  agreement.server_max_window_bits)});
+}
+
+void Gateway::become_echo(Connection& connection, const wire::UpgradeRequest& asked) {
+  become_websocket(connection, asked);
+  connection.state = Connection::State::echo;
+  connection.reader = wire::MessageReader(&echo_limits_);
+  // A reply that the socket takes in part is copied.
+  connection.stream.set_unsent_limit(kBufferBytes);
 }
 
 }  // namespace tidewire::gateway

@@ -22,11 +22,11 @@ Home::Home(HomeOptions options, const Namespaces& namespaces, std::uint64_t seed
       post_(std::move(post)),
       submit_(std::move(submit)),
       channels_(ChannelKeyHash{options_.hash_seed}),
-      inbox_options_(std::make_shared<const kinds::InboxOptions>(options_.inbox)) {}
+      inbox_options_(std::make_shared<kinds::InboxOptions>(options_.inbox)) {}
 
 void Home::reload(HomeOptions options) {
   options_ = std::move(options);
-  inbox_options_ = std::make_shared<const kinds::InboxOptions>(options_.inbox);
+  *inbox_options_ = options_.inbox;
   review_runs();
 }
 

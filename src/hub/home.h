@@ -132,7 +132,13 @@ class Home {
   static bool may_park(const Channel& channel, const Time& now);
   void park(Handle handle, Channel& channel);
 
-  // home_messages.cpp
+  // home_messages.cpp, home_reads.cpp
+  static PendingEntry entry_of(ShardId from, const PublishCommand& command, const Channel& channel,
+                               const Time& now);
+  static std::string head_of(const Entry& entry);  // what stands before a command's tail
+  bool answer_repeat(Handle handle, Channel& channel, const PendingEntry& pending, const Time& now);
+  void refuse_settled(Handle handle, Channel& channel, const PendingEntry::Asker& asked, Error why);
+  void answer_dropped(Handle handle, Channel& channel, const PendingEntry::Asker& asked);
   void append(Handle handle, Channel& channel, PendingEntry&& pending, const Time& now);
   void commit(Handle handle, Channel& channel, PendingEntry&& pending, const Time& now);
   void answer(const PendingEntry::Asker& asker, const Channel& channel, Result<Published> result);
@@ -144,7 +150,7 @@ class Home {
 
   // home_kinds.cpp
   std::unique_ptr<kinds::Fold> make_fold(const Channel& channel) const;
-  void adopt_settings(Channel& channel) const;
+  static void adopt_settings(Channel& channel);
   static kinds::Asker asker_of(const std::shared_ptr<const Author>& author, const Rights& rights);
   static bool may_read(const Channel& channel, const std::shared_ptr<const Author>& author,
                        const Rights& rights);
@@ -217,8 +223,8 @@ class Home {
   Ring<Handle> tellers_;            // sessions with somebody to tell, in the order of their turns
   std::size_t tellings_bytes_ = 0;  // of all tellings
   std::size_t telling_bytes_ = 0;   // of the commands that were not answered
-  std::shared_ptr<const kinds::InboxOptions> inbox_options_;
-  std::map<std::uint64_t, Listing> listings_;  // that the log is asked for, by number
+  std::shared_ptr<kinds::InboxOptions> inbox_options_;  // of all inboxes here
+  std::map<std::uint64_t, Listing> listings_;           // that the log is asked for, by number
   std::uint64_t next_listing_ = 1;
   std::int64_t started_ms_ = 0;  // unix; 0: not yet
   bool runs_found_ = false;      // all that were under way before

@@ -44,11 +44,9 @@ std::string tail_of(std::string_view event, std::string_view from_json, std::str
 }  // namespace
 
 // A fold is as old as its channel; a reload may have come since.
-void Home::adopt_settings(Channel& channel) const {
-  kinds::Fold& fold = *channel.folded()->fold;
-  if (channel.kind == Kind::session)
-    static_cast<kinds::SessionChannel&>(fold).set_options(session_options(channel));
-  if (channel.kind == Kind::inbox) static_cast<kinds::Inbox&>(fold).set_options(inbox_options_);
+void Home::adopt_settings(Channel& channel) {
+  if (channel.kind != Kind::session) return;
+  static_cast<kinds::SessionChannel&>(*channel.folded()->fold).set_options(session_options(channel));
 }
 
 std::unique_ptr<kinds::Fold> Home::make_fold(const Channel& channel) const {
@@ -340,17 +338,11 @@ void Home::handle(ShardId from, AckCommand&& command, const Time& now) {
     append_json_int(seqs, seq);
   }
   seqs += "]}";
-  std::string head = "\"seq\":";
-  append_json_int(head, channel.assigned() + 1);
-  head += ",\"timestamp\":";
-  append_json_int(head, now.unix_ms);
-  head += ',';
-  pending.acked->seq = channel.assigned() + 1;
   pending.skip = command.session;
-  pending.entry = {.seq = pending.acked->seq,
-                   .timestamp_ms = now.unix_ms,
-                   .expires_ms = 0,
-                   .body = SharedBytes(head, tail_of("ack", command.author->from_json, seqs))};
+  pending.entry.seq = channel.assigned() + 1;
+  pending.entry.timestamp_ms = now.unix_ms;
+  pending.entry.body = SharedBytes(head_of(pending.entry), tail_of("ack", command.author->from_json, seqs));
+  pending.acked->seq = pending.entry.seq;
   pending.event = kinds::event_of(pending.entry.body, 0);
   const auto taken = inbox.take(pending.event, {.server = true, .may_subscribe = true, .may_publish = true});
   TIDEWIRE_CHECK(taken.has_value());  // it names pending entries

@@ -259,6 +259,10 @@ class Sessions {
   // requests/*.cpp: each answers, now or later
   void carry_out(Context& context, protocol::PingRequest&& request);
   Taken authenticate(Context& context, const protocol::AuthRequest& request, const Awaited& awaited);
+  bool pass_auth_rate(Context& context);
+  Taken wait_for(Context& context, const Refusal& refusal);
+  Taken refuse_token(Context& context, const Error& error);
+  std::string auth_success_of(const Context& context) const;
   void carry_out(Context& context, protocol::SubscribeRequest&& request);
   void carry_out(Context& context, protocol::UnsubscribeRequest&& request);
   Taken carry_out(Context& context, protocol::PublishRequest&& request, const Awaited& awaited);
@@ -309,6 +313,15 @@ class Sessions {
   void review(Handle connection, Session& session);
   void review_subscriptions(Handle connection, Session& session);
   void review_presence(Handle connection, Session& session);
+
+  // questions.cpp: each adds what it asks for
+  void answer(const UserQuery& query, AnswerPart& part, const Time& now);
+  void answer(const DisconnectUser& disconnect, AnswerPart& part, const Time& now);
+  void answer(const RevokeUser& revoke, AnswerPart& part, const Time& now);
+  void answer(const BroadcastAll& broadcast, AnswerPart& part, const Time& now);
+  void answer(const ListChannels& list, AnswerPart& part, const Time& now);
+  void answer(const CountThings& count, AnswerPart& part, const Time& now);
+  void answer(const ListConnections& list, AnswerPart& part, const Time& now);
 
   // catch_up.cpp
   // A part of a channel's log as frames: what there is from first_seq to before next_seq.

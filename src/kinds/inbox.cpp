@@ -5,6 +5,7 @@
 #include <optional>
 #include <utility>
 
+#include "base/json_text.h"
 #include "kinds/inbox_entries.h"
 #include "protocol/fields.h"
 #include "protocol/message_writer.h"
@@ -16,7 +17,6 @@ namespace {
 using protocol::JsonType;
 using protocol::JsonValue;
 
-constexpr std::int64_t kSeqMax = (std::int64_t{1} << 53) - 1;
 constexpr Priority kAllPriorities[] = {Priority::critical, Priority::high, Priority::medium, Priority::low};
 
 std::optional<std::int64_t> integer_in(JsonValue value, std::int64_t min, std::int64_t max) {
@@ -33,7 +33,7 @@ std::optional<std::vector<std::uint64_t>> seqs_of(std::string_view payload) {
   if (list == nullptr || list->type != JsonType::array) return std::nullopt;
   std::vector<std::uint64_t> seqs;
   for (const JsonValue& item : protocol::split_array(*list)) {
-    const auto seq = integer_in(item, 1, kSeqMax);
+    const auto seq = integer_in(item, 1, kJsonIntegerMax);
     if (!seq) return std::nullopt;
     seqs.push_back(static_cast<std::uint64_t>(*seq));
   }
@@ -214,7 +214,7 @@ bool Inbox::restore(std::string_view saved) {
     const auto parts = protocol::split_array(item);
     if (parts.size() != 4 || parts[3].type != JsonType::object) return false;
     const auto priority = integer_in(parts[0], 0, static_cast<std::int64_t>(protocol::kPriorities) - 1);
-    const auto seq = integer_in(parts[1], 1, kSeqMax);
+    const auto seq = integer_in(parts[1], 1, kJsonIntegerMax);
     const auto expires_ms = integer_in(parts[2], -kSavedTimeMax, kSavedTimeMax);
     if (!priority || !seq || !expires_ms) return false;
     entries->add({static_cast<Priority>(*priority), static_cast<std::uint64_t>(*seq)},

@@ -18,7 +18,8 @@
 
 namespace tidewire::kinds {
 
-// Shared by the inboxes of a namespace.
+// Shared by the inboxes of a shard. A reload changes it under them: a smaller `entries_max` trims with the
+// next event.
 struct InboxOptions {
   std::int64_t ttl_ms = 3'600'000;  // of an entry that has none of its own
   std::size_t entries_max = 1000;
@@ -48,9 +49,6 @@ class Inbox final : public Fold {
   ~Inbox() override;
   Inbox(const Inbox&) = delete;
   Inbox& operator=(const Inbox&) = delete;
-
-  // A reload; a smaller `entries_max` trims with the next event.
-  void set_options(std::shared_ptr<const InboxOptions> options) { options_ = std::move(options); }
 
   // Pending entries behind the cursor with seq <= up_to, in the order of delivery, as many as both bounds
   // allow, and at least one if there is one. O(result), and the expired entries passed over.

@@ -17,7 +17,7 @@ constexpr std::size_t kMany = 1'000'000;
 
 struct World {
   explicit World(std::size_t entries_max = 1000) : World(InboxOptions{.entries_max = entries_max}) {}
-  explicit World(const InboxOptions& options) : inbox("7", std::make_shared<InboxOptions>(options)) {}
+  explicit World(const InboxOptions& of_inbox) : options(std::make_shared<InboxOptions>(of_inbox)) {}
 
   Result<Taken> take(const Written& written) { return inbox.take(written.event(), {.may_publish = true}); }
   Result<Taken> add(std::uint64_t seq, std::optional<Priority> priority = {}) {
@@ -33,7 +33,8 @@ struct World {
     return seqs;
   }
 
-  Inbox inbox;
+  std::shared_ptr<InboxOptions> options;
+  Inbox inbox{"7", options};
 };
 
 TEST(Inbox, ShowsWhatIsPendingInTheOrderOfDelivery) {
@@ -202,11 +203,11 @@ TEST(Inbox, LetsExpiredEntriesGoBeforeOthers) {
 TEST(Inbox, IsTrimmedByTheNextEventAfterItsBoundHasShrunk) {
   World world;
   for (std::uint64_t seq = 1; seq <= 6; ++seq) world.add(seq, seq <= 3 ? low : high);
-  world.inbox.set_options(std::make_shared<InboxOptions>(InboxOptions{.entries_max = 4}));
+  world.options->entries_max = 4;
   EXPECT_THAT(world.order(), ElementsAre(4, 5, 6, 1, 2, 3));
   world.ack(7, R"({"seqs":[]})");
   EXPECT_THAT(world.order(), ElementsAre(4, 5, 6, 3));
-  world.inbox.set_options(std::make_shared<InboxOptions>(InboxOptions{.entries_max = 2}));
+  world.options->entries_max = 2;
   EXPECT_TRUE(world.add(8, low)->dropped);
   EXPECT_THAT(world.order(), ElementsAre(4, 5, 6, 3));
   EXPECT_FALSE(world.add(8, high)->dropped);

@@ -2,7 +2,9 @@
 // as in the log.
 #pragma once
 
+#include <random>
 #include <string>
+#include <string_view>
 
 #include "base/json_text.h"
 #include "kinds/fold.h"
@@ -33,6 +35,23 @@ struct Written {
     return event_of(SharedBytes(body), expires_ms);
   }
 };
+
+// A saved state of which the end, a byte or some bytes are lost: another one each time.
+inline std::string damaged(std::string saved, std::mt19937& random) {
+  static constexpr std::string_view kBytes = "0123456789-,:[]{}\"nebx ";
+  const std::size_t at = random() % saved.size();
+  switch (random() % 3) {
+    case 0:
+      saved.resize(at);
+      break;
+    case 1:
+      saved[at] = kBytes[random() % kBytes.size()];
+      break;
+    default:
+      saved.erase(at, 1 + random() % 4);
+  }
+  return saved;
+}
 
 // The error's name, or `ok`.
 template <class T>

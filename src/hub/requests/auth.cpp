@@ -11,70 +11,71 @@ constexpr int kFailuresToEnd = 3;  // protocol §2
 Sessions::Taken Sessions::authenticate(Context& context, const protocol::AuthRequest& request,
                                        const Awaited& awaited) {
   Session& session = context.session;
-  Tenant& tenant = tenants_[session.tenant];
-  const std::int64_t now_ms = context.now.mono_ms();
-  if (!awaited.anything()) {
-    if (const std::int64_t wait_ms = session.more().auth_rate.check(now_ms); wait_ms > 0) {
-      ++counts_of(session.tenant).rate_limited;
-      Error error = fail(ErrorCode::rate_limited, "too many `auth` messages").error();
-      error.retry_after_ms = wait_ms;
-      refuse(context, error, {});
-      return Taken::yes;
-    }
-  }
+  if (!awaited.anything() && !pass_auth_rate(context)) return Taken::yes;
 
-  const auto refuse_token = [&](const Error& error) {
-    session.health.note_error();
-    reply(context, protocol::auth_error_message(error, context.id));
-    const IpAddress client = outbound_.address_of(context.connection);
-    if (!note_refused_token(session.tenant, client, error, context.now)) return;
-    note_offence(session, guard::Offence::failed_attempt, now_ms);
-    if (++session.more().failed_auths >= kFailuresToEnd)
-      end_answered(context.connection, session, error.code);
-  };
-
+  const bool renews = session.identity != nullptr;
   // A renewal asks the directory anew: that is when a deleted user is to be noticed at the latest.
-  const AskDirectory ask = session.identity != nullptr ? AskDirectory::always : AskDirectory::if_unknown;
-  auto verdict = judge_token(tenant, shared_.users, shared_.keys, request.token, context.now, awaited, ask);
-  if (!verdict) {
-    switch (verdict.error().wait) {
-      case Wait::keys:
-        outbound_.fetch_keys(session.tenant, {});
-        return Taken::wait_for_keys;
-      case Wait::user:
-        outbound_.ask_user(context.connection, session.tenant,
-                           std::string(verdict.error().identity->user_id));
-        return Taken::wait_for_user;
-      case Wait::no:
-        break;
-    }
-    refuse_token(verdict.error().error);
-    return Taken::yes;
-  }
-  if (session.identity != nullptr && session.identity->user_id != (*verdict)->user_id) {
-    refuse_token(fail(ErrorCode::user_mismatch).error());
-    return Taken::yes;
-  }
-  const bool renewed = session.identity != nullptr;
-  if (renewed) {
+  const AskDirectory ask = renews ? AskDirectory::always : AskDirectory::if_unknown;
+  auto verdict = judge_token(tenants_[session.tenant], shared_.users, shared_.keys, request.token,
+                             context.now, awaited, ask);
+  if (!verdict && verdict.error().wait != Wait::no) return wait_for(context, verdict.error());
+  if (!verdict) return refuse_token(context, verdict.error().error);
+  if (renews && session.identity->user_id != (*verdict)->user_id)
+    return refuse_token(context, fail(ErrorCode::user_mismatch).error());
+  if (renews) {
     session.identity = std::move(*verdict);  // the same user: only rights and times change
     forget_author(context.connection);
   } else if (!adopt(context.connection, session, std::move(*verdict), context.now)) {
-    refuse_token(fail(ErrorCode::connection_limit).error());
-    return Taken::yes;
+    return refuse_token(context, fail(ErrorCode::connection_limit).error());
   }
   session.expiry_warned = false;
-
-  protocol::MessageWriter success("auth_success", context.id);
-  std::string user;
-  auth::append_user_json(user, *session.identity);
-  success.json("user", user).json("capabilities", capabilities_of(session));
-  if (session.identity->expires_at_ms) success.number("expires_at", *session.identity->expires_at_ms);
-  reply(context, success.finish());
+  reply(context, auth_success_of(context));
   outbound_.deadline_changed(context.connection);
-  if (!renewed) follow_inbox(context.connection, session, context.now);
+  if (!renews) follow_inbox(context.connection, session, context.now);
   review(context.connection, session);
   return Taken::yes;
+}
+
+// Or answers that there were too many (protocol §6, rate limit).
+bool Sessions::pass_auth_rate(Context& context) {
+  const std::int64_t wait_ms = context.session.more().auth_rate.check(context.now.mono_ms());
+  if (wait_ms <= 0) return true;
+  ++counts_of(context.session.tenant).rate_limited;
+  Error error = fail(ErrorCode::rate_limited, "too many `auth` messages").error();
+  error.retry_after_ms = wait_ms;
+  refuse(context, error, {});
+  return false;
+}
+
+Sessions::Taken Sessions::wait_for(Context& context, const Refusal& refusal) {
+  if (refusal.wait == Wait::keys) {
+    outbound_.fetch_keys(context.session.tenant, {});
+    return Taken::wait_for_keys;
+  }
+  outbound_.ask_user(context.connection, context.session.tenant, std::string(refusal.identity->user_id));
+  return Taken::wait_for_user;
+}
+
+// The connection stays as it was, until it has failed too often (protocol §2).
+Sessions::Taken Sessions::refuse_token(Context& context, const Error& error) {
+  Session& session = context.session;
+  session.health.note_error();
+  reply(context, protocol::auth_error_message(error, context.id));
+  const IpAddress client = outbound_.address_of(context.connection);
+  if (!note_refused_token(session.tenant, client, error, context.now)) return Taken::yes;
+  note_offence(session, guard::Offence::failed_attempt, context.now.mono_ms());
+  if (++session.more().failed_auths >= kFailuresToEnd) end_answered(context.connection, session, error.code);
+  return Taken::yes;
+}
+
+std::string Sessions::auth_success_of(const Context& context) const {
+  const auth::Identity& identity = *context.session.identity;
+  protocol::MessageWriter success("auth_success", context.id);
+  std::string user;
+  auth::append_user_json(user, identity);
+  success.json("user", user).json("capabilities", capabilities_of(context.session));
+  if (identity.expires_at_ms) success.number("expires_at", *identity.expires_at_ms);
+  return success.finish();
 }
 
 }  // namespace tidewire::hub

@@ -10,6 +10,52 @@ constexpr std::uint64_t kClearMin = 64;
 constexpr std::size_t kKeysScanMax = 512;
 constexpr std::int64_t kKeysPauseMs = 10'000;
 constexpr std::size_t kMendBytes = 1u << 20;
+
+// Where a channel begins whose record is damaged: its entries tell, and where there are none its snapshot
+// tells where they ended. `entries` is at the first.
+std::uint64_t first_seq_of(Range& entries, std::uint64_t id, const Stored<StoredSnapshot>& snapshot) {
+  const std::optional<std::uint64_t> first =
+      entries->Valid() ? seq_in(view(entries->key()), id) : std::nullopt;
+  if (first) return *first;
+  const bool none = !entries->Valid() && entries->status().ok();
+  return none && snapshot ? snapshot->seq + 1 : ChannelRecord().first_seq;
+}
+
+// From `first` up to the damage; answers the seq that is not there any more. Not all of a channel is held in
+// memory: `copy` is written whenever it is long enough.
+Result<std::uint64_t> copy_entries(Store& store, rocksdb::WriteBatch& copy, Range& entries,
+                                   std::uint64_t from_id, std::uint64_t to_id, std::uint64_t first) {
+  std::uint64_t next = first;
+  for (; entries->Valid() && seq_in(view(entries->key()), from_id) == next; entries->Next(), ++next) {
+    if (!decode_entry(next, view(entries->value()))) break;
+    copy.Put(store.entries(), seq_key(to_id, next), entries->value());
+    if (copy.GetDataSize() < kMendBytes) continue;
+    if (const auto written = store.write(copy, Store::Sync::no); !written)
+      return std::unexpected(written.error());
+    copy.Clear();
+  }
+  return next;
+}
+
+// The idempotency keys of what stands before `end`.
+void copy_keys(Store& store, rocksdb::WriteBatch& copy, std::uint64_t from_id, std::uint64_t to_id,
+               std::uint64_t end) {
+  Range uses(store, store.keys(), seq_key(from_id, 0), channel_key(from_id + 1));
+  for (uses->SeekToFirst(); uses->Valid(); uses->Next()) {
+    const auto use = decode_use(view(uses->key()), view(uses->value()), from_id);
+    if (!use || use->seq >= end) break;
+    copy.Put(store.keys(), use_key(to_id, *use), uses->value());
+  }
+}
+
+// All but its name, which is another id's by now.
+void remove_channel(Store& store, rocksdb::WriteBatch& batch, std::uint64_t id) {
+  batch.Delete(store.channels(), channel_key(id));
+  batch.Delete(store.channels(), name_key(id));
+  batch.Delete(store.snapshots(), channel_key(id));
+  batch.DeleteRange(store.entries(), channel_key(id), channel_key(id + 1));
+  batch.DeleteRange(store.keys(), channel_key(id), channel_key(id + 1));
+}
 }  // namespace
 
 // Logically at once, by the record's first_seq, which readers start from; on the disk by a range delete
@@ -41,15 +87,11 @@ void Groups::trim(OpenChannel& channel, std::int64_t now_ms, Clear clear) {
 void Groups::trim_keys(OpenChannel& channel, std::int64_t now_ms) {
   if (now_ms < channel.keys_check_ms) return;
   const std::string lower = seq_key(channel.id, channel.staged.keys_from);
-  const std::string upper = seq_key(channel.id, channel.stored.last_seq + 1);
-  const rocksdb::Slice upper_slice(upper);
-  rocksdb::ReadOptions options;
-  options.iterate_upper_bound = &upper_slice;
-  const std::unique_ptr<rocksdb::Iterator> each(store_.db().NewIterator(options, store_.keys()));
+  Range each(store_, store_.keys(), lower, seq_key(channel.id, channel.stored.last_seq + 1));
   std::uint64_t keys_from = channel.stored.last_seq + 1;
   channel.keys_check_ms = now_ms + kKeysPauseMs;
   std::size_t scanned = 0;
-  for (each->Seek(lower); each->Valid(); each->Next()) {
+  for (each->SeekToFirst(); each->Valid(); each->Next()) {
     const auto use = decode_use(view(each->key()), view(each->value()), channel.id);
     if (!use) return;  // damaged; opening will find it too
     if (use->until_ms <= now_ms && ++scanned <= kKeysScanMax) continue;
@@ -97,50 +139,29 @@ Result<void> Groups::mend(OpenChannel& channel, const Open& open, std::int64_t n
   if (store_.failed()) return std::unexpected(store_.failure());
   const std::uint64_t old_id = channel.id;
   const Stored<ChannelRecord> old = read_record(store_, old_id);
-  rocksdb::WriteBatch copy;
+  const Stored<StoredSnapshot> snapshot = read_snapshot(store_, old_id);
+  const std::uint64_t id = store_.take_id();
+  Range entries(store_, store_.entries(), seq_key(old_id, old ? old->first_seq : ChannelRecord().first_seq),
+                channel_key(old_id + 1));
+  entries->SeekToFirst();
+
   ChannelRecord mended;
   mended.epoch = open.epoch;
   mended.retention = open.retention;
   mended.touched_ms = now_ms;
-  const std::uint64_t id = store_.take_id();
-
-  rocksdb::ReadOptions options;
-  const std::string upper = channel_key(old_id + 1);
-  const rocksdb::Slice upper_slice(upper);
-  options.iterate_upper_bound = &upper_slice;
-  const std::unique_ptr<rocksdb::Iterator> each(store_.db().NewIterator(options, store_.entries()));
+  mended.first_seq = mended.cleared_to = old ? old->first_seq : first_seq_of(entries, old_id, snapshot);
+  rocksdb::WriteBatch copy;
+  const Result<std::uint64_t> next = copy_entries(store_, copy, entries, old_id, id, mended.first_seq);
+  if (!next) return std::unexpected(next.error());
+  mended.last_seq = *next - 1;
   if (old) {
-    mended.first_seq = mended.cleared_to = old->first_seq;
     mended.mark = old->mark;
     mended.under_way = old->under_way;
+    // It may point behind the damage, and the seqs from there on are given out again.
+    mended.keep_from = std::min(old->keep_from, *next);
   }
-  std::uint64_t next = mended.first_seq;
-  each->Seek(seq_key(old_id, mended.first_seq));
-  const auto snapshot = read_snapshot(store_, old_id);
-  if (!old) {  // then the entries tell where it began, and where there are none the snapshot where it ended
-    const auto first = each->Valid() ? seq_in(view(each->key()), old_id) : std::nullopt;
-    if (first) next = mended.first_seq = mended.cleared_to = *first;
-    const bool none = !each->Valid() && each->status().ok();
-    if (none && snapshot) next = mended.first_seq = mended.cleared_to = snapshot->seq + 1;
-  }
-  for (; each->Valid() && seq_in(view(each->key()), old_id) == next; each->Next(), ++next) {
-    if (!decode_entry(next, view(each->value()))) break;
-    copy.Put(store_.entries(), seq_key(id, next), each->value());
-    if (copy.GetDataSize() < kMendBytes) continue;
-    if (const auto written = store_.write(copy, Store::Sync::no); !written) return written;
-    copy.Clear();
-  }
-  mended.last_seq = next - 1;
-  // It may point behind the damage, and the seqs from there on are given out again.
-  if (old) mended.keep_from = std::min(old->keep_from, next);
-
-  const std::unique_ptr<rocksdb::Iterator> uses(store_.db().NewIterator(options, store_.keys()));
-  for (uses->Seek(seq_key(old_id, 0)); uses->Valid(); uses->Next()) {
-    const auto use = decode_use(view(uses->key()), view(uses->value()), old_id);
-    if (!use || use->seq >= next) break;
-    copy.Put(store_.keys(), use_key(id, *use), uses->value());
-  }
-  if (snapshot && snapshot->state && snapshot->seq < next) {
+  copy_keys(store_, copy, old_id, id, *next);
+  if (snapshot && snapshot->state && snapshot->seq < *next) {
     mended.snapshot_seq = snapshot->seq;
     std::string value = channel_key(snapshot->seq);
     value += snapshot->state.view();
@@ -150,11 +171,7 @@ Result<void> Groups::mend(OpenChannel& channel, const Open& open, std::int64_t n
   copy.Put(store_.channels(), channel_key(id), encode_record(mended));
   copy.Put(store_.channels(), name_key(id), slice(open.name));
   if (!mended.under_way) copy.Delete(under_way_key(open.name));
-  copy.Delete(store_.channels(), channel_key(old_id));
-  copy.Delete(store_.channels(), name_key(old_id));
-  copy.Delete(store_.snapshots(), channel_key(old_id));
-  copy.DeleteRange(store_.entries(), channel_key(old_id), channel_key(old_id + 1));
-  copy.DeleteRange(store_.keys(), channel_key(old_id), channel_key(old_id + 1));
+  remove_channel(store_, copy, old_id);
   if (const auto written = store_.write(copy, Store::Sync::yes); !written) return written;
   channel = OpenChannel{};
   channel.id = id;

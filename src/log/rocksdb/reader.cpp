@@ -18,28 +18,6 @@ Stored<std::uint64_t> id_in(std::string_view value) {
   return take_u64(value);
 }
 
-// An iterator over a part of a column family. The bounds live as long as it does.
-class Range {
- public:
-  Range(Store& store, rocksdb::ColumnFamilyHandle* family, std::string lower, std::string upper,
-        const rocksdb::Snapshot* as_of = nullptr)
-      : lower_(std::move(lower)), upper_(std::move(upper)), lower_slice_(lower_), upper_slice_(upper_) {
-    rocksdb::ReadOptions options;
-    options.snapshot = as_of;
-    options.iterate_lower_bound = &lower_slice_;
-    options.iterate_upper_bound = &upper_slice_;
-    iterator_.reset(store.db().NewIterator(options, family));
-  }
-  Range(const Range&) = delete;
-  Range& operator=(const Range&) = delete;
-  rocksdb::Iterator* operator->() { return iterator_.get(); }
-
- private:
-  std::string lower_, upper_;
-  rocksdb::Slice lower_slice_, upper_slice_;
-  std::unique_ptr<rocksdb::Iterator> iterator_;
-};
-
 Stored<Entry> read_entry(Store& store, std::uint64_t id, std::uint64_t seq) {
   rocksdb::PinnableSlice value;
   const rocksdb::Status status = store.db().Get({}, store.entries(), seq_key(id, seq), &value);

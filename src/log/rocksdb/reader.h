@@ -6,7 +6,9 @@
 #pragma once
 
 #include <expected>
+#include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "log/rocksdb/store.h"
@@ -18,6 +20,28 @@ using Stored = std::expected<T, rocksdb::Status>;
 
 inline constexpr std::int64_t kNever = INT64_MAX;
 inline constexpr std::size_t kKeysMax = 100'000;  // brought along by an Open; the newest
+
+// An iterator over a part of a column family. The bounds live as long as it does.
+class Range {
+ public:
+  Range(Store& store, rocksdb::ColumnFamilyHandle* family, std::string lower, std::string upper,
+        const rocksdb::Snapshot* as_of = nullptr)
+      : lower_(std::move(lower)), upper_(std::move(upper)), lower_slice_(lower_), upper_slice_(upper_) {
+    rocksdb::ReadOptions options;
+    options.snapshot = as_of;
+    options.iterate_lower_bound = &lower_slice_;
+    options.iterate_upper_bound = &upper_slice_;
+    iterator_.reset(store.db().NewIterator(options, family));
+  }
+  Range(const Range&) = delete;
+  Range& operator=(const Range&) = delete;
+  rocksdb::Iterator* operator->() { return iterator_.get(); }
+
+ private:
+  std::string lower_, upper_;
+  rocksdb::Slice lower_slice_, upper_slice_;
+  std::unique_ptr<rocksdb::Iterator> iterator_;
+};
 
 struct StoredSnapshot {
   std::uint64_t seq = 0;
