@@ -632,6 +632,21 @@ async def test_tidewire_token_mints_what_the_server_accepts(start):
 
 
 @clause("9.token", "A5")
+def test_a_claim_for_the_server_keeps_the_tenant_and_the_grants():
+    """§9: `[--grant …] [--claim k=v]`: none takes away what another one says"""
+    said = ("token", "--user", "alice", "--tenant", "acme", "--grant", "public:*=publish")
+    grants = [{"channels": "public:*", "do": ["publish"]}]
+    for claim, rest in (("{}", {}), ('{"plan":{"seats":5}}', {"plan": {"seats": 5}})):
+        status, out, err = run(*said, "--claim", f"tidewire={claim}")
+        assert status == 0, err
+        claims = jwt.decode(out.strip(), options={"verify_signature": False})
+        assert claims["tidewire"] == {"tenant": "acme", "grants": grants} | rest
+    for claim in ('{"tenant":"beta"}', '{"grants":[]}', "x", "[]"):
+        status, out, err = run(*said, "--claim", f"tidewire={claim}")
+        assert status == 2 and "tidewire" in err and not out, (claim, out, err)
+
+
+@clause("9.token", "A5")
 def test_a_token_lives_for_exactly_its_time():
     """§9: `[--ttl 1h]`"""
     for ttl, seconds in (("1s", 1), ("10m", 600), ("1h", 3600)):
