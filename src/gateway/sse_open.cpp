@@ -7,7 +7,6 @@
 #include "gateway/gateway.h"
 #include "gateway/refusal.h"
 #include "gateway/sse_request.h"
-#include "telemetry/log.h"
 #include "wire/bearer.h"
 #include "wire/handshake.h"
 #include "wire/http_response.h"
@@ -127,8 +126,6 @@ std::expected<std::optional<hub::Opening>, wire::HttpProblem> Gateway::judge_str
   }
   if (!verdict) {
     const Error& error = verdict.error().error;
-    log::info("token refused",
-              {{"code", name_of(error.code)}, {"reason", error.message}, {"address", client.text()}});
     sessions_->note_refused_token(tenant_id, client, error, loop_.now());
     if (error.code == ErrorCode::unavailable)
       return std::unexpected(refusal(error.code, meaning_of(error.code), kRetryAfterMs));

@@ -5,7 +5,6 @@
 #include "gateway/gateway.h"
 #include "guard/client_address.h"
 #include "protocol/message_writer.h"
-#include "telemetry/log.h"
 #include "wire/bearer.h"
 #include "wire/frame.h"
 #include "wire/handshake.h"
@@ -132,8 +131,6 @@ void Gateway::upgrade(Connection& connection, const wire::HttpRequest& request, 
       return wait_for(connection, tenant_id, verdict.error());
     if (!verdict) {
       const Error& error = verdict.error().error;
-      log::info("token refused",
-                {{"code", name_of(error.code)}, {"reason", error.message}, {"address", client.text()}});
       sessions_->note_refused_token(tenant_id, client, error, loop_.now());
       if (options_.reject_with_http)
         return refuse_request(connection, {.status = http_status_of(error.code),
