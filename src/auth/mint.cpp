@@ -1,5 +1,8 @@
 #include "auth/mint.h"
 
+#include <algorithm>
+#include <utility>
+
 #include "auth/grants.h"
 #include "auth/identity.h"
 #include "auth/json_value.h"
@@ -42,12 +45,25 @@ std::string grants_json(const std::vector<MintGrant>& grants) {
   });
 }
 
-std::string tidewire_json(const MintOptions& options) {
-  std::string out = "{";
-  if (!options.tenant.empty()) out += "\"tenant\":" + json_string(options.tenant);
-  if (!options.tenant.empty() && !options.grants.empty()) out += ',';
-  if (!options.grants.empty()) out += "\"grants\":" + grants_json(options.grants);
-  return out += '}';
+// The claim `tidewire`: what of it is `given` as JSON, and tenant and grants in it.
+std::expected<std::string, std::string> tidewire_json(const MintOptions& options, std::string given) {
+  const std::optional<JsonValue> value = parse_json(given, kMaxTokenDepth);
+  if (!value || !value->is_object())
+    return std::unexpected("a claim `tidewire` beside a tenant or grants must be a JSON object");
+  given.resize(given.rfind('}'));
+  bool first = value->members.empty();
+  const auto add = [&](std::string_view name, const std::string& json) {
+    if (!std::exchange(first, false)) given += ',';
+    append_json_string(given, name);
+    given += ':' + json;
+  };
+  for (const auto& [name, is_said] :
+       {std::pair("tenant", !options.tenant.empty()), std::pair("grants", !options.grants.empty())})
+    if (is_said && value->find(name) != nullptr)
+      return std::unexpected(std::string("the claim `tidewire` has ") + name + " already; say them once");
+  if (!options.tenant.empty()) add("tenant", json_string(options.tenant));
+  if (!options.grants.empty()) add("grants", grants_json(options.grants));
+  return given + '}';
 }
 
 std::string user_json(const MintUser& user) {
@@ -55,16 +71,21 @@ std::string user_json(const MintUser& user) {
   return json_string(std::get<std::string>(user));
 }
 
-Claims claims_of(const MintOptions& options, Time now) {
+std::expected<Claims, std::string> claims_of(const MintOptions& options, Time now) {
   Claims claims;
   set_claim(claims, "sub", user_json(options.user));
   if (!options.type.empty()) set_claim(claims, "type", json_string(options.type));
   const std::int64_t now_s = now.unix_ms / 1000;
   set_claim(claims, "iat", std::to_string(now_s));
   if (options.ttl_s) set_claim(claims, "exp", std::to_string(now_s + *options.ttl_s));
-  if (!options.tenant.empty() || !options.grants.empty())
-    set_claim(claims, "tidewire", tidewire_json(options));
+  const bool says_tidewire = !options.tenant.empty() || !options.grants.empty();
+  if (says_tidewire) set_claim(claims, "tidewire", "{}");
   for (const MintClaim& claim : options.claims) set_claim(claims, claim.name, claim.json);
+  if (!says_tidewire) return claims;
+  const auto found = std::ranges::find(claims, "tidewire", &MintClaim::name);
+  auto whole = tidewire_json(options, found->json);
+  if (!whole) return std::unexpected(whole.error());
+  found->json = *std::move(whole);
   return claims;
 }
 
@@ -74,11 +95,13 @@ std::expected<std::string, std::string> mint(const MintOptions& options, Time no
   if (options.ttl_s && *options.ttl_s < 1) return std::unexpected("a token lives at least 1 s");
   const Key::Outcome<Key> key = Key::from_secret(options.kid, options.algorithm, options.secret);
   if (!key) return std::unexpected(key.error());
+  const auto claims = claims_of(options, now);
+  if (!claims) return std::unexpected(claims.error());
   std::string header = "{\"alg\":" + json_string(name_of(options.algorithm)) + ",\"typ\":\"JWT\"";
   if (!options.kid.empty()) header += ",\"kid\":" + json_string(options.kid);
   header += '}';
   std::string body = "{";
-  for (const MintClaim& claim : claims_of(options, now)) {
+  for (const MintClaim& claim : *claims) {
     if (body.size() > 1) body += ',';
     append_json_string(body, claim.name);
     body += ':' + claim.json;

@@ -41,7 +41,9 @@ struct MintOptions {
   std::string kid = {};     // empty: none
   std::string tenant = {};  // empty: none
   std::vector<MintGrant> grants = {};
-  std::vector<MintClaim> claims = {};  // replace the claims above of the same name; the last one counts
+  // Replace the claims above of the same name; the last one counts. But one called `tidewire` gets tenant and
+  // grants into it, and must be an object that has none of its own then.
+  std::vector<MintClaim> claims = {};
 };
 
 // The token, or a sentence saying which option can't be. `claims` values must be JSON.

@@ -84,6 +84,28 @@ TEST(Mint, ExtraClaimsReplaceTheUsualOnes) {
   EXPECT_FALSE(mint({.user = "u", .type = std::string(9000, 'x'), .ttl_s = 1}, kNow));
 }
 
+TEST(Mint, PutsTenantAndGrantsIntoATidewireClaimThatIsGiven) {
+  const MintOptions options{.user = "u", .ttl_s = 1, .tenant = "acme", .grants = {{"a:*", {"publish"}}}};
+  const auto with = [&](const std::string& claim) {
+    MintOptions changed = options;
+    changed.claims = {{"tidewire", "{\"tenant\":\"beta\"}"}, {"tidewire", claim}};
+    return mint(changed, kNow);
+  };
+  const std::string added = R"("tenant":"acme","grants":[{"channels":"a:*","do":["publish"]}]}})";
+  for (const char* empty : {"{}", " { } "})
+    EXPECT_TRUE(claims_of(with(empty).value()).ends_with(added)) << claims_of(with(empty).value());
+  EXPECT_TRUE(claims_of(with(R"({"x":{"y":1}} )").value()).ends_with(R"("tidewire":{"x":{"y":1},)" + added));
+  EXPECT_EQ(claimed_tenant(with(R"({"x":"}"})").value()), "acme");
+  EXPECT_TRUE(with(R"({"tenant":"acme"})").error().contains("has tenant already"));
+  EXPECT_TRUE(with(R"({"grants":[]})").error().contains("has grants already"));
+  for (const char* bad : {"[]", "1", "\"{}\"", "{", "null"})
+    EXPECT_TRUE(with(bad).error().contains("must be a JSON object")) << bad;
+  EXPECT_EQ(
+      claimed_tenant(
+          mint({.user = "u", .ttl_s = 1, .claims = {{"tidewire", R"({"tenant":"beta"})"}}}, kNow).value()),
+      "beta");
+}
+
 TEST(MintArguments, UserIsANumberOnlyInItsShortestSpelling) {
   EXPECT_EQ(parse_user_argument("1"), MintUser(std::int64_t{1}));
   EXPECT_EQ(parse_user_argument("9007199254740991"), MintUser(kJsonIntegerMax));

@@ -28,5 +28,46 @@ TEST(LoopbackUrl, IsJudgedByItsHostAlone) {
   EXPECT_FALSE(is_loopback_url("http://[::1"));
 }
 
+TEST(HttpUrl, NeedsAHostAndAPortThatCanBe) {
+  for (const char* url :
+       {"https://id.example", "https://id.example/jwks?a=b#c", "https://user:p%40ss@id.example:8443/x",
+        "http://127.0.0.1:1/", "https://[2001:db8::1]:443/x", "https://[fe80::1%25eth0]/",
+        "https://xn--grn-ioa.example./", "https://grün.example", "https://auth_service:65535/", "https://h:/",
+        "https://3com.example", "https://h?x", "https://h/a:b@c"})
+    EXPECT_TRUE(check_http_url(url).has_value()) << url << ": " << check_http_url(url).error();
+  for (const char* url : {"https://",
+                          "https:///jwks",
+                          "https://?x",
+                          "https://:443/",
+                          "https://user@/x",
+                          "https://h:0/",
+                          "https://h:65536/",
+                          "https://h:99999999999/",
+                          "https://h:80a/",
+                          "https://h:-1/",
+                          "https://h: 80/",
+                          "https://a:b:80/",
+                          "https://::1/",
+                          "https://[::1/",
+                          "https://[]/",
+                          "https://[::zz]/",
+                          "https://[127.0.0.1]/",
+                          "https://[::1]80/",
+                          "https://a..b/",
+                          "https://.a/",
+                          "https://a b/",
+                          "https://a,b/",
+                          "https://a\\b/",
+                          "https://256.1.1.1/",
+                          "https://1.2.3/",
+                          "https://7/",
+                          "https://id.example/j wks",
+                          "https://<host>/",
+                          "https://{tenant}/"})
+    EXPECT_FALSE(check_http_url(url).has_value()) << url;
+  EXPECT_FALSE(check_http_url("https://" + std::string(64, 'a') + "/").has_value());
+  EXPECT_EQ(check_http_url("https://u:hunter2@h:x/").error(), "has a port that is none from 1 to 65535: x");
+}
+
 }  // namespace
 }  // namespace tidewire::config

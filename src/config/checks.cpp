@@ -140,6 +140,13 @@ class Checks {
     const std::string key = owner + (is_set(owner + "jwks_url") ? "jwks_url" : "issuer");
     if (!has_scheme(url, {"https", "http"}))
       problem(key, "must be an https:// URL");
+    else
+      check_http(key, url);
+  }
+
+  void check_http(const std::string& key, const std::string& url) {
+    if (const auto good = check_http_url(url); !good)
+      problem(key, good.error());
     else if (url.starts_with("http:") && !is_loopback_url(url))
       problem(key, "plain http is allowed to loopback only; use https");
   }
@@ -164,6 +171,14 @@ class Checks {
     }
   }
 
+  // The URL for one user, where it is a pattern.
+  static std::string with_names(std::string url) {
+    for (const std::string_view pattern : {"{id}", "{tenant}"})
+      for (std::size_t at = 0; (at = url.find(pattern, at)) != url.npos;)
+        url.replace(at, pattern.size(), "name");
+    return url;
+  }
+
   void urls() {
     if (s_.engine.url != "embedded")
       problem("engine.url", "must be embedded: this version does not serve redis:// and rediss://");
@@ -171,8 +186,8 @@ class Checks {
     if (!directory.empty()) {
       if (!has_scheme(directory, {"postgres", "postgresql", "https", "http"}))
         problem("directory.url", "must be postgres://... or https://...");
-      else if (directory.starts_with("http:") && !is_loopback_url(directory))
-        problem("directory.url", "plain http is allowed to loopback only; use https");
+      else if (directory.starts_with("http"))
+        check_http("directory.url", with_names(directory));
     }
     const Settings defaults = default_settings(s_.development);
     for (const Field<Settings>& field : fields<Settings>())

@@ -98,6 +98,8 @@ TEST(Checks, AllowPlainHttpForKeysOnLoopbackOnly) {
         << url;
   EXPECT_THAT(problems("[tenants.a]\njwks_url = \"http://id.example\"\n"),
               ElementsAre(HasSubstr("t.toml:2: tenants.a.jwks_url: plain http")));
+  EXPECT_THAT(problems("[tenants.a]\njwks_url = \"https://id.example:0/j\"\n"),
+              ElementsAre(HasSubstr("t.toml:2: tenants.a.jwks_url: has a port")));
 }
 
 TEST(Checks, WantEveryStaticKeyComplete) {
@@ -150,6 +152,9 @@ TEST(Checks, RefuseUnknownSchemes) {
               ElementsAre(HasSubstr("directory.url: must be postgres://")));
   EXPECT_THAT(problems("[directory]\nurl = \"http://app.example\"\n"), ElementsAre(HasSubstr("use https")));
   EXPECT_THAT(problems("[directory]\nurl = \"postgres://u:p@h/db\"\n"), IsEmpty());
+  EXPECT_THAT(problems("[directory]\nurl = \"https://{tenant}.app.example/users/{id}/x\"\n"), IsEmpty());
+  EXPECT_THAT(problems("[directory]\nurl = \"https://app.example:x/{id}\"\n"),
+              ElementsAre(HasSubstr("t.toml:2: directory.url: has a port")));
 }
 
 // A setting that nothing reads must not look as if it worked.

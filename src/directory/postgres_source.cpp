@@ -3,7 +3,7 @@
 #include <libpq-fe.h>
 #include <sys/epoll.h>
 
-#include <algorithm>
+#include <charconv>
 #include <cstring>
 #include <utility>
 
@@ -15,6 +15,22 @@ namespace {
 std::string first_line(std::string_view text) {
   text = text.substr(0, text.find('\n'));
   return std::string(text);
+}
+
+// Only PQconnectPoll would find them: one port, or one for each host, where an empty one is the default.
+bool has_good_ports(const PQconninfoOption& option) {
+  if (std::string_view(option.keyword) != "port" || option.val == nullptr) return true;
+  std::string_view rest(option.val);
+  for (;;) {
+    const std::string_view port = rest.substr(0, rest.find(','));
+    unsigned number = 1;
+    const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), number);
+    if (!port.empty() &&
+        (error != std::errc() || end != port.data() + port.size() || number < 1 || number > 65535))
+      return false;
+    if (port.size() == rest.size()) return true;
+    rest.remove_prefix(port.size() + 1);
+  }
 }
 
 }  // namespace
@@ -34,7 +50,11 @@ std::expected<void, std::string> PostgresSource::check_url(const std::string& ur
   // What libpq says repeats the URL, and so its password.
   PQfreemem(message);
   if (parsed == nullptr) return std::unexpected("is no connection string of PostgreSQL");
+  bool good = true;
+  for (const PQconninfoOption* option = parsed; option->keyword != nullptr; ++option)
+    good = good && has_good_ports(*option);
   PQconninfoFree(parsed);
+  if (!good) return std::unexpected("has a port that is none from 1 to 65535");
   return {};
 }
 

@@ -141,6 +141,10 @@ TEST_F(PostgresSourceTest, CanBeDestroyedWithQuestionsUnderWay) {
 TEST(PostgresUrl, IsReadWithoutBeingRepeated) {
   EXPECT_TRUE(PostgresSource::check_url("postgres://u:p@db.example:5432/app?sslmode=require"));
   EXPECT_TRUE(PostgresSource::check_url("postgresql:///app"));
+  EXPECT_TRUE(PostgresSource::check_url("postgres://a:5432,b,c:1/app"));
+  for (const char* url :
+       {"postgres://h:0/a", "postgres://h:65536/a", "postgres://h:x/a", "postgres://a:5432,b:-1/a"})
+    EXPECT_FALSE(PostgresSource::check_url(url)) << url;
   const auto bad = PostgresSource::check_url("postgres://u:hunter2@[db/app");
   ASSERT_FALSE(bad);
   EXPECT_THAT(bad.error(), Not(HasSubstr("hunter2")));

@@ -263,6 +263,11 @@ void Gateway::ask_user(Handle connection, hub::TenantId tenant, const std::strin
   ask_user_(tenant, user_id);
 }
 
+void Gateway::note_refused_token(const IpAddress& client, const Error& error) {
+  log::info("token refused",
+            {{"code", name_of(error.code)}, {"reason", error.message}, {"address", client.text()}});
+}
+
 void Gateway::end_turn() {
   // Resumed input may cause deliveries, so it comes first; what it causes is looked at next turn.
   std::vector<Handle> holding;

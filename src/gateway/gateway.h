@@ -103,6 +103,7 @@ class Gateway final : public hub::Outbound {
   void set_pace(Handle connection, guard::HealthStatus health) override;
   void fetch_keys(hub::TenantId tenant, std::string_view kid) override;
   void ask_user(Handle connection, hub::TenantId tenant, const std::string& user_id) override;
+  void note_refused_token(const IpAddress& client, const Error& error) override;
 
  private:
   friend class Connection;

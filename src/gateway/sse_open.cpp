@@ -84,12 +84,7 @@ std::expected<std::optional<hub::Opening>, wire::HttpProblem> Gateway::judge_str
     Connection& connection, const wire::HttpRequest& request, const hub::Awaited& awaited) {
   if (draining()) return std::unexpected(kDraining);
   auto opening = judge(connection, request, {}, awaited);
-  if (!opening) {
-    wire::HttpProblem& problem = opening.error().problem;
-    // Also where it is the token that can't be judged.
-    if (problem.status == 503) problem.retry_after_ms = kRetryAfterMs;
-    return std::unexpected(problem);
-  }
+  if (!opening) return std::unexpected(opening.error().problem);
   if (*opening && (*opening)->identity == nullptr && options_.auth_required)
     return std::unexpected(problem_of(ErrorCode::unauthorized, meaning_of(ErrorCode::unauthorized)));
   return *std::move(opening);

@@ -6,7 +6,6 @@
 #include "gateway/refusal.h"
 #include "guard/client_address.h"
 #include "protocol/message_writer.h"
-#include "telemetry/log.h"
 #include "wire/bearer.h"
 #include "wire/frame.h"
 #include "wire/handshake.h"
@@ -125,10 +124,9 @@ std::expected<std::optional<hub::Opening>, Gateway::RefusedAsker> Gateway::judge
 }
 
 Gateway::RefusedAsker Gateway::refused_token(hub::TenantId tenant, const IpAddress& client, Error&& error) {
-  log::info("token refused",
-            {{"code", name_of(error.code)}, {"reason", error.message}, {"address", client.text()}});
   sessions_->note_refused_token(tenant, client, error, loop_.now());
-  return {.problem = problem_of(error.code, meaning_of(error.code)),
+  const std::int64_t wait_ms = error.code == ErrorCode::unavailable ? kRetryAfterMs : 0;
+  return {.problem = problem_of(error.code, meaning_of(error.code), wait_ms),
           .reason = name_of(error.code),
           .token = std::move(error)};
 }

@@ -219,6 +219,11 @@ void Home::handle(ShardId from, PresenceCommand&& command, const Time& now) {
       return refuse({.from = from, .command = std::move(command)},
                     fail(ErrorCode::forbidden, "this channel belongs to others").error());
   }
+  const bool says_data = command.action == enter || command.action == update;
+  if (says_data && channel.presence() && !channel.presence()->fits(*command.author, command.data))
+    return refuse(
+        {.from = from, .command = std::move(command)},
+        fail(ErrorCode::too_large, "the members of this channel say too much of themselves").error());
   Presence::Outcome outcome;
   if (command.action == enter) {
     channel.used = true;

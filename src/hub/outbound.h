@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "base/error.h"
 #include "base/ip_address.h"
 #include "base/slab.h"
 #include "guard/connection_health.h"
@@ -57,6 +58,9 @@ class Outbound {
 
   // An `auth` waits for what the user directory says of its user.
   virtual void ask_user(Handle, TenantId, const std::string&) {}
+
+  // A token was refused, however it was shown. Never said of an address that is turned away already.
+  virtual void note_refused_token(const IpAddress&, const Error&) {}
 
  protected:
   ~Outbound() = default;

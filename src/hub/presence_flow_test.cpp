@@ -172,5 +172,19 @@ TEST(PresenceFlow, ListsAnewAfterAReplyThatHadBecomeOld) {
   EXPECT_THAT(sent[3], HasSubstr(kA));
 }
 
+TEST(PresenceFlow, RefusesWhatTheListOfAChannelCouldNotHold) {
+  TestShards shards;
+  const std::string data = "\"" + std::string(16 * 1024 - 2, 'x') + "\"";
+  const std::size_t most = Presence::kDataBytesMax / data.size();
+  for (std::size_t i = 0; i < most; ++i) {
+    const auto each = shards.open(TestShards::user("u" + std::to_string(i)));
+    shards.ask(each, presence("enter", "room:1", data));
+  }
+  const auto late = shards.open(TestShards::user("late"));
+  EXPECT_EQ(shards.code_of(late, presence("enter", "room:1", "1")), "too_large");
+  EXPECT_EQ(shards.code_of(late, presence("update", "room:1")), "invalid_event") << "it has not entered";
+  EXPECT_EQ(shards.code_of(late, presence("enter", "room:1")), "taken") << "without data anybody may";
+}
+
 }  // namespace
 }  // namespace tidewire::hub

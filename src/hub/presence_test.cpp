@@ -108,5 +108,55 @@ TEST(Presence, ListsMembersInTheOrderOfEntering) {
       R"([{"user":{"id":"c"},"connections":1,"data":null,"since":0},{"user":{"id":"b"},"connections":1,"data":null,"since":0}])");
 }
 
+TEST(Presence, KeepsTenThousandMembersInTheirOrder) {
+  constexpr int kMembers = 10'000;
+  Presence presence;
+  for (int i = 0; i < kMembers; ++i)
+    EXPECT_EQ(presence.enter(author(std::to_string(i), 1), "1", 0).change, Change::enter);
+  for (int i = 0; i < kMembers; i += 2)
+    EXPECT_EQ(presence.leave(author(std::to_string(i), 1)).change, Change::leave);
+  for (int i = 1; i < kMembers; i += 4) presence.depart(author(std::to_string(i), 1), 0, 10);
+  for (int i = 1; i < kMembers; i += 4)
+    EXPECT_EQ(presence.expire("u" + std::to_string(i), 10).change, Change::leave);
+  EXPECT_EQ(presence.enter(author("0", 2), std::nullopt, 5).change, Change::enter);
+
+  std::string expected = "[";
+  for (int i = 3; i < kMembers; i += 4)
+    expected += R"({"user":{"id":")" + std::to_string(i) + R"("},"connections":1,"data":1,"since":0},)";
+  expected += R"({"user":{"id":"0"},"connections":1,"data":null,"since":5}])";
+  EXPECT_EQ(presence.members_json(), expected);
+}
+
+TEST(Presence, BoundsWhatAllMembersSayOfThemselves) {
+  Presence presence;
+  const std::string half(Presence::kDataBytesMax / 2, '1');
+  EXPECT_FALSE(presence.fits(author("a", 1), half + half + '1'));
+  for (const char* name : {"a", "b"}) {
+    EXPECT_TRUE(presence.fits(author(name, 1), half));
+    presence.enter(author(name, 1), half, 0);
+  }
+  EXPECT_FALSE(presence.fits(author("c", 1), "1"));
+  EXPECT_TRUE(presence.fits(author("c", 1), std::nullopt)) << "anybody may enter";
+  EXPECT_FALSE(presence.fits(author("b", 1), half + '1'));
+  EXPECT_TRUE(presence.fits(author("b", 1), half));
+  presence.update(author("b", 1), "12");
+  EXPECT_TRUE(presence.fits(author("c", 1), half.substr(2)));
+  EXPECT_FALSE(presence.fits(author("c", 1), half.substr(1)));
+  presence.leave(author("a", 1));
+  EXPECT_TRUE(presence.fits(author("c", 1), half + half.substr(2)));
+}
+
+TEST(Presence, ExpelsWhoIsThereByAnotherRightThanItsOwn) {
+  Presence presence;
+  for (const char* name : {"a", "b", "c"}) presence.enter(author(name, 1), "1", 0, false);
+  presence.enter(author("b", 2), std::nullopt, 0, true);
+  const auto gone = presence.expel([](std::string_view user) { return user == "c"; });
+  ASSERT_EQ(gone.size(), 1u);
+  EXPECT_EQ(gone[0].member, R"({"user":{"id":"a"},"connections":0,"data":1,"since":0})");
+  EXPECT_EQ(
+      presence.members_json(),
+      R"([{"user":{"id":"b"},"connections":1,"data":1,"since":0},{"user":{"id":"c"},"connections":1,"data":1,"since":0}])");
+}
+
 }  // namespace
 }  // namespace tidewire::hub

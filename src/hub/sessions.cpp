@@ -158,6 +158,9 @@ bool Sessions::adopt(Handle connection, Session& session, auth::IdentityPtr iden
 
 bool Sessions::note_refused_token(TenantId tenant, const IpAddress& client, const Error& error,
                                   const Time& now) {
+  std::int64_t wait_ms = 0;
+  if (error.code != ErrorCode::connection_limit && !shared_.attempts.blocked(client, now.mono_ms(), wait_ms))
+    outbound_.note_refused_token(client, error);
   if (error.code == ErrorCode::unavailable || error.code == ErrorCode::connection_limit) return false;
   ++counts_of(tenant).auth_failures;
   shared_.attempts.record_failure(client, tenants_[tenant].limits.guard, now.mono_ms());

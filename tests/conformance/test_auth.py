@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 
 import pytest
@@ -544,6 +545,40 @@ async def test_failures_in_auth_messages_count_for_the_address(start):
             assert (await auth(client, "bad"))["code"] == "token_malformed"
     refused = await Client.connect(server, mint(), hello=False)
     assert await refused.closed() == (1008, "Too many failed connection attempts")
+
+
+@clause("2.attempts", "O4", "C7")
+@pytest.mark.parametrize("way", ["query", "message", "sse", "http"])
+async def test_a_refused_token_is_logged_however_it_came_and_not_while_its_address_is_turned_away(start, http, way):
+    """Requirement O4: the same line for all, with the code, the reason and the address, and never the token"""
+    server = start({"auth": {"attempts_per_minute": 2, "attempts_penalty": "30s"}, "log": {"format": "json"}})
+    bad = mint("mallory", key="another-secret-of-more-than-thirty-two-bytes")
+    talker = await Client.connect(server)
+
+    async def show(expected: int):
+        if way == "query":
+            await (await by_way(server, "query", bad)).closed()
+        elif way == "message":
+            assert (await auth(talker, bad))["code"] == "token_invalid"
+        elif way == "sse":
+            assert http(server, "GET", f"/sse?channels=room:a&token={bad}", key=None).status_code == expected
+        else:
+            call = http(server, "GET", "/api/v1/websocket/connection-health", key=bad)
+            assert call.status_code == expected
+
+    for status in (401, 401, 429):
+        await show(status)
+    await assert_refused(await by_way(server, "query", bad, local="127.0.0.9"), "token_invalid")
+
+    def refusals():
+        return [line for line in map(json.loads, server.log().split("\n")[:-1]) if line["event"] == "token refused"]
+
+    await eventually(lambda: any(line["address"] == "127.0.0.9" for line in refusals()), "the last line")
+    lines = refusals()
+    assert [line["address"] for line in lines] == ["127.0.0.1", "127.0.0.1", "127.0.0.9"]
+    assert {line["code"] for line in lines} == {"token_invalid"}
+    assert all(line["reason"] and set(line) == set(lines[0]) for line in lines)
+    assert bad not in server.log() and bad.split(".")[2] not in server.log()
 
 
 @clause("2.attempts", "C7")

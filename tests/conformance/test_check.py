@@ -105,7 +105,24 @@ def test_a_server_that_refuses_with_http_is_ready_too(start, tmp_path):
     server = start({"auth": {"reject": "http"}})
     status, text, report = check(server.url(), tmp_path, "--secret", SECRET)
     assert (status, of(report, "failed")) == (0, []), text
-    assert ("auth.forged", "with HTTP 401") in of(report, "passed")
+    assert ("errors.token", "with HTTP 401") in of(report, "passed")
+
+
+@clause("9.check", "2.attempts", "T1")
+@pytest.mark.parametrize("reject", ["close", "http"])
+def test_a_run_costs_one_failed_attempt_and_makes_it_last(start, http, tmp_path, reject):
+    """Two attempts are left before the address is turned away: two runs are ready, and the third says why it is not."""
+    server = start({"auth": {"attempts_per_minute": 3, "attempts_penalty": "600s", "reject": reject}})
+    assert http(server, "GET", "/api/v1/websocket/connection-health", key="x.y.z").status_code == 401
+    for _ in range(2):
+        status, text, report = check(server.url(), tmp_path, "--secret", SECRET)
+        assert (status, of(report, "failed")) == (0, []), text
+    status, text, report = check(server.url(), tmp_path, "--secret", SECRET)
+    assert (status, report["ready"]) == (1, False)
+    (found,) = of(report, "failed")
+    assert found[0] == "connections.hello" and "turns this address away" in found[1] and "auth.attempts_penalty" in found[1]
+    later = [row for row in report["checks"] if row["id"].split(".")[0] not in ("tls", "health", "connections")]
+    assert later and all((row["outcome"], row["detail"]) == ("skipped", "this address is turned away") for row in later)
 
 
 # -- wrong use
@@ -211,7 +228,7 @@ class Liar:
 
     def accepts(self, token: str) -> bool:
         if self.fault == "accepts-forged":
-            return token != "not-a-token"
+            return token.split(".")[1] == self.token.split(".")[1]
         if self.fault == "accepts-unsigned" and token.endswith("."):
             return True
         return token == self.token
@@ -319,9 +336,9 @@ def test_the_liar_that_tells_the_truth_is_ready(tmp_path):
         ("no-hello", "connections.hello"),
         ("no-pong", "connections.ping"),
         ("same-id", "connections.several"),
-        ("close-code", "auth.malformed"),
-        ("accepts-forged", "auth.forged"),
-        ("accepts-unsigned", "auth.unsigned"),
+        ("close-code", "errors.token"),
+        ("accepts-forged", "errors.token"),
+        ("accepts-unsigned", "errors.token"),
         ("rewrites", "messages.delivered"),
         ("loses", "messages.ordered"),
         ("repeats", "messages.ordered"),

@@ -154,7 +154,7 @@ def test_a_configuration_error_names_the_line_of_what_is_wrong(tmp_path, text, p
 @clause("9.config", "O1", "A1")
 def test_a_file_that_does_not_fit_is_named_with_its_key_and_line(tmp_path):
     """§9: "A configuration error … names the key, the file and line, and exits 2": `config check` and `serve`
-    alike, also for what stands in a key file"""
+    alike, also for what stands in a key file, and for a URL to which no request could go"""
     (tmp_path / "key.pem").write_text("-----BEGIN PUBLIC KEY-----\nnothing\n-----END PUBLIC KEY-----\n")
     (tmp_path / "cert.pem").write_text("-----BEGIN CERTIFICATE-----\nnothing\n-----END CERTIFICATE-----\n")
     (tmp_path / "tls.pem").write_text("-----BEGIN PRIVATE KEY-----\nnothing\n-----END PRIVATE KEY-----\n")
@@ -165,6 +165,14 @@ def test_a_file_that_does_not_fit_is_named_with_its_key_and_line(tmp_path):
         (good + bad.replace("auth", "tenants.acme"), "settings.toml:6: tenants.acme.keys[0].file: "),
         ('[server]\ntls_cert = "cert.pem"\ntls_key = "tls.pem"\n', "settings.toml:2: server.tls_cert: "),
         ('[directory]\nurl = "postgres://u:hunter2@[db/app"\n', "settings.toml:2: directory.url: "),
+        ('[directory]\nurl = "postgres://u:hunter2@db:99999/app"\n', "settings.toml:2: directory.url: "),
+        ('[directory]\nurl = "https://u:hunter2@app..example/{id}"\n', "settings.toml:2: directory.url: "),
+        ('[auth]\nleeway = "1s"\njwks_url = "https://id.example:x/keys"\n', "settings.toml:3: auth.jwks_url: "),
+        ('[auth]\njwks_url = "https:///keys"\n', "settings.toml:2: auth.jwks_url: "),
+        ('[auth]\njwks_url = "http://id.example/keys"\n', "settings.toml:2: auth.jwks_url: plain http"),
+        ('[tenants.acme]\njwks_url = "https://[::1/keys"\n', "settings.toml:2: tenants.acme.jwks_url: "),
+        ('[engine]\nurl = "redis://h:0"\n', "settings.toml:2: engine.url: "),
+        ('[webhooks]\nurl = "https://"\n', "settings.toml:2: webhooks.url: "),
     ):
         (tmp_path / "settings.toml").write_text(text)
         for args in (("config", "check"), ("serve", "--data", "d", "--listen", "127.0.0.1:0")):
@@ -621,6 +629,21 @@ async def test_tidewire_token_mints_what_the_server_accepts(start):
     client = await Client.connect(server, out.strip())
     assert client.hello["user"] == {"id": "bob", "type": "creator"}
     assert (await client.publish(channel("public"), 1))["seq"] == 1
+
+
+@clause("9.token", "A5")
+def test_a_claim_for_the_server_keeps_the_tenant_and_the_grants():
+    """§9: `[--grant …] [--claim k=v]`: none takes away what another one says"""
+    said = ("token", "--user", "alice", "--tenant", "acme", "--grant", "public:*=publish")
+    grants = [{"channels": "public:*", "do": ["publish"]}]
+    for claim, rest in (("{}", {}), ('{"plan":{"seats":5}}', {"plan": {"seats": 5}})):
+        status, out, err = run(*said, "--claim", f"tidewire={claim}")
+        assert status == 0, err
+        claims = jwt.decode(out.strip(), options={"verify_signature": False})
+        assert claims["tidewire"] == {"tenant": "acme", "grants": grants} | rest
+    for claim in ('{"tenant":"beta"}', '{"grants":[]}', "x", "[]"):
+        status, out, err = run(*said, "--claim", f"tidewire={claim}")
+        assert status == 2 and "tidewire" in err and not out, (claim, out, err)
 
 
 @clause("9.token", "A5")

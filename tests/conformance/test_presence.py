@@ -247,3 +247,24 @@ async def test_what_a_member_says_of_itself_has_a_bound(server):
     await client.refused(enter | {"data": "x" * 16383}, "too_large")
     (member,) = (await client.request(enter | {"data": "x" * 16382}))["members"]
     assert len(member["data"]) == 16382
+
+
+@clause("4.presence", "K3")
+async def test_a_list_over_the_outbound_budget_comes_whole_to_whoever_asks(start):
+    """§4: "the list after the action": one that is larger than `limits.outbound_bytes` is still one reply, and of
+    many asked for at once each comes."""
+    server = start({"limits": {"outbound_bytes": 65536}})
+    name = channel()
+    clients = await asyncio.gather(*(user(server) for _ in range(60)))
+    for client in clients:
+        await client.send({"type": "presence", "channel": name, "action": "enter", "data": "x" * 4096})
+    await asyncio.gather(*(client.expect(type="presence") for client in clients))
+    ids = [client.hello["user"]["id"] for client in clients]
+    seer = await user(server)
+    for _ in range(20):
+        await seer.send({"type": "presence", "channel": name, "action": "get"})
+    lists = [reply["members"] for reply in await seer.take(20, type="presence")]
+    assert all(sorted(m["user"]["id"] for m in members) == sorted(ids) for members in lists)
+    assert (await seer.subscribe(name, presence=True))["members"] == lists[0]
+    await clients[0].close()
+    assert (await event(seer, "leave"))["user"]["id"] == ids[0]

@@ -6,7 +6,6 @@
 #include <set>
 #include <vector>
 
-#include "base/base64url.h"
 #include "check/suite.h"
 
 namespace tidewire::check {
@@ -91,13 +90,10 @@ void Suite::authentication() {
   const std::string token = has_identity() ? token_of(0) : std::string();
   // The user that a connection is told to be; nothing where it is nobody.
   const auto judge = [&](std::string_view path, const Headers& headers) -> Verdict {
-    auto socket = network_.open(path, headers);
-    if (!socket) return failed(socket.error().reason);
-    Session session(network_, *std::move(socket), pacer_);
-    const auto hello = session.hello();
-    if (!hello || text_of(*hello, "type") != "connected") return failed(instead(hello));
-    if (hello->value("authenticated", false) == false) return failed("the token was not seen");
-    const Json& id = (*hello)["user"]["id"];
+    const auto session = connect(path, headers);
+    if (!session) return failed(session.error());
+    if (hello_.value("authenticated", false) == false) return failed("the token was not seen");
+    const Json& id = hello_["user"]["id"];
     return passed("as " + (id.is_string() ? id.get<std::string>() : id.dump()));
   };
 
@@ -110,48 +106,12 @@ void Suite::authentication() {
   check("auth.query", "a token in the address is accepted",
         with_token([&] { return judge("/ws?inbox=manual&token=" + token, {}); }));
   check("auth.message", "a token in an `auth` message is accepted", with_token([&]() -> Verdict {
-          auto socket = network_.open("/ws?inbox=manual");
-          if (!socket) return failed(socket.error().reason);
-          Session session(network_, *std::move(socket), pacer_);
-          const auto hello = session.hello();
-          if (!hello || hello->value("authenticated", true)) return failed(instead(hello));
-          const auto reply = session.request({{"type", "auth"}, {"token", token}});
+          auto session = connect("/ws?inbox=manual", {});
+          if (!session) return failed(session.error());
+          if (hello_.value("authenticated", true)) return failed(instead(hello_));
+          const auto reply = session->request({{"type", "auth"}, {"token", token}});
           return reply && text_of(*reply, "type") == "auth_success" ? passed() : failed(instead(reply));
         }));
-  const auto connected = [&](const Check& then) -> Check {
-    return [this, then] { return connects_ ? then() : skipped("there is no connection"); };
-  };
-  check("auth.malformed", "what is no token is refused", connected([&] { return refuses("not-a-token"); }));
-  check("auth.forged", "a token with another signature is refused", with_token([&]() -> Verdict {
-          std::string forged = token;
-          const std::size_t signature = forged.rfind('.') + 1;
-          if (signature >= forged.size()) return skipped("the token has no signature");
-          forged[signature] = forged[signature] == 'A' ? 'B' : 'A';
-          return refuses(forged);
-        }));
-  check("auth.unsigned", "a token without a signature is refused", with_token([&]() -> Verdict {
-          const std::size_t first = token.find('.'), second = token.rfind('.');
-          if (first == second) return skipped("the token is no JWT");
-          return refuses(base64url_encode(R"({"alg":"none","typ":"JWT"})") +
-                         token.substr(first, second - first) + ".");
-        }));
-}
-
-// A connection with this token gets `auth_error` and 1008, or HTTP 401.
-Verdict Suite::refuses(const std::string& token) {
-  auto socket = network_.open("/ws?inbox=manual", authorization(token));
-  if (!socket) {
-    if (socket.error().status == 401) return passed("with HTTP 401");
-    return failed(socket.error().reason);
-  }
-  Session session(network_, *std::move(socket), pacer_);
-  const auto first = session.hello();
-  if (!first || text_of(*first, "type") != "auth_error")
-    return failed(first && text_of(*first, "type") == "connected" ? "it was let in" : instead(first));
-  network_.wait([&] { return session.socket().ended; });
-  if (session.socket().close_code != 1008)
-    return failed(fmt::format("closed with {} in place of 1008", session.socket().close_code));
-  return passed(text_of(*first, "code"));
 }
 
 }  // namespace tidewire::check

@@ -27,7 +27,7 @@ void Suite::resume() {
     if (!delivers_) return skipped("messages are not delivered");
     const std::string name = channel("resume");
     auto writer = open(0), reader = open(1);
-    if (!writer || !reader) return failed("no connection");
+    if (!writer || !reader) return failed(reader ? writer.error() : reader.error());
     const auto first = reader->request({{"type", "subscribe"}, {"channel", name}});
     if (!first || text_of(*first, "type") != "subscribed") return failed(instead(first));
     reader->socket().drop();

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "base/base64url.h"
 #include "check/suite.h"
 
 namespace tidewire::check {
@@ -88,7 +89,7 @@ void Suite::messages() {
   };
   check("messages.ordered", "messages come in their order, each once", delivering([&]() -> Verdict {
           auto reader = open(1), writer = open(0);
-          if (!reader || !writer) return failed("no connection");
+          if (!reader || !writer) return failed(reader ? writer.error() : reader.error());
           const std::string name = channel("ordered");
           reader->request(subscribe(name));
           std::vector<std::string> ids;
@@ -161,6 +162,35 @@ void Suite::errors() {
       return session->alive() ? passed() : failed("the connection did not go on");
     });
   }
+  check("errors.token", "a token that nobody has signed is refused",
+        [&] { return connects_ ? refuses_unsigned() : skipped("there is no connection"); });
+}
+
+// The only failed attempt to authenticate that a run makes, and its last act: the server counts them, and
+// soon turns the address away. A token without a signature finds a server that looks at none, and one that
+// takes the algorithm `none`; otherwise it says what the user's token does.
+Verdict Suite::refuses_unsigned() {
+  const std::string token = token_of(0);
+  const std::size_t first = token.find('.'), second = token.rfind('.');
+  const std::string claims = first == second ? base64url_encode(R"({"sub":"tidewire-check"})")
+                                             : token.substr(first + 1, second - first - 1);
+  const std::string unsigned_token = base64url_encode(R"({"alg":"none","typ":"JWT"})") + '.' + claims + '.';
+  auto socket = network_.open("/ws?inbox=manual", authorization(unsigned_token));
+  if (!socket) {
+    if (socket.error().status == 401) return passed("with HTTP 401");
+    return failed(explained(socket.error().reason));
+  }
+  Session session(network_, *std::move(socket), pacer_);
+  const auto hello = session.hello();
+  if (hello && text_of(*hello, "type") == "connected") return failed("it was let in");
+  network_.wait([&] { return session.socket().ended; });
+  const Socket& ended = session.socket();
+  if (!hello && ended.close_code != 0)
+    return failed(explained(fmt::format("closed with {} {}", ended.close_code, ended.close_reason)));
+  if (!hello || text_of(*hello, "type") != "auth_error") return failed(instead(hello));
+  if (ended.close_code != 1008)
+    return failed(fmt::format("closed with {} in place of 1008", ended.close_code));
+  return passed(text_of(*hello, "code"));
 }
 
 }  // namespace tidewire::check

@@ -17,6 +17,8 @@
 #include <optional>
 #include <type_traits>
 
+#include "check/session.h"
+
 namespace tidewire::check {
 
 namespace {
@@ -36,6 +38,12 @@ constexpr std::size_t kBodyMax = std::size_t{16} << 20;
 std::string sentence(const error_code& error) {
   if (error == asio::error::operation_aborted || error == beast::error::timeout) return "no answer in time";
   return error.message();
+}
+
+// What a problem document says, behind a colon; nothing where there is none.
+std::string detail_of(std::string_view body) {
+  const std::string detail = text_of(parsed(body), "detail");
+  return detail.empty() ? detail : ": " + detail;
 }
 
 template <class Stream>
@@ -68,7 +76,7 @@ class SocketOf final : public Socket, public std::enable_shared_from_this<Socket
     }
     if (*result == websocket::error::upgrade_declined)
       return Refusal{.status = response.result_int(),
-                     .reason = fmt::format("HTTP {}", response.result_int())};
+                     .reason = fmt::format("HTTP {}{}", response.result_int(), detail_of(response.body()))};
     if (*result) return Refusal{.status = 0, .reason = sentence(*result)};
     subprotocol = response[http::field::sec_websocket_protocol];
     deflate = response[http::field::sec_websocket_extensions].find("permessage-deflate") !=

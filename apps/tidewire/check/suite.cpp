@@ -5,6 +5,7 @@
 
 #include "auth/mint.h"
 #include "base/time.h"
+#include "guard/attempts.h"
 
 namespace tidewire::check {
 
@@ -29,7 +30,7 @@ Suite::Suite(Network& network, SuiteOptions options, Report& report)
 
 void Suite::check(std::string_view id, std::string_view title, const Check& check) {
   const auto began = Clock::now();
-  const Verdict verdict = check();
+  const Verdict verdict = held_back_ ? skipped("this address is turned away") : check();
   report_.add({.id = std::string(id),
                .title = std::string(title),
                .outcome = verdict.outcome,
@@ -52,18 +53,32 @@ Headers Suite::authorization(const std::string& token) const {
   return headers;
 }
 
-std::expected<Session, std::string> Suite::open(int user, bool offer_deflate) {
-  auto socket = network_.open("/ws?inbox=manual", authorization(token_of(user)), offer_deflate);
-  if (!socket) return std::unexpected(socket.error().reason);
+std::string Suite::explained(std::string reason) {
+  if (!reason.contains(guard::Attempts::kBlockedReason)) return reason;
+  held_back_ = true;
+  return "the server turns this address away for now, since too many attempts to authenticate from it have "
+         "failed; try again once its auth.attempts_penalty is over (a minute, unless it is set)";
+}
+
+std::expected<Session, std::string> Suite::connect(std::string_view path, const Headers& headers,
+                                                   bool offer_deflate) {
+  auto socket = network_.open(path, headers, offer_deflate);
+  if (!socket) return std::unexpected(explained(socket.error().reason));
   Session session(network_, *std::move(socket), pacer_);
   const auto hello = session.hello();
-  if (!hello || text_of(*hello, "type") != "connected")
+  if (!hello || text_of(*hello, "type") != "connected") {
+    const Socket& ended = session.socket();
     return std::unexpected(
-        session.socket().close_code != 0 && !hello
-            ? fmt::format("closed with {} {}", session.socket().close_code, session.socket().close_reason)
+        !hello && ended.close_code != 0
+            ? explained(fmt::format("closed with {} {}", ended.close_code, ended.close_reason))
             : instead(hello));
+  }
   hello_ = *hello;
   return session;
+}
+
+std::expected<Session, std::string> Suite::open(int user, bool offer_deflate) {
+  return connect("/ws?inbox=manual", authorization(token_of(user)), offer_deflate);
 }
 
 std::string Suite::channel(std::string_view name) const {
@@ -77,9 +92,9 @@ void Suite::run() {
   authentication();
   subscriptions();
   messages();
-  errors();
   resume();
   load();
+  errors();
 }
 
 }  // namespace tidewire::check

@@ -46,11 +46,11 @@ class Suite {
   // checks_connecting.cpp
   void connecting();
   void authentication();
-  Verdict refuses(const std::string& token);
   // checks_messages.cpp
   void subscriptions();
   void messages();
   void errors();
+  Verdict refuses_unsigned();
   // checks_endurance.cpp
   void resume();
   void load();
@@ -60,7 +60,13 @@ class Suite {
   std::string token_of(int user) const;
   Headers authorization(const std::string& token) const;
   // A connection with `connected` read and kept in `hello_`; otherwise a sentence.
+  std::expected<Session, std::string> connect(std::string_view path, const Headers& headers,
+                                              bool offer_deflate = false);
+  // As that, with the user's token.
   std::expected<Session, std::string> open(int user = 0, bool offer_deflate = false);
+  // The reason why there is no connection, in plain words if it is the address's limit of failed attempts:
+  // then nothing more is tried.
+  std::string explained(std::string reason);
   std::string channel(std::string_view name) const;
 
   Network& network_;
@@ -70,6 +76,7 @@ class Suite {
   Pacer pacer_;
   Json hello_;
   bool connects_ = false;
+  bool held_back_ = false;  // the server turns this address away
   bool delivers_ = false;
 };
 
