@@ -118,15 +118,22 @@ RouteFound find_route(std::string_view method, const std::vector<std::string>& s
 }
 
 // By what is announced, or has come where nothing is (chunked).
+constexpr std::size_t kSmallBodyBytes = std::size_t{64} << 10;
+
+// Announced, or here already.
+std::uint64_t body_bytes(const wire::HttpRequest& head) {
+  return std::max<std::uint64_t>(head.content_length, head.body.size());
+}
+
 std::optional<wire::HttpAnswer> refuse_body(const wire::HttpRequest& head, std::size_t bytes_max,
                                             std::string detail) {
-  if (std::max<std::uint64_t>(head.content_length, head.body.size()) <= bytes_max) return std::nullopt;
+  if (body_bytes(head) <= bytes_max) return std::nullopt;
   return problem_answer(ErrorCode::too_large, std::move(detail));
 }
 
 // A body that nobody reads is forgiven while it is small.
 std::optional<wire::HttpAnswer> refuse_idle_body(const wire::HttpRequest& head) {
-  return refuse_body(head, std::size_t{64} << 10, "there must be no body here");
+  return refuse_body(head, kSmallBodyBytes, "there must be no body here");
 }
 
 constexpr std::string_view kRequestHeaders = "Authorization, X-API-Key, Content-Type";
@@ -204,6 +211,9 @@ std::optional<wire::HttpAnswer> Router::refuse_post(const Route& route, const wi
                                                     const IpAddress& client, const Time& now) {
   const auto tenant = judge_caller(route, head, client, now);
   if (!tenant) return tenant.error();
+  // While it comes, nobody else has its memory.
+  if (body_bytes(head) > kSmallBodyBytes && shared_.limits.overload().refuses_connections())
+    return problem_answer(Error{ErrorCode::unavailable, "the server is overloaded", kRetryAfterMs, 0, {}});
   const std::size_t bytes_max =
       route.serve == &Router::batch ? options_.batch_bytes : tenants_[*tenant].limits.message_bytes;
   return refuse_body(head, bytes_max, fmt::format("the body may have {} bytes", bytes_max));

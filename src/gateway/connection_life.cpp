@@ -14,7 +14,11 @@ namespace tidewire::gateway {
 
 namespace {
 constexpr std::size_t kSpareOutboxes = 1024;
-}
+// What an HTTP client must send of a body, or take of an answer, on the average of a long time: else it would
+// keep that memory for as long as it likes.
+constexpr std::int64_t kLeastBytesPerMs = 16;
+constexpr std::int64_t kFreeBodyBytes = std::int64_t{64} << 10;
+}  // namespace
 
 // ---- time ----
 
@@ -31,6 +35,7 @@ void Gateway::reschedule(Connection& connection) {
   const bool stalled = connection.stalled();
   if (stalled && extras.taken_ms != 0) {
     by(extras.taken_ms + options_.write_timeout_ms);
+    by(extras.answer_by_ms);
     if (has_send_circuit(connection) && !connection.send_open)
       by(extras.taken_ms + options_.send_failures * 1000);
   }
@@ -63,13 +68,17 @@ void Gateway::reschedule(Connection& connection) {
 }
 
 // When an HTTP client has kept us waiting for too long; 0: nothing is awaited from it. A head must be whole
-// in time (protocol §2), a body may take as long as it keeps coming.
+// in time (protocol §2), a body may take as long as it keeps coming, and not at a trickle.
 std::int64_t Gateway::request_due_ms(const Connection& connection) const {
   const HttpStage& stage = *connection.http;
   if (stage.answering || stage.upgrade_waits || connection.holding) return 0;
   if (connection.begun_ms == 0) return connection.last_life_ms + options_.idle_timeout_ms;
-  return stage.reader.without_body() != nullptr ? connection.last_life_ms + options_.message_timeout_ms
-                                                : connection.begun_ms + options_.header_timeout_ms;
+  const wire::HttpRequest* unfinished = stage.reader.without_body();
+  if (unfinished == nullptr) return connection.begun_ms + options_.header_timeout_ms;
+  std::int64_t since_ms = connection.last_life_ms;
+  if (const auto come = static_cast<std::int64_t>(unfinished->body.size()); come > kFreeBodyBytes)
+    since_ms = std::min(since_ms, connection.begun_ms + come / kLeastBytesPerMs);
+  return since_ms + options_.message_timeout_ms;
 }
 
 void Gateway::on_timer(Connection& connection) {
@@ -80,7 +89,8 @@ void Gateway::on_timer(Connection& connection) {
   const ConnectionExtras& extras = connection.extras();
   if (over(extras.close_by_ms)) return end_overdue(connection);
   // Bytes that it sends do not count: who talks and never listens is cut off too (protocol §6).
-  if (stalled && extras.taken_ms != 0 && over(extras.taken_ms + options_.write_timeout_ms))
+  if (stalled && extras.taken_ms != 0 &&
+      (over(extras.taken_ms + options_.write_timeout_ms) || over(extras.answer_by_ms)))
     return lose(connection);
   if (stalled && has_send_circuit(connection)) takes_deliveries(connection);
   if (over(extras.resume_ms)) holding_.push_back(connection.handle);
@@ -166,15 +176,29 @@ void Gateway::flush(Connection& connection) {
   after_flush(connection, status, written);
 }
 
+// Since when the peer has taken nothing, and until when it must have taken more of its answer.
+void Gateway::note_stall(Connection& connection, std::size_t written) {
+  if (!connection.stalled()) {
+    connection.clear(&ConnectionExtras::taken_ms);
+    connection.clear(&ConnectionExtras::answer_by_ms);
+    return;
+  }
+  ConnectionExtras& extras = connection.more();
+  if (written > 0 || extras.taken_ms == 0) extras.taken_ms = now_ms();
+  // What waits for a WebSocket or a stream has a bound of its own (`limits.outbound_bytes`).
+  if (!connection.http) return;
+  const std::int64_t latest_ms = now_ms() + options_.write_timeout_ms;
+  const std::int64_t earned_ms = static_cast<std::int64_t>(written) / kLeastBytesPerMs;
+  extras.answer_by_ms =
+      extras.answer_by_ms == 0 ? latest_ms : std::min(extras.answer_by_ms + earned_ms, latest_ms);
+}
+
 void Gateway::after_flush(Connection& connection, net::IoStatus status, std::size_t written) {
   if (status == net::IoStatus::failed) return lose(connection);
   counts_of(connection).bytes_out += written;
   const bool stalled = connection.stalled();
   if (stalled && written > 0) connection.last_life_ms = now_ms();
-  if (!stalled)
-    connection.clear(&ConnectionExtras::taken_ms);
-  else if (written > 0 || connection.extras().taken_ms == 0)
-    connection.more().taken_ms = now_ms();
+  note_stall(connection, written);
   if (!stalled || written > 0) close_send_circuit(connection);
   const std::size_t queued = connection.queued();
   if (connection.outbox && connection.outbox->empty()) {

@@ -203,6 +203,7 @@ class Gateway final : public hub::Outbound {
   void close_send_circuit(Connection& connection);
   void flush(Connection& connection);
   void after_flush(Connection& connection, net::IoStatus status, std::size_t written);
+  void note_stall(Connection& connection, std::size_t written);
   void start_close(Connection& connection, std::uint16_t code, std::string_view reason);
   void fail_connection(Connection& connection, std::uint16_t code, std::string_view reason);
   void finish_close(Connection& connection);

@@ -548,3 +548,55 @@ async def test_a_body_may_take_longer_than_the_head(start):
         await slow.send(body[i : i + 10])
     assert (await slow.response()).status == 200
     assert_problem(await silent.response(), 408)
+
+
+@clause("2.http-408", "P7")
+async def test_a_body_that_trickles_is_408(start):
+    """Issue 4: "slowloris and slow readers bounded": what has come of a body is held for the average of 16 KB/s"""
+    server = start({"limits": {"message_timeout": "1s"}})
+    head = f"POST /api/v1/publish HTTP/1.1\r\nHost: x\r\nX-API-Key: {API_KEY}\r\nContent-Length: 1000000\r\n\r\n"
+    raw = await RawSocket.connect(server)
+    await raw.send(head.encode() + b"x" * 70_000)
+
+    async def trickle():
+        while True:
+            await asyncio.sleep(0.1)
+            await raw.send(b"x")
+
+    trickling = asyncio.create_task(trickle())
+    try:
+        assert_problem(await raw.response(timeout_s=60), 408)
+    finally:
+        trickling.cancel()
+        await asyncio.gather(trickling, return_exceptions=True)
+
+
+@clause("6.write-timeout", "P7")
+async def test_an_answer_that_is_read_at_a_trickle_is_cut(start):
+    """Issue 4: "slowloris and slow readers bounded": a page that is never quite read is not kept"""
+    server = start({"server": {"write_timeout": "5s"}})
+    name = channel("log")
+    batch = {"publish": [{"channel": name, "data": "x" * 4000} for _ in range(250)]}
+    for _ in range(4):
+        body = json.dumps(batch).encode()
+        answer = await exchange(
+            server,
+            b"POST /api/v1/batch HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+            + f"X-API-Key: {API_KEY}\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+            + body,
+        )
+        assert answer.status == 200
+    raw = await RawSocket.connect(server, receive_buffer=2048)
+    await raw.send(
+        f"GET /api/v1/channels/{name.replace(':', '%3A')}/history?limit=1000 HTTP/1.1\r\nHost: x\r\n"
+        f"X-API-Key: {API_KEY}\r\n\r\n".encode()
+    )
+    before = server.descriptors()
+    async with asyncio.timeout(60):
+        taken = 0
+        while server.descriptors() >= before and (
+            more := await asyncio.get_running_loop().sock_recv(raw.sock, 1050)
+        ):
+            taken += len(more)
+            await asyncio.sleep(0.1)
+    assert taken < 4_000_000

@@ -89,3 +89,22 @@ async def test_load_is_shed_in_the_announced_order_and_taken_back(start, http):
     assert "tidewire_overload_step 0" in text
     assert 'tidewire_shed_total{what="connection"} 3' in text
     assert f'tidewire_shed_total{{what="publish"}} {refused + len(late)}' in text
+
+
+@clause("P7.memory", "P7")
+async def test_after_a_peak_of_memory_it_is_calm_again(http, start):
+    """Issue 4: "recovery": what the allocator keeps for later is no load"""
+    server = start(SETTINGS)
+    limit = (server.memory_kib() << 10) + (32 << 20)
+    await set_memory(http, server, limit, "calm")
+    batch = {"publish": [{"channel": channel(), "data": "x" * 15_000, "ephemeral": True} for _ in range(1000)]}
+
+    async def post() -> None:
+        await asyncio.to_thread(http, server, "POST", "/api/v1/batch", json=batch)
+
+    async with asyncio.TaskGroup() as posts:
+        for _ in range(12):
+            posts.create_task(post())
+    assert '"step":"no_new_connections"' in server.log()
+    await eventually(lambda: step(http, server) == "calm", "calm", 60)
+    assert http(server, "POST", "/api/v1/publish", json={"channel": channel(), "data": 1}).status_code == 200
