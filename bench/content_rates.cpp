@@ -6,6 +6,7 @@
 #include <fstream>
 #include <string>
 
+#include "guard/code_spans.h"
 #include "guard/content_samples.h"
 
 namespace {
@@ -44,6 +45,8 @@ int main(int argc, char** argv) {
   const std::string folder = argc > 1 ? argv[1] : "tests/content";
   const Scores attacks = tidewire::guard::score_samples(folder + "/attacks.tsv", true);
   const Scores innocent = tidewire::guard::score_samples(folder + "/innocent.tsv", false);
+  const Scores flagged =
+      tidewire::guard::score_samples(folder + "/innocent.tsv", false, tidewire::guard::scan_outside_code);
   if (attacks.empty() || innocent.empty()) {
     fmt::print(stderr, "no samples in {}\n", folder);
     return 2;
@@ -52,7 +55,8 @@ int main(int argc, char** argv) {
       "# Content policy: what it misses and what it wrongly finds\n\n"
       "Made by `build/release/content_rates tests/content FILE`; the samples stand in "
       "`tests/content`.\n\n## Attacks\n\n" +
-      table(attacks, true) + "\n## Innocent text\n\n" + table(innocent, false);
+      table(attacks, true) + "\n## Innocent text under `flag`, which leaves Markdown code alone\n\n" +
+      table(flagged, false) + "\n## Innocent text under `reject`\n\n" + table(innocent, false);
   fmt::print("{}", text);
   if (argc > 2 && !(std::ofstream(argv[2]) << text)) {
     fmt::print(stderr, "can't write {}\n", argv[2]);

@@ -18,7 +18,8 @@ struct SampleScore {
 };
 
 // By label; empty when the file can't be read.
-inline std::map<std::string, SampleScore> score_samples(const std::string& path, bool attacks) {
+inline std::map<std::string, SampleScore> score_samples(
+    const std::string& path, bool attacks, ContentFlags (*scan)(std::string_view) = scan_content) {
   std::map<std::string, SampleScore> scores;
   std::ifstream file(path);
   for (std::string line; std::getline(file, line);) {
@@ -26,7 +27,7 @@ inline std::map<std::string, SampleScore> score_samples(const std::string& path,
     if (tab == std::string::npos) continue;
     const std::string label = line.substr(0, tab), json = line.substr(tab + 1);
     SampleScore& score = scores[label];
-    const ContentFlags flags = scan_content(json);
+    const ContentFlags flags = scan(json);
     ++score.samples;
     if (!flags.empty()) ++score.found;
     for (ContentFlags left = flags; !left.empty(); left = left.without(left.first()))

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "base/json_text.h"
+#include "guard/code_spans.h"
 #include "guard/content_reference.h"
 #include "guard/content_samples.h"
 #include "testing/source_dir.h"
@@ -169,6 +170,12 @@ TEST(ContentSamples, FalseAlarmsAreNotMoreThanWereMeasured) {
     EXPECT_LE(score.wrong.size(), allowed == most.end() ? 0 : allowed->second)
         << sort << ": " << score.wrong.front();
   }
+}
+
+TEST(ContentSamples, CodeIsInnocentWhereItIsOnlyFlagged) {
+  for (const auto& [sort, score] : score_samples(samples("innocent.tsv"), false, scan_outside_code))
+    EXPECT_LE(score.wrong.size(), sort == "prose" || sort == "code in chat" ? 1u : 0u)
+        << sort << ": " << score.wrong.front();
 }
 
 TEST(ContentSamples, TheEscapedSpellingGetsTheSameVerdict) {

@@ -1,6 +1,7 @@
 #include "hub/publish.h"
 
 #include "base/json_text.h"
+#include "guard/code_spans.h"
 #include "guard/content_scan.h"
 #include "hub/session.h"
 #include "protocol/json_scanner.h"
@@ -30,6 +31,19 @@ std::string_view default_event(Kind kind) {
   return kind == Kind::inbox ? "notify" : "";
 }
 
+// Of a JSON Pointer (RFC 6901).
+std::string last_name(std::string_view path) {
+  std::string name;
+  path.remove_prefix(path.rfind('/') + 1);
+  for (std::size_t i = 0; i < path.size(); ++i) {
+    const std::string_view escape = path.substr(i, 2);
+    const bool escaped = escape == "~0" || escape == "~1";
+    name += escaped ? (escape == "~0" ? '~' : '/') : path[i];
+    i += escaped ? 1 : 0;
+  }
+  return name;
+}
+
 // The last names in the paths of a JSON Patch (RFC 6902), which become keys of the document, as those of an
 // object. `patch` is an array.
 std::string keys_of_paths(std::string_view patch) {
@@ -43,7 +57,7 @@ std::string keys_of_paths(std::string_view patch) {
       if (name != "path" || value.type != JsonType::string) continue;
       const std::string path = protocol::unescape(value);
       keys += keys.empty() ? '{' : ',';
-      append_json_string(keys, std::string_view(path).substr(path.rfind('/') + 1));
+      append_json_string(keys, last_name(path));
       keys += ":0";
     }
   }
@@ -66,8 +80,9 @@ void append_flags(std::string& tail, guard::ContentFlags flags) {
 }  // namespace
 
 guard::ContentFlags judged(const Namespace& ns, std::string_view json) {
-  return ns.content_policy == ContentPolicy::off || json.empty() ? guard::ContentFlags()
-                                                                 : guard::scan_content(json);
+  if (ns.content_policy == ContentPolicy::off || json.empty()) return {};
+  return ns.content_policy == ContentPolicy::flag ? guard::scan_outside_code(json)
+                                                  : guard::scan_content(json);
 }
 
 Error content_rejected(guard::ContentRule rule) {

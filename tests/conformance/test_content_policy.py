@@ -259,6 +259,30 @@ async def test_the_names_in_a_patchs_paths_are_keys(server):
 
 
 @clause("§7 content policy", "P4")
+async def test_escapes_in_a_patchs_paths_are_undone(server):
+    client, name = await user(server), channel("stern")
+    await client.publish(name, {})
+    for path, rule in (("/<img~1src=x onerror=alert(1)>", "event_handler"), ("/<script~1x>", "script_tag")):
+        patch = [{"op": "add", "path": path, "value": 1}]
+        answer = await client.refused({"type": "publish", "channel": name, "patch": patch}, "content_rejected")
+        assert answer["rule"] == rule
+
+
+@clause("§7 content policy", "P4")
+async def test_code_in_a_chat_between_programmers_is_innocent(server):
+    """Issue 4: "code blocks in a chat between programmers are innocent"; only `reject` looks there, too"""
+    client = await user(server)
+    room, strict = channel("room"), channel("strict")
+    await client.subscribe(room)
+    code = "Try this:\n```html\n<script src=\"app.js\"></script>\n```\nand `<body onload=x()>` as well."
+    await client.publish(room, {"text": code})
+    await client.publish(room, {"text": code + " <script>"})
+    innocent, guilty = await client.deliveries(room, 2)
+    assert "flags" not in innocent and guilty["flags"] == ["script_tag"]
+    await client.refused({"type": "publish", "channel": strict, "data": {"text": code}}, "content_rejected")
+
+
+@clause("§7 content policy", "P4")
 async def test_event_names_and_what_members_say_of_themselves_are_looked_at(start):
     server = start({"namespaces": {"strict": STREAM | {"content_policy": "reject", "presence": True}}})
     client, name = await user(server), channel("strict")
