@@ -128,7 +128,7 @@ std::expected<std::optional<hub::Opening>, wire::HttpProblem> Gateway::judge_str
     const Error& error = verdict.error().error;
     sessions_->note_refused_token(tenant_id, client, error, loop_.now());
     if (error.code == ErrorCode::unavailable)
-      return std::unexpected(refusal(error.code, meaning_of(error.code), kRetryAfterMs));
+      return std::unexpected(refusal(error.code, meaning_of(error.code), error.retry_after_ms));
     return std::unexpected(refusal(error.code));
   }
   opening.identity = std::move(*verdict);

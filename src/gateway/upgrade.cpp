@@ -135,7 +135,8 @@ void Gateway::upgrade(Connection& connection, const wire::HttpRequest& request, 
       if (options_.reject_with_http)
         return refuse_request(connection, {.status = http_status_of(error.code),
                                            .code = name_of(error.code),
-                                           .detail = meaning_of(error.code)});
+                                           .detail = meaning_of(error.code),
+                                           .retry_after_ms = error.retry_after_ms});
       return accept_and_close(protocol::auth_error_message(error, {}), name_of(error.code));
     }
     identity = std::move(*verdict);
