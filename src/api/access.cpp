@@ -163,13 +163,15 @@ bool Router::knows_user(Call& call, const std::string& user_id) {
     return false;
   }
   if (*state == guard::UserState::absent) call.respond(no_such_user());
-  if (*state == guard::UserState::unavailable) call.respond(problem_answer(hub::directory_unavailable()));
+  if (*state == guard::UserState::unavailable)
+    call.respond(problem_answer(hub::directory_unavailable(shared_.users, call.now)));
   return *state == guard::UserState::exists;
 }
 
 void Router::wait_for(Call& call, hub::TenantId tenant, std::string_view user_id) {
   const std::size_t bytes = call.request.body.size();
-  if (!user_id.empty() && !hooks_.ask_user) return call.respond(problem_answer(hub::directory_unavailable()));
+  if (!user_id.empty() && !hooks_.ask_user)
+    return call.respond(problem_answer(hub::directory_unavailable(shared_.users, call.now)));
   if (waiting_.size() >= kWaitingMax || waiting_bytes_ + bytes > kWaitingBytesMax)
     return call.respond(problem_answer(ErrorCode::unavailable,
                                        user_id.empty() ? "too many requests wait for the key set"

@@ -157,6 +157,7 @@ std::string circuits_json(const CircuitReport& report) {
 
 std::string overload_json(const guard::SharedOverload& overload) {
   return MessageWriter()
+      .text("state", overload.step() == guard::Shedding::calm ? "ok" : "degraded")
       .text("step", guard::name_of(overload.step()))
       .json("pressure", decimal(overload.pressure()))
       .json("publish_share", decimal(overload.publish_share()))

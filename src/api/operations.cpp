@@ -172,6 +172,7 @@ void Router::detailed_health(Call& call) {
     if (component.state == ComponentState::degraded && status == "ok") status = "degraded";
     components.json(name, component_json(component));
   }
+  if (shared_.limits.overload().step() != guard::Shedding::calm && status == "ok") status = "degraded";
   call.respond(
       json_answer(protocol::MessageWriter()
                       .text("status", status)

@@ -46,7 +46,7 @@ TEST(DetailedHealth, NamesEveryComponentAlsoThoseThatAreOff) {
       R"("store":{"state":"failed","latency_ms":null,"detail":"read-only"},)"
       R"("engine":{"state":"off","latency_ms":null},"directory":{"state":"off","latency_ms":null},)"
       R"("webhooks":{"state":"off","latency_ms":null},"circuits":{"state":"off","latency_ms":null}},"circuits":{},)"
-      R"("overload":{"step":"calm","pressure":0,"publish_share":1,"refused_connections":0,"shed_publishes":0}})");
+      R"("overload":{"state":"ok","step":"calm","pressure":0,"publish_share":1,"refused_connections":0,"shed_publishes":0}})");
 }
 
 TEST(DetailedHealth, ShowsEachCircuit) {

@@ -265,7 +265,7 @@ void Router::keys_changed(const Time& now, std::optional<hub::TenantId> tenant) 
 }
 
 void Router::user_answered(const Time& now, const guard::LimitKey& user, guard::UserState state) {
-  calls_.user_answered(user, state);
+  calls_.user_answered(user, state, now);
   if (waiting_.empty()) return;
   serve_waiting(now, {.keys = true, .user = hub::Awaited::User{.key = user, .state = state}},
                 [&](const Waiting& waiting) { return waiting.user == user; });

@@ -46,6 +46,7 @@ void UserDirectory::send_more() {
     const guard::LimitKey key = queue_.front();
     queue_.pop_front();
     const auto permit = circuit_.ask(loop_.now());
+    known_.set_away_until(circuit_.open_until_ms());
     if (!permit.ticket) {
       give_up(key);
       continue;
@@ -69,12 +70,14 @@ void UserDirectory::answered(guard::LimitKey key, guard::CircuitBreaker::Ticket 
       complain_(outcome.reason);
     }
     circuit_.failed(ticket, now);
+    known_.set_away_until(circuit_.open_until_ms());
     finish(key, known_.without_directory(key, now.mono_ms()));
   } else {
     const bool exists = outcome.what == Outcome::What::exists;
     (exists ? exists_ : absent_).fetch_add(1, std::memory_order_relaxed);
     latency_us_.store(now.mono_us - sent_us, std::memory_order_relaxed);
     circuit_.succeeded(ticket, now);
+    known_.set_away_until(circuit_.open_until_ms());
     const guard::UserState state = exists ? guard::UserState::exists : guard::UserState::absent;
     known_.put(key, state, now.mono_ms());
     finish(key, state);

@@ -121,6 +121,7 @@ TEST_F(UserDirectoryTest, OpensItsCircuitAndGoesOnWithWhatIsKnown) {
   EXPECT_EQ(answers[20].state, UserState::exists);
   EXPECT_EQ(script_.asked.size(), 5u);
   EXPECT_EQ(board_.rows().at(0).state, guard::CircuitState::open);
+  EXPECT_GT(known_.away_until_ms(), read_clocks().mono_ms());
   const auto counts = directory_->counts();
   EXPECT_EQ(counts.failed, 5u);
   EXPECT_EQ(counts.refused, 16u);

@@ -125,8 +125,7 @@ std::expected<std::optional<hub::Opening>, Gateway::RefusedAsker> Gateway::judge
 
 Gateway::RefusedAsker Gateway::refused_token(hub::TenantId tenant, const IpAddress& client, Error&& error) {
   sessions_->note_refused_token(tenant, client, error, loop_.now());
-  const std::int64_t wait_ms = error.code == ErrorCode::unavailable ? kRetryAfterMs : 0;
-  return {.problem = problem_of(error.code, meaning_of(error.code), wait_ms),
+  return {.problem = problem_of(error.code, meaning_of(error.code), error.retry_after_ms),
           .reason = name_of(error.code),
           .token = std::move(error)};
 }

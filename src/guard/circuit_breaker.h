@@ -53,6 +53,8 @@ class CircuitBreaker {
   std::optional<CircuitTransition> failed(const CircuitOptions& options, Ticket ticket, std::int64_t now_ms);
 
   CircuitState state() const { return state_; }
+  // While it is open: when a probe may go. 0 otherwise.
+  std::int64_t open_until_ms() const { return state_ == CircuitState::open ? until_ms_ : 0; }
 
  private:
   CircuitTransition become(CircuitState next);

@@ -30,6 +30,9 @@ TEST_F(Breaker, OpensAtTheFifthFailureInARow) {
   const CircuitBreaker::Permit permit = breaker_.ask(options_, 400);
   EXPECT_FALSE(permit.ticket);
   EXPECT_EQ(permit.retry_after_ms, 600);
+  EXPECT_EQ(breaker_.open_until_ms(), 1'000);
+  breaker_.ask(options_, 1'000);
+  EXPECT_EQ(breaker_.open_until_ms(), 0) << "half open";
 }
 
 TEST_F(Breaker, StaysClosedWhereSuccessesComeBetween) {

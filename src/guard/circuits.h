@@ -62,6 +62,7 @@ class Circuit {
 
   const std::string& name() const { return name_; }
   CircuitState state() const { return breaker_.state(); }
+  std::int64_t open_until_ms() const { return breaker_.open_until_ms(); }
 
  private:
   void record(const std::optional<CircuitTransition>& transition, Time now);

@@ -6,6 +6,7 @@
 // Locks are short and taken once per judged token. Any thread may call.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -41,6 +42,11 @@ class KnownUsers {
   // `state` is what the directory has said: exists or absent.
   void put(const LimitKey& user, UserState state, std::int64_t now_ms);
 
+  // When the directory will be asked again at the earliest, while it is left alone; 0: it is not. Said by
+  // whoever asks it.
+  void set_away_until(std::int64_t at_ms) { away_until_ms_.store(at_ms, std::memory_order_relaxed); }
+  std::int64_t away_until_ms() const { return away_until_ms_.load(std::memory_order_relaxed); }
+
   // Forgets what is over in some of the table; call it every second or so.
   void sweep(std::int64_t now_ms);
   std::size_t size() { return table_.size(); }
@@ -55,6 +61,7 @@ class KnownUsers {
 
   KnownUsersOptions options_;
   Striped<BoundedTable<Entry>> table_;
+  std::atomic<std::int64_t> away_until_ms_{0};
 };
 
 }  // namespace tidewire::guard

@@ -36,12 +36,13 @@ void Calls::publish(const CallOrigin& origin, protocol::PublishRequest&& request
     state = directory_->users.find(key, now.mono_ms());
   }
   if (state)
-    if (const auto refusal = inbox_refusal(*state)) return done(std::unexpected(*refusal));
+    if (const auto refusal = inbox_refusal(*state, directory_ ? &directory_->users : nullptr, now))
+      return done(std::unexpected(*refusal));
   if (overload_ != nullptr && !passes_overload(*overload_, gate_, admission->ns->priority))
     return done(std::unexpected(overload_error()));
   PublishCommand command = prepare_publish(origin.tenant, *admission, origin.author, std::move(request));
   if (state) return send_publish(std::move(command), std::move(done));
-  wait_for_user({.user = key, .command = std::move(command), .done = std::move(done)}, user);
+  wait_for_user({.user = key, .command = std::move(command), .done = std::move(done)}, user, now);
 }
 
 void Calls::send_publish(PublishCommand&& command, std::function<void(Result<Published>)>&& done) {
@@ -50,10 +51,10 @@ void Calls::send_publish(PublishCommand&& command, std::function<void(Result<Pub
   send_home(channel, std::move(command));
 }
 
-void Calls::wait_for_user(WaitingPublish&& waiting, const std::string& user) {
+void Calls::wait_for_user(WaitingPublish&& waiting, const std::string& user, const Time& now) {
   const std::size_t bytes = waiting.command.tail.size();
   if (!directory_->ask || waiting_.size() >= kWaitingMax || waiting_bytes_ + bytes > kWaitingBytesMax)
-    return waiting.done(std::unexpected(directory_unavailable()));
+    return waiting.done(std::unexpected(directory_unavailable(&directory_->users, now)));
   const TenantId tenant = waiting.command.channel.tenant;
   const bool asked = std::ranges::find(waiting_, waiting.user, &WaitingPublish::user) != waiting_.end();
   waiting_bytes_ += bytes;
@@ -61,14 +62,14 @@ void Calls::wait_for_user(WaitingPublish&& waiting, const std::string& user) {
   if (!asked) directory_->ask(tenant, user);
 }
 
-void Calls::user_answered(const guard::LimitKey& user, guard::UserState state) {
+void Calls::user_answered(const guard::LimitKey& user, guard::UserState state, const Time& now) {
   // Taken out first: what is answered may publish again.
   std::vector<WaitingPublish> due;
   for (WaitingPublish& waiting : std::exchange(waiting_, {}))
     (waiting.user == user ? due : waiting_).push_back(std::move(waiting));
   for (WaitingPublish& waiting : due) {
     waiting_bytes_ -= waiting.command.tail.size();
-    if (const auto refusal = inbox_refusal(state))
+    if (const auto refusal = inbox_refusal(state, &directory_->users, now))
       waiting.done(std::unexpected(*refusal));
     else
       send_publish(std::move(waiting.command), std::move(waiting.done));

@@ -63,7 +63,7 @@ class Calls {
   };
   void heed(Directory directory) { directory_.emplace(std::move(directory)); }
   // The directory has said this of the user: publishes that waited for it go on, or are refused.
-  void user_answered(const guard::LimitKey& user, guard::UserState state);
+  void user_answered(const guard::LimitKey& user, guard::UserState state, const Time& now);
 
   std::size_t waiting() const { return waiting_.size(); }
   // Publishes that wait for the directory; past either bound they are `unavailable`.
@@ -95,7 +95,7 @@ class Calls {
   };
 
   void send_publish(PublishCommand&& command, std::function<void(Result<Published>)>&& done);
-  void wait_for_user(WaitingPublish&& waiting, const std::string& user);
+  void wait_for_user(WaitingPublish&& waiting, const std::string& user, const Time& now);
   ReplyTo expect(Done done, int parts = 1);
   template <class Result, class Callback>
   Done unwrap(Callback done);

@@ -62,15 +62,20 @@ void Sessions::on_malformed(Handle connection, ErrorCode code, std::string messa
             {.error = fail(code, std::move(message)).error(), .id = {}, .type = {}, .channel = {}}, now);
 }
 
-// Answered like any error; the 20th in a minute then ends the connection (protocol §6).
+// Answered like any error.
 void Sessions::malformed(Handle connection, Session& session, const protocol::DecodeFailure& failure,
                          const Time& now) {
+  reply(connection, session,
+        protocol::error_message(failure.error, failure.id, failure.type, failure.channel));
+  note_malformed(connection, session, now);
+}
+
+// The 20th in a minute ends the connection (protocol §6).
+void Sessions::note_malformed(Handle connection, Session& session, const Time& now) {
   ++counts_of(session.tenant).malformed;
   session.health.note_error();
   note_offence(session, guard::Offence::malformed, now.mono_ms());
   session.activity.error();
-  reply(connection, session,
-        protocol::error_message(failure.error, failure.id, failure.type, failure.channel));
   const auto verdict = session.more().malformed.record(tenant_of(session).limits.guard, now.mono_ms());
   if (verdict == guard::MalformedLimit::Verdict::answer_and_close)
     end_answered(connection, session, ErrorCode::invalid_message);

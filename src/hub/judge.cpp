@@ -1,14 +1,18 @@
 #include "hub/judge.h"
 
+#include <algorithm>
+
 namespace tidewire::hub {
 
 namespace {
-constexpr std::int64_t kDirectoryRetryAfterMs = 5000;
-}
+// However long the circuit stays open, whoever waits looks again.
+constexpr std::int64_t kLongestRetryMs = 60'000;
+}  // namespace
 
-Error directory_unavailable() {
+Error directory_unavailable(const guard::KnownUsers* users, const Time& now) {
   Error error = fail(ErrorCode::unavailable, "the user directory could not be asked").error();
-  error.retry_after_ms = kDirectoryRetryAfterMs;
+  if (const std::int64_t until_ms = users != nullptr ? users->away_until_ms() : 0; until_ms != 0)
+    error.retry_after_ms = std::clamp<std::int64_t>(until_ms - now.mono_ms(), 1, kLongestRetryMs);
   return error;
 }
 
@@ -16,7 +20,7 @@ std::string_view inbox_user(const Namespace& ns, std::string_view channel) {
   return ns.kind == Kind::inbox ? channel.substr(channel.find(':') + 1) : std::string_view();
 }
 
-std::optional<Error> inbox_refusal(guard::UserState state) {
+std::optional<Error> inbox_refusal(guard::UserState state, const guard::KnownUsers* users, const Time& now) {
   switch (state) {
     case guard::UserState::exists:
       return std::nullopt;
@@ -25,7 +29,7 @@ std::optional<Error> inbox_refusal(guard::UserState state) {
     case guard::UserState::unavailable:
       break;
   }
-  return directory_unavailable();
+  return directory_unavailable(users, now);
 }
 
 std::optional<guard::UserState> state_of_user(guard::KnownUsers* users, const guard::LimitKey& key,
@@ -59,7 +63,7 @@ std::expected<auth::IdentityPtr, Refusal> judge_token(Tenant& tenant, guard::Kno
     case guard::UserState::unavailable:
       break;
   }
-  return std::unexpected(Refusal{.error = directory_unavailable()});
+  return std::unexpected(Refusal{.error = directory_unavailable(users, now)});
 }
 
 }  // namespace tidewire::hub

@@ -46,12 +46,13 @@ std::expected<auth::IdentityPtr, Refusal> judge_token(Tenant& tenant, guard::Kno
 std::optional<guard::UserState> state_of_user(guard::KnownUsers* users, const guard::LimitKey& key,
                                               const Time& now, const Awaited& awaited);
 
-Error directory_unavailable();
+// With the time until the directory is asked again, where that is known; `users` may be null.
+Error directory_unavailable(const guard::KnownUsers* users, const Time& now);
 
 // Whose inbox a channel is; empty where it is none.
 std::string_view inbox_user(const Namespace& ns, std::string_view channel);
 
 // A publish to the inbox of a user whom the directory says this of is refused; nothing where it may go on.
-std::optional<Error> inbox_refusal(guard::UserState state);
+std::optional<Error> inbox_refusal(guard::UserState state, const guard::KnownUsers* users, const Time& now);
 
 }  // namespace tidewire::hub

@@ -44,6 +44,25 @@ TEST_F(JudgeTest, TakesTheDirectorysAnswerAsItComes) {
   EXPECT_EQ(verdict(told(guard::UserState::exists, "bob")), "ask ada") << "another's answer is no answer";
 }
 
+TEST_F(JudgeTest, SaysWhenTheDirectoryIsAskedAgain) {
+  const auto wait_ms = [&] {
+    return judge_token(world_.tenants[0], &users_, keys_, world_.token("ada", 3'600'000), world_.now,
+                       told(guard::UserState::unavailable))
+        .error()
+        .error.retry_after_ms;
+  };
+  const std::int64_t now_ms = world_.now.mono_ms();
+  EXPECT_EQ(wait_ms(), kRetryAfterMs) << "nobody knows";
+  for (const auto& [until_ms, told_ms] : std::initializer_list<std::pair<std::int64_t, std::int64_t>>{
+           {now_ms + 17, 17}, {now_ms, 1}, {now_ms - 5, 1}, {now_ms + 3'600'000, 60'000}}) {
+    users_.set_away_until(until_ms);
+    EXPECT_EQ(wait_ms(), told_ms);
+  }
+  users_.set_away_until(0);
+  EXPECT_EQ(wait_ms(), kRetryAfterMs);
+  EXPECT_EQ(directory_unavailable(nullptr, world_.now).retry_after_ms, kRetryAfterMs);
+}
+
 TEST_F(JudgeTest, AsksAnewWhereThatIsWanted) {
   users_.put(keys_.user("default", "ada"), guard::UserState::exists, world_.now.mono_ms());
   EXPECT_EQ(verdict({}, AskDirectory::always), "ask ada");

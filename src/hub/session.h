@@ -126,6 +126,7 @@ struct ToSubscribe {
   struct Item {
     std::string id;  // of the request; JSON text
     protocol::SubscribeItem item;
+    bool ends_malformed = false;  // the last of a request that had a malformed channel
   };
   static constexpr std::uint32_t kWindowMin = 4, kWindowMax = 32;
   std::uint32_t window = kWindowMin;  // so many may be under way; more once answers prove to be short

@@ -229,6 +229,8 @@ class Sessions {
   void note_offence(Session& session, guard::Offence offence, std::int64_t now_ms) {
     session.adaptive.bad(shared_.limits.records(), session.shared_keys.user, offence, now_ms);
   }
+  // Counts a message that was malformed and has been answered.
+  void note_malformed(Handle connection, Session& session, const Time& now);
   void malformed(Handle connection, Session& session, const protocol::DecodeFailure& failure,
                  const Time& now);
 

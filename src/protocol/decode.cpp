@@ -69,9 +69,13 @@ SubscribeRequest read_subscribe(Fields& fields) {
       request.channels.push_back({.channel = unescape(entry), .since = {}, .history = {}});
     } else if (entry.type == JsonType::object) {
       Fields inner(entry);
-      request.channels.push_back(read_subscribe_item(inner));
-      if (!inner.ok())
-        fields.refuse(fmt::format("channels[{}]: {}", request.channels.size() - 1, inner.problem()));
+      SubscribeItem item = read_subscribe_item(inner);
+      // An option can be refused for its channel alone, a channel that is not there cannot.
+      const JsonValue* channel = inner.find("channel");
+      if (channel == nullptr || channel->type != JsonType::string)
+        fields.refuse(fmt::format("channels[{}]: {}", request.channels.size(), inner.problem()));
+      item.fault = inner.problem();
+      request.channels.push_back(std::move(item));
     } else {
       fields.refuse("an entry of `channels` must be a string or an object");
     }

@@ -160,6 +160,16 @@ TEST(Decode, ReadsASubscribeToMany) {
   EXPECT_EQ(many.channels[2].since, (Position{"e", 0}));
 }
 
+TEST(Decode, KeepsTheFaultOfOneChannelOfSeveralApart) {
+  const auto many = body_of<SubscribeRequest>(
+      R"({"type":"subscribe","channels":["a",{"channel":"b","history":-1},{"channel":"c","since":5},{"channel":"d"}]})");
+  ASSERT_EQ(many.channels.size(), 4u);
+  EXPECT_EQ(many.channels[0].fault + many.channels[3].fault, "");
+  EXPECT_EQ(many.channels[1].channel, "b");
+  EXPECT_THAT(many.channels[1].fault, testing::HasSubstr("`history`"));
+  EXPECT_THAT(many.channels[2].fault, testing::HasSubstr("`since`"));
+}
+
 TEST(Decode, RefusesABadSubscribe) {
   const auto with = [](std::string_view more) {
     return fmt::format(R"({{"type":"subscribe","channel":"c",{}}})", more);
@@ -171,7 +181,8 @@ TEST(Decode, RefusesABadSubscribe) {
                               R"({"type":"subscribe","channels":[1]})",
                               R"({"type":"subscribe","channels":[{}]})",
                               R"({"type":"subscribe","channels":["a",null]})",
-                              R"({"type":"subscribe","channels":[{"channel":"a","history":-1}]})",
+                              R"({"type":"subscribe","channels":["a",{"since":{"epoch":"e","seq":1}}]})",
+                              R"({"type":"subscribe","channels":["a",{"channel":1}]})",
                               with(R"("channels":["a"])"),
                               with(R"("history":-1)"),
                               with(R"("history":1.5)"),

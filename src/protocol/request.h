@@ -40,6 +40,7 @@ struct SubscribeItem {
   std::optional<std::uint64_t> history;
   bool presence = false;
   bool snapshot = true;
+  std::string fault = {};  // why this channel of several is `invalid_message`; empty: it is not
 };
 
 struct SubscribeRequest {

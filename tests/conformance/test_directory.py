@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import pytest
 from client import Client, channel, eventually, unique
@@ -188,6 +189,43 @@ async def test_while_the_directory_is_away_the_known_go_on_and_others_are_told_t
     answer = http(server, "POST", f"/api/v1/users/{unique('u')}/notify", json={"data": 1})
     assert answer.status_code == 503 and answer.json()["code"] == "unavailable"
     assert int(answer.headers["retry-after"]) > 0
+
+
+@clause("9.directory", "6.unavailable", "A4", "P5")
+@pytest.mark.parametrize("reject", ["close", "http"])
+async def test_whoever_is_told_to_come_back_is_told_when_the_directory_is_asked_again(start, http, back_end, reject):
+    """§6: "`unavailable` (with `retry_after_ms`: a needed part is down or its circuit is open)" """
+    more = {"circuit": {"failures": 1, "open": "50s"}, "auth": {"reject": reject}}
+    server = start(settings(back_end.url) | more)
+    back_end.status = 500
+
+    async def wait_of(way: str) -> int:
+        if way == "stream":
+            answer = http(server, "GET", f"/sse?channel=room:a&token={mint(unique('u'))}", key=None)
+        elif way == "call":
+            answer = http(server, "GET", "/api/v1/websocket/connection-health", key=mint(unique("u")))
+        elif way == "notify":
+            answer = http(server, "POST", f"/api/v1/users/{unique('u')}/notify", json={"data": 1})
+        elif reject == "close":
+            client = await Client.connect(server, mint(unique("u")), hello=False)
+            return (await client.next())["retry_after_ms"]
+        else:
+            with pytest.raises(Exception) as refusal:
+                await Client.connect(server, mint(unique("u")))
+            answer = refusal.value.response
+            assert answer.status_code == 503
+            body = json.loads(answer.body)
+            assert int(answer.headers["Retry-After"]) == -(-body["retry_after_ms"] // 1000)
+            return body["retry_after_ms"]
+        assert answer.status_code == 503, answer.text
+        assert int(answer.headers["Retry-After"]) == -(-answer.json()["retry_after_ms"] // 1000)
+        return answer.json()["retry_after_ms"]
+
+    last = 50_000
+    for way in ("upgrade", "stream", "call", "notify", "upgrade"):
+        wait_ms = await wait_of(way)
+        assert 20_000 < wait_ms <= last, way
+        last = wait_ms
 
 
 @clause("9.directory", "A4", "P5")

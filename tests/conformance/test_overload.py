@@ -21,6 +21,12 @@ SETTINGS = {
 }
 
 
+def health(http, server) -> tuple[str, str, str]:
+    """What detailed health says of the server, and of its load."""
+    found = http(server, "GET", "/api/health/detailed").json()
+    return found["status"], found["overload"]["state"], found["overload"]["step"]
+
+
 def step(http, server) -> str:
     return http(server, "GET", "/api/health/detailed").json()["overload"]["step"]
 
@@ -71,6 +77,7 @@ async def test_load_is_shed_in_the_announced_order_and_taken_back(start, http):
     late = [a for a in answers if a.status_code == 503]
     assert late and late[0].json()["code"] == "unavailable" and int(late[0].headers["Retry-After"]) > 0
     assert http(server, "GET", "/readyz").status_code == 200
+    assert health(http, server) == ("degraded", "degraded", "shed_publishes")
     assert (await client.request({"type": "ping"}))["type"] == "pong"
 
     # Low priority comes in bursts, and nothing of it is lost.
@@ -78,6 +85,7 @@ async def test_load_is_shed_in_the_announced_order_and_taken_back(start, http):
     assert [m["data"] for m in await reader.deliveries(bulk, len(wanted), 20)] == wanted
 
     await set_memory(http, server, 0, "calm")
+    assert health(http, server) == ("ok", "ok", "calm")
     fresh = await Client.connect(server, mint(unique("new")))
     for i in range(50):
         await fresh.publish(bulk, i)

@@ -262,13 +262,52 @@ async def test_an_option_of_the_wrong_type_is_invalid_message(server, fields):
     await client.refused({"type": "subscribe", "channel": channel(), **fields}, "invalid_message")
 
 
+@clause("4.subscribe-list", "M3")
+async def test_a_bad_option_in_a_list_is_an_error_of_its_channel_alone(server):
+    """§4: "one `subscribed` or `error` per channel, in order, each with the request's `id`" """
+    client = await user(server)
+    good, late = channel(), channel()
+    bad = [{"channel": channel(), **option} for option in ({"history": -1}, {"since": 5}, {"presence": "yes"}, {"snapshot": 0})]
+    await client.send({"type": "subscribe", "channels": [good, *bad, {"channel": late}], "id": "mixed"})
+    replies = [await client.expect(id="mixed") for _ in range(6)]
+    assert [r["type"] for r in replies] == ["subscribed"] + ["error"] * 4 + ["subscribed"]
+    assert [r["channel"] for r in replies] == [good, *(entry["channel"] for entry in bad), late]
+    for reply, entry in zip(replies[1:5], bad, strict=True):
+        assert (reply["code"], reply["request"]) == ("invalid_message", "subscribe"), reply
+        assert list(entry)[1] in reply["message"]
+        await client.refused({"type": "unsubscribe", "channel": entry["channel"]}, "not_subscribed")
+    await client.send({"type": "subscribe", "channels": [bad[0]], "id": "alone"})
+    reply = await client.expect(id="alone")
+    assert (reply["type"], reply["code"], reply["channel"]) == ("error", "invalid_message", bad[0]["channel"])
+    assert await client.barrier() == []
+
+
+@clause("4.subscribe-list", "6.malformed", "M3")
+async def test_a_list_with_bad_options_is_one_malformed_message(start):
+    """§6: "The 20th in a minute (`limits.malformed_per_minute`) is answered and then ends it" """
+    server = start({"limits": {"malformed_per_minute": 2}})
+    client = await user(server)
+    bad = [{"channel": channel(), "history": -1} for _ in range(3)]
+    for last in (False, True):
+        name = channel()
+        await client.send({"type": "subscribe", "channels": [*bad, name], "id": "list"})
+        replies = [await client.expect(id="list") for _ in range(4)]
+        assert [r["type"] for r in replies] == ["error"] * 3 + ["subscribed"]
+        if last:
+            assert await client.closed() == (1008, "invalid_message")
+        else:
+            assert await client.barrier() == []
+
+
 @clause("4.subscribe", "M3")
-@pytest.mark.parametrize("value", ["room:a", {}, [1], [None], [{"since": {}}], [["room:a"]]])
+@pytest.mark.parametrize("value", ["room:a", {}, [1], [None], [{"since": {}}], [["room:a"]], [{"channel": 1}]])
 async def test_a_bad_list_is_invalid_message(server, value):
     """§6: "`invalid_message` (… a field of the wrong type)" """
     client = await user(server)
-    reply = await client.request({"type": "subscribe", "channels": value})
-    assert (reply["type"], reply["code"]) == ("error", "invalid_message")
+    good = channel()
+    reply = await client.request({"type": "subscribe", "channels": [good, *value] if isinstance(value, list) else value})
+    assert (reply["type"], reply["code"]) == ("error", "invalid_message") and "channel" not in reply
+    await client.refused({"type": "unsubscribe", "channel": good}, "not_subscribed")
 
 
 @clause("3.order", "M3")

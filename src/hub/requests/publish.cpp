@@ -23,7 +23,7 @@ Sessions::Taken Sessions::carry_out(Context& context, protocol::PublishRequest&&
       outbound_.ask_user(context.connection, session.tenant, user);
       return Taken::wait_for_user;
     }
-    if (const auto refusal = inbox_refusal(*state)) return refused(*refusal);
+    if (const auto refusal = inbox_refusal(*state, shared_.users, context.now)) return refused(*refusal);
   }
   if (!passes_overload(shared_.limits.overload(), publish_gate_, admission->ns->priority))
     return refused(overload_error());

@@ -9,12 +9,15 @@ namespace tidewire::hub {
 // One `subscribed` or `error` per channel, in order (protocol §4 `subscribe`).
 void Sessions::carry_out(Context& context, protocol::SubscribeRequest&& request) {
   Session& session = context.session;
-  if (request.channels.size() == 1 && !session.to_subscribe &&
+  const bool is_malformed =
+      std::ranges::any_of(request.channels, [](const auto& item) { return !item.fault.empty(); });
+  if (request.channels.size() == 1 && !session.to_subscribe && !is_malformed &&
       !awaits_subscribed(session, request.channels[0].channel))
     return subscribe_one(context, std::move(request.channels[0]));
   if (!session.to_subscribe) session.to_subscribe = std::make_unique<ToSubscribe>();
   for (protocol::SubscribeItem& item : request.channels)
     session.to_subscribe->items.push_back({.id = std::string(context.id), .item = std::move(item)});
+  session.to_subscribe->items.back().ends_malformed = is_malformed;
 }
 
 bool Sessions::has_rest(Handle connection) const {
@@ -30,7 +33,13 @@ void Sessions::take_rest(Handle connection, const Time& now) {
   if (session.to_subscribe->items.empty()) session.to_subscribe.reset();
   Context context{
       .connection = connection, .session = session, .now = now, .id = next.id, .type = "subscribe"};
-  subscribe_one(context, std::move(next.item));
+  if (next.item.fault.empty())
+    subscribe_one(context, std::move(next.item));
+  else
+    reply(context,
+          protocol::error_message(fail(ErrorCode::invalid_message, std::move(next.item.fault)).error(),
+                                  context.id, context.type, next.item.channel));
+  if (next.ends_malformed) note_malformed(connection, session, now);
 }
 
 // Whether it stands is not known yet, so neither is what subscribing again would mean.

@@ -154,10 +154,13 @@ TEST_F(DamagedStore, ACompactionThatMeetsTheDamageDoesNotStopTheOthers) {
   }
   EXPECT_NE(rig_.log->health().damage, "");
   EXPECT_TRUE(rig_.log->health().writable);
+  Outcome found = rig_.read(kOne, 0);
+  EXPECT_EQ(as<Failed>(found).what, Failed::What::read);
   for (int count = 0; count < 500; ++count) {
     Outcome outcome = rig_.append(kTwo, ++two, body(7));
     ASSERT_TRUE(std::holds_alternative<Committed>(outcome));
   }
+  EXPECT_THAT(rig_.log->health().damage, HasSubstr("t/a")) << "and not what a later compaction says";
 }
 
 // ---- what a folded channel keeps ----

@@ -121,7 +121,8 @@ class Store::Listener final : public rocksdb::EventListener {
   void OnBackgroundError(rocksdb::BackgroundErrorReason reason, rocksdb::Status* error) override {
     if (reason == rocksdb::BackgroundErrorReason::kCompaction && error->IsCorruption()) {
       const std::lock_guard lock(state_->mutex);
-      state_->health.damage = error->ToString();
+      // Which channel it is only a read can say, and it may have said so.
+      if (state_->health.damage.empty()) state_->health.damage = error->ToString();
       *error = rocksdb::Status::OK();
       return;
     }
