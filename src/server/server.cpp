@@ -225,11 +225,14 @@ class Process {
   api::Component store_health() const {
     const log::RocksdbLog::Health health = log_->health();
     const bool damaged = health.damaged_channels > 0;
+    const std::int64_t sync_us = log_->counts().last_sync_us;
+    std::optional<double> latency_ms;
+    if (sync_us >= 0) latency_ms = static_cast<double>(sync_us) / 1000;
     return {.name = "store",
             .state = !health.writable ? api::ComponentState::failed
                      : damaged        ? api::ComponentState::degraded
                                       : api::ComponentState::ok,
-            .latency_ms = {},
+            .latency_ms = latency_ms,
             .detail = !health.writable ? health.reason : health.damage};
   }
 
@@ -261,6 +264,9 @@ class Process {
                      static_cast<double>(counts.entries));
     snapshot.counter("tidewire_log_syncs_total", "Groups of entries that were synced to the disk.",
                      static_cast<double>(counts.groups));
+    if (counts.last_sync_us >= 0)
+      snapshot.gauge("tidewire_log_sync_seconds", "How long the last group took to be written and synced.",
+                     static_cast<double>(counts.last_sync_us) / 1e6);
     snapshot.counter("tidewire_dropped_log_lines_total", "Log lines given up because their queue was full.",
                      static_cast<double>(telemetry::dropped_log_lines()));
   }

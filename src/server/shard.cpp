@@ -277,7 +277,10 @@ void Shard::end_turn() {
 api::Health Shard::health() const {
   api::Health health{.draining = gateway_.draining(), .components = server_.components()};
   health.components.push_back(
-      {.name = "listener", .state = api::ComponentState::ok, .latency_ms = {}, .detail = {}});
+      {.name = "listener",
+       .state = api::ComponentState::ok,
+       .latency_ms = static_cast<double>(std::max(loop_lag_us_, loop_lag_now_us_)) / 1000,
+       .detail = {}});
   return health;
 }
 

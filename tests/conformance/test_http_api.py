@@ -494,6 +494,9 @@ def test_detailed_health_names_the_components(server, http):
     text = http(server, "GET", "/api/health/detailed").text
     for component in ("listener", "store", "engine"):
         assert f'"{component}"' in text, text[:500]
+    publish(http, server, channel("log"), 1)
+    components = http(server, "GET", "/api/health/detailed").json()["components"]
+    assert components["store"]["latency_ms"] > 0 and components["listener"]["latency_ms"] >= 0
 
 
 # -- HTTP itself

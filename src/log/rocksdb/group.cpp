@@ -1,6 +1,8 @@
 // A group from its staging to the answers. What the operations stage is in group_operations.cpp.
 #include "log/rocksdb/group.h"
 
+#include <chrono>
+
 namespace tidewire::log {
 
 void Groups::carry_out(std::vector<Submission>&& submissions) {
@@ -50,6 +52,7 @@ void Groups::commit() {
     batch_.Put(store_.channels(), channel_key(channel->id), record);
   }
   Result<void> written;
+  const auto began = std::chrono::steady_clock::now();
   if (batch_.Count() > 0) written = store_.write(batch_, sync_);
   for (OpenChannel* channel : touched_) {
     if (written)
@@ -61,6 +64,9 @@ void Groups::commit() {
   if (!written) fail_uncertain(written.error());
   for (const auto& saved : saved_) saved(written);
   if (written && sync_ == Store::Sync::yes) {
+    const auto took = std::chrono::steady_clock::now() - began;
+    last_sync_us_.store(std::chrono::duration_cast<std::chrono::microseconds>(took).count(),
+                        std::memory_order_relaxed);
     groups_.fetch_add(1, std::memory_order_relaxed);
     entries_.fetch_add(entries_staged_, std::memory_order_relaxed);
   }

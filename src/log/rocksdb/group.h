@@ -43,6 +43,7 @@ class Groups {
   void carry_out(std::vector<Submission>&& submissions);
 
   std::uint64_t groups() const { return groups_.load(std::memory_order_relaxed); }
+  std::int64_t last_sync_us() const { return last_sync_us_.load(std::memory_order_relaxed); }  // -1: none yet
   std::uint64_t entries() const { return entries_.load(std::memory_order_relaxed); }
 
  private:
@@ -135,6 +136,7 @@ class Groups {
 
   std::atomic<std::uint64_t> groups_ = 0;
   std::atomic<std::uint64_t> entries_ = 0;
+  std::atomic<std::int64_t> last_sync_us_ = -1;
 };
 
 }  // namespace tidewire::log

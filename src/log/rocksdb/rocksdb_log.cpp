@@ -130,7 +130,9 @@ void RocksdbLog::sweep(std::int64_t now_ms) { engine_->submit(Submission(Sweep{.
 RocksdbLog::Health RocksdbLog::health() const { return engine_->store().health(); }
 
 RocksdbLog::Counts RocksdbLog::counts() const {
-  return {.groups = engine_->groups().groups(), .entries = engine_->groups().entries()};
+  return {.groups = engine_->groups().groups(),
+          .entries = engine_->groups().entries(),
+          .last_sync_us = engine_->groups().last_sync_us()};
 }
 
 }  // namespace tidewire::log

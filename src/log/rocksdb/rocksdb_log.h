@@ -53,6 +53,7 @@ class RocksdbLog final : public Log {
   struct Counts {
     std::uint64_t groups = 0;  // that were synced
     std::uint64_t entries = 0;
+    std::int64_t last_sync_us = -1;  // how long the last group took to be written and synced; -1: none yet
   };
 
   // Opens the store, one sink per shard. The error names the path and says what is wrong: in use by
