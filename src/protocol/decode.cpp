@@ -85,8 +85,8 @@ PublishRequest read_publish(Fields& fields, std::string_view channel = {}) {
   request.data = fields.raw("data");
   request.merge = fields.raw("merge");
   request.patch = fields.raw("patch");
-  request.event = fields.string("event", kEventCharactersMax);
-  request.key = fields.string("key", kKeyCharactersMax);
+  request.event = fields.string("event", kEventCharactersMax, Fields::LoneSurrogates::refused);
+  request.key = fields.string("key", kKeyCharactersMax, Fields::LoneSurrogates::refused);
   if (fields.has("event") && request.event.empty()) fields.refuse("`event` must not be empty");
   if (fields.has("key") && request.key.empty()) fields.refuse("`key` must not be empty");
   if (const auto if_seq = fields.integer("if_seq", 0, kJsonIntegerMax))

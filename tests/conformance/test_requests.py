@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 
 import pytest
@@ -388,6 +389,24 @@ async def test_a_bad_option_of_publish_is_refused(server, fields):
     if not {"ephemeral", "priority"} & set(fields):
         assert reply["code"] == "invalid_message", reply
     assert (await client.publish(name, 1))["seq"] == 1
+
+
+@clause("4.publish", "M3", "M4")
+@pytest.mark.parametrize("member", ["event", "key"])
+@pytest.mark.parametrize("text", ["\ud800", "cut \ud83d", "\udc00\ud800", "\ud800x"], ids=ascii)
+async def test_an_event_or_key_with_half_a_character_is_invalid_message(server, http, member, text):
+    """§4: a key other than the first one appends. The escape of half a surrogate pair is no character, so two
+    such keys could not be told apart; they are refused, and named"""
+    client, name = await user(server), channel()
+    reply = await client.refused(publish(name, 1, **{member: text}), "invalid_message")
+    assert f"`{member}`" in reply["message"]
+    body = json.dumps({"channel": name, "data": 1, member: text})
+    problem = http(server, "POST", "/api/v1/publish", content=body.encode())
+    assert (problem.status_code, problem.json()["code"]) == (400, "invalid_message")
+    assert f"`{member}`" in problem.json()["detail"]
+    assert (await client.publish(name, 1, event="\U0001f600", key="\U0001f600"))["seq"] == 1
+    again = await client.publish(name, 2, key="\U0001f601")
+    assert again["seq"] == 2 and "duplicate" not in again
 
 
 @clause("4.publish", "M1")
