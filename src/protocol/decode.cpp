@@ -36,14 +36,18 @@ std::optional<Position> read_position(Fields& fields) {
   return position;
 }
 
-SubscribeItem read_subscribe_item(Fields& fields) {
-  SubscribeItem item;
-  item.channel = fields.required_string("channel");
+void read_subscribe_options(Fields& fields, SubscribeItem& item) {
   item.since = read_position(fields);
   if (const auto history = fields.integer("history", 0, kJsonIntegerMax))
     item.history = static_cast<std::uint64_t>(*history);
   item.presence = fields.boolean("presence", false);
   item.snapshot = fields.boolean("snapshot", true);
+}
+
+SubscribeItem read_subscribe_item(Fields& fields) {
+  SubscribeItem item;
+  item.channel = fields.required_string("channel");
+  read_subscribe_options(fields, item);
   return item;
 }
 
@@ -55,6 +59,9 @@ SubscribeRequest read_subscribe(Fields& fields) {
     return request;
   }
   if (fields.has("channel")) fields.refuse("either `channel` or `channels`, not both");
+  // Options stand in the entries. Beside them they count for none, and are checked like every field.
+  SubscribeItem beside;
+  read_subscribe_options(fields, beside);
   if (channels->type != JsonType::array) {
     fields.refuse("`channels` must be an array");
     return request;

@@ -258,9 +258,13 @@ async def test_a_list_takes_1_to_100_channels(server):
     ],
 )
 async def test_an_option_of_the_wrong_type_is_invalid_message(server, fields):
-    """§4: "negative is `invalid_message`"; §6: "a field of the wrong type" """
+    """§4: "negative is `invalid_message`"; §6: "a field of the wrong type", beside a list too"""
     client = await user(server)
     await client.refused({"type": "subscribe", "channel": channel(), **fields}, "invalid_message")
+    reply = await client.request({"type": "subscribe", "channels": [channel()], **fields})
+    assert (reply["type"], reply["code"]) == ("error", "invalid_message"), reply
+    assert next(iter(fields)) in reply["message"]
+    assert await client.barrier() == []
 
 
 @clause("4.subscribe", "M3")
