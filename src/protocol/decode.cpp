@@ -28,6 +28,7 @@ std::optional<Position> read_position(Fields& fields) {
     return std::nullopt;
   }
   Fields inner(*value);
+  inner.refuse_doubled();
   Position position;
   position.epoch = inner.required_string("epoch", 32);
   position.seq = static_cast<std::uint64_t>(inner.integer("seq", 0, kJsonIntegerMax).value_or(0));
@@ -76,6 +77,7 @@ SubscribeRequest read_subscribe(Fields& fields) {
       request.channels.push_back({.channel = unescape(entry), .since = {}, .history = {}});
     } else if (entry.type == JsonType::object) {
       Fields inner(entry);
+      inner.refuse_doubled();
       request.channels.push_back(read_subscribe_item(inner));
       if (!inner.ok())
         fields.refuse(fmt::format("channels[{}]: {}", request.channels.size() - 1, inner.problem()));
