@@ -160,6 +160,8 @@ void Home::on(log::ReadDone&& done, const Time& now) {
     std::vector<SharedBytes> page;
     for (Entry& entry : done.entries)
       if (!entry.expired(now.unix_ms) && entry.seq < *history->before) page.push_back(std::move(entry.body));
+    // A read stops behind the message with which it has enough.
+    History::cut_to_page(page, !history->after);
     return answer_history(from, std::move(*history), *channel, std::move(page));
   }
   auto& command = std::get<CatchUpCommand>(asker->command);

@@ -681,6 +681,25 @@ async def test_history_tells_what_is_still_there(server):
 
 
 @clause("4.history", "M7")
+@pytest.mark.parametrize("namespace", ["room", "log"])
+async def test_a_page_of_history_is_at_most_4_mib(server, namespace):
+    """Clarifications: "at most 4 MiB, and then shorter than `limit`", wherever the messages are read"""
+    client, name = await user(server), channel(namespace)
+    for i in range(9):
+        await client.publish(name, str(i) * 800_000)
+
+    async def page(**fields):
+        reply = await client.request({"type": "history", "channel": name, **fields})
+        assert len(reply.raw.encode()) <= 4 * 1024 * 1024
+        return [m["seq"] for m in reply["messages"]]
+
+    assert await page(after=0) == [1, 2, 3, 4, 5]
+    assert await page(after=2, before=9) == [3, 4, 5, 6, 7]
+    assert await page(limit=6) in ([5, 6, 7, 8, 9], [7, 8, 9])
+    assert (await page(before=7, limit=6))[-1] == 6
+
+
+@clause("4.history", "M7")
 async def test_history_of_another_epoch_is_a_conflict(server):
     """§4: "a request with an `epoch` that is not the current one is a `conflict`" """
     client = await user(server)
