@@ -149,7 +149,8 @@ void Router::broadcast(Call& call) {
     return call.respond(problem_answer(ErrorCode::invalid_message, "the body is a JSON object"));
   protocol::Fields fields(*object);
   fields.refuse_doubled();
-  const std::string event = fields.string("event", protocol::kEventCharactersMax);
+  const std::string event =
+      fields.string("event", protocol::kEventCharactersMax, protocol::Fields::LoneSurrogates::refused);
   if (fields.has("event") && event.empty()) fields.refuse("`event` must not be empty");
   if (!fields.ok()) return call.respond(problem_answer(ErrorCode::invalid_message, fields.problem()));
 

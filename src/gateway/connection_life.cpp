@@ -160,6 +160,19 @@ bool Gateway::takes_deliveries(Connection& connection) {
   return false;
 }
 
+// Within the outbound budget. Where one turn alone has filled it, its socket has not been asked yet: a reader
+// that takes bytes is not behind. Nothing else may happen here, in the middle of a fan-out, so what follows
+// from a broken socket is left to the end of the turn, which finds it broken too.
+bool Gateway::has_room(Connection& connection) {
+  if (!takes_deliveries(connection)) return false;
+  if (connection.queued() < options_.outbound_bytes) return true;
+  if (!connection.outbox || connection.outbox->stalled()) return false;
+  std::size_t written = 0;
+  connection.outbox->flush(connection.stream, written);
+  counts_of(connection).bytes_out += written;
+  return connection.queued() < options_.outbound_bytes;
+}
+
 void Gateway::close_send_circuit(Connection& connection) {
   if (std::exchange(connection.send_open, false)) --counts_.send_circuits_open;
 }

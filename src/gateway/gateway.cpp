@@ -166,9 +166,7 @@ bool Gateway::push(Handle handle, protocol::DeliveryBatch& batch, std::size_t fi
   if (connection != nullptr && connection->state == Connection::State::sse)
     return push_events(*connection, batch, first, last, lane);
   if (connection == nullptr || connection->state != Connection::State::websocket) return true;
-  if (connection->outbox &&
-      (!takes_deliveries(*connection) || connection->outbox->queued() >= options_.outbound_bytes))
-    return false;
+  if (connection->outbox && !has_room(*connection)) return false;
   if (connection->deflate == Connection::Deflate::dedicated) {
     for (std::size_t i = first; i < last; ++i) send(handle, batch.json(i));
     return true;

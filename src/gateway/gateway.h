@@ -200,6 +200,7 @@ class Gateway final : public hub::Outbound {
                    std::size_t last, Lane lane);
   static bool has_send_circuit(const Connection& connection);
   bool takes_deliveries(Connection& connection);
+  bool has_room(Connection& connection);
   void close_send_circuit(Connection& connection);
   void flush(Connection& connection);
   void after_flush(Connection& connection, net::IoStatus status, std::size_t written);

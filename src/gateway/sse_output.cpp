@@ -55,7 +55,7 @@ void Gateway::send_lines(Connection& connection, std::string_view lines) {
 
 bool Gateway::push_events(Connection& connection, protocol::DeliveryBatch& batch, std::size_t first,
                           std::size_t last, Lane lane) {
-  if (!takes_deliveries(connection) || connection.queued() >= options_.outbound_bytes) return false;
+  if (!has_room(connection)) return false;
   SseStream& stream = *connection.extras().sse;
   counts_of(connection).messages_out += last - first;
   Outbox& outbox = outbox_of(connection);

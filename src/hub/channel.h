@@ -27,6 +27,7 @@
 #include "kinds/fold.h"
 #include "kinds/inbox.h"
 #include "kinds/owned_run.h"
+#include "log/log.h"
 
 namespace tidewire::hub {
 
@@ -66,6 +67,7 @@ struct DurableState {
   std::uint64_t first_seq = 1;     // the oldest that the log keeps
   std::uint64_t assigned = 0;      // the last seq given out
   std::uint64_t next_number = 1;
+  log::Retention retention = {};  // as the log was told
   Ring<PendingEntry> pending;
   std::vector<Waiting> waiting;  // commands, until it is open
   std::vector<PendingRead> reads;
@@ -214,6 +216,10 @@ struct Channel {
     if (durable()) return durable()->first_seq;
     return history().empty() ? seq + 1 : history().first_seq();
   }
+  // What its log should keep.
+  log::Retention retention() const {
+    return {.messages = ns->history_messages, .ttl_ms = ns->history_ttl_ms, .folded = folded() != nullptr};
+  }
   void trim(std::int64_t now_ms) {
     if (!extras) return;
     const std::uint64_t gone_before = extras->history.trim(now_ms, bounds());
@@ -221,7 +227,7 @@ struct Channel {
     // What a state needs stays in the log; readers, who have the snapshot, see only what the namespace
     // keeps. An inbox keeps what is pending.
     std::uint64_t first = std::max(durable()->first_seq, gone_before);
-    if (folded() && seq > ns->history_messages) first = std::max(first, seq + 1 - ns->history_messages);
+    if (seq > ns->history_messages) first = std::max(first, seq + 1 - ns->history_messages);
     if (folded() && needs_from() != 0) first = std::max(durable()->first_seq, std::min(first, needs_from()));
     // Expired entries at the old end count as trimmed (protocol §5).
     while (first <= seq && history().holds(first) && history().at(first).expired(now_ms)) ++first;

@@ -16,6 +16,9 @@ namespace {
 // Turns are kept for the next ones: not more, and no larger ones, than are used again soon.
 constexpr std::size_t kSpareTurns = 256;
 constexpr std::size_t kSpareTurnBytes = 64 * 1024;
+// So much of a channel's turn is handed over at once. A turn may bring a batch of many megabytes: a budget
+// that was judged only behind it would be none, and a reader that is stuck would hold all of it.
+constexpr std::size_t kTurnBytesMax = 64 * 1024;
 }  // namespace
 
 Replica::Turn& Sessions::turn_of(Handle handle, Replica& replica) {
@@ -41,6 +44,7 @@ void Sessions::handle(Delivery&& delivery, const Time&) {
   if (delivery.skip) turn.for_all = false;
   // A channel's name needs no escaping: its characters are plain in JSON.
   turn.batch.add("{\"type\":\"message\",\"channel\":\"", replica->key.name, "\",", delivery.body.view());
+  if (turn.batch.bytes() >= kTurnBytesMax) flush(delivery.follower, *replica);
 }
 
 void Sessions::handle(PresenceDelivery&& delivery, const Time&) {

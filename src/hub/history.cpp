@@ -4,6 +4,10 @@
 
 namespace tidewire::hub {
 
+namespace {
+constexpr std::size_t kBesideBody = 2;  // in the list, a brace and a comma
+}
+
 void History::append(Entry entry, const HistoryBounds& bounds) {
   if (bounds.messages == 0) return;
   if (!kept_) kept_ = std::make_unique<Kept>();
@@ -77,7 +81,7 @@ std::vector<SharedBytes> History::page(std::uint64_t after, std::uint64_t before
   const auto take = [&](std::uint64_t seq) {
     const Entry& entry = at(seq);
     if (entry.expired(now_ms)) return true;
-    bytes += entry.body.size();
+    bytes += entry.body.size() + kBesideBody;
     if (out.size() == limit || (bytes > kPageBytes && !out.empty())) return false;
     out.push_back(entry.body);
     return true;
@@ -89,6 +93,19 @@ std::vector<SharedBytes> History::page(std::uint64_t after, std::uint64_t before
     for (std::uint64_t seq = low; seq < high && take(seq);) ++seq;
   }
   return out;
+}
+
+void History::cut_to_page(std::vector<SharedBytes>& messages, bool newest) {
+  std::size_t bytes = 0, kept = 0;
+  for (; kept < messages.size(); ++kept) {
+    bytes += messages[newest ? messages.size() - 1 - kept : kept].size() + kBesideBody;
+    if (bytes > kPageBytes && kept > 0) break;
+  }
+  const auto excess = static_cast<std::ptrdiff_t>(messages.size() - kept);
+  if (newest)
+    messages.erase(messages.begin(), messages.begin() + excess);
+  else
+    messages.erase(messages.end() - excess, messages.end());
 }
 
 }  // namespace tidewire::hub

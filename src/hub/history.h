@@ -56,7 +56,10 @@ class History {
   // where `newest` is true; fewer where they would be longer than kPageBytes together, at least one.
   std::vector<SharedBytes> page(std::uint64_t after, std::uint64_t before, std::uint64_t limit, bool newest,
                                 std::int64_t now_ms) const;
-  static constexpr std::size_t kPageBytes = std::size_t{4} << 20;
+  // Likewise of messages that were read elsewhere.
+  static void cut_to_page(std::vector<SharedBytes>& messages, bool newest);
+  // 4 MiB with what a reply has beside its messages.
+  static constexpr std::size_t kPageBytes = (std::size_t{4} << 20) - 1024;
 
  private:
   struct Kept {

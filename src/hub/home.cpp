@@ -117,7 +117,7 @@ void Home::start_position(const SubscribeCommand& command, const Channel& channe
     const std::uint64_t start = history.start_of_last(missing, now.unix_ms);
     const bool reached = !history.empty() && (missing == 0 || history.first_seq() <= retained);
     const std::uint64_t by_seq = channel.seq + 1 - std::min(channel.seq, *command.history);
-    state.next_seq = reached ? start : std::max(retained, by_seq);
+    state.next_seq = std::max(retained, reached ? start : by_seq);
   }
   if (state.next_seq > channel.seq || !history.holds(state.next_seq)) return;
 
@@ -305,6 +305,8 @@ void Home::sweep(Handle handle, Channel& channel, const Time& now) {
     if (channel.keys()->empty()) channel.more().keys.reset();
   }
   if (channel.extras && channel.extras->empty()) channel.extras.reset();
+  if (channel.durable() && channel.durable()->state == DurableState::State::open)
+    tell_retention(handle, channel);
   if (channel.last_used_ms + kParkMs <= now.mono_ms() && may_park(channel, now)) park(handle, channel);
   // Its followers' going counts as a use (`unsubscribe` above); what else keeps it is looked at here.
   if (channel.presence() || (channel.durable() && channel.durable()->busy()) ||

@@ -195,6 +195,7 @@ class Home {
 
   // home_log.cpp
   void open_log(Handle handle, Channel& channel);
+  void tell_retention(Handle handle, Channel& channel);
   template <class Command>
   bool wait_for_log(Handle handle, Channel& channel, ShardId from, Command& command, const Time& now);
   void begin_anew(Channel& channel);

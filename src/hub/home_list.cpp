@@ -85,7 +85,7 @@ std::vector<ChannelInfo> Home::list(const ListChannels& query) {
   channels_.for_each([&](Handle, const Channel& channel) {
     const std::string_view name = channel.key.name;
     if (channel.key.tenant == query.tenant && is_used(channel) && name.starts_with(query.prefix) &&
-        name > query.after)
+        name > query.after && namespaces_.find(protocol::namespace_of(name)) != nullptr)
       listed.push_back(&channel);
   });
   const auto kept = std::min(query.limit, listed.size());

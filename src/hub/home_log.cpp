@@ -15,17 +15,24 @@ constexpr std::int64_t kRetryMs = 1000;
 void Home::open_log(Handle handle, Channel& channel) {
   if (!channel.durable()) channel.more().durable = std::make_unique<DurableState>();
   channel.durable()->state = DurableState::State::opening;
+  channel.durable()->retention = channel.retention();
   submit_(log::Open{.channel = handle,
                     .name = fmt::format("{}/{}", options_.tenants[channel.key.tenant], channel.key.name),
                     .epoch = channel.has_epoch ? random_.name() : channel.epoch,
                     .lazily = true,
                     // With entries it is in the log; where it is not, that epoch must not come again.
                     .known_epoch = channel.has_epoch && channel.seq == 0 ? channel.epoch : std::string(),
-                    .retention = {.messages = channel.ns->history_messages,
-                                  .ttl_ms = channel.ns->history_ttl_ms,
-                                  .folded = channel.folded() != nullptr},
+                    .retention = channel.retention(),
                     .tail_messages = Channel::kCacheMessages,
                     .tail_bytes = Channel::kCacheBytes});
+}
+
+// A reload may have changed how much is kept.
+void Home::tell_retention(Handle handle, Channel& channel) {
+  const log::Retention wanted = channel.retention();
+  if (channel.durable()->retention == wanted) return;
+  channel.durable()->retention = wanted;
+  submit_(log::Retain{.channel = handle, .retention = wanted});
 }
 
 void Home::handle(log::Outcome&& outcome, const Time& now) {

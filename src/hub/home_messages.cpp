@@ -129,6 +129,7 @@ void Home::append(Handle handle, Channel& channel, PendingEntry&& pending, const
 
   // Until the log has it, nobody hears of it.
   DurableState& durable = *channel.durable();
+  tell_retention(handle, channel);
   durable.assigned = pending.entry.seq;
   pending.number = durable.next_number++;
   log::Append append{.channel = handle, .number = pending.number, .entries = {pending.entry}, .keys = {}};

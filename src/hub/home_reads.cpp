@@ -77,8 +77,9 @@ void Home::handle(ShardId from, HistoryCommand&& command, const Time& now) {
     command.before = before;  // what comes while it is read is not part of it
     return read_log(handle, channel, from, std::move(command), low - 1, count, History::kPageBytes);
   }
-  std::vector<SharedBytes> page =
-      channel.history().page(command.after.value_or(0), before, command.limit, newest, now.unix_ms);
+  // A bound that has just been raised may leave what the log has trimmed in the cache.
+  const std::uint64_t after = std::max(command.after.value_or(0), channel.first_seq() - 1);
+  std::vector<SharedBytes> page = channel.history().page(after, before, command.limit, newest, now.unix_ms);
   answer_history(from, std::move(command), channel, std::move(page));
 }
 
@@ -159,6 +160,8 @@ void Home::on(log::ReadDone&& done, const Time& now) {
     std::vector<SharedBytes> page;
     for (Entry& entry : done.entries)
       if (!entry.expired(now.unix_ms) && entry.seq < *history->before) page.push_back(std::move(entry.body));
+    // A read stops behind the message with which it has enough.
+    History::cut_to_page(page, !history->after);
     return answer_history(from, std::move(*history), *channel, std::move(page));
   }
   auto& command = std::get<CatchUpCommand>(asker->command);

@@ -7,6 +7,7 @@
 
 #include "base/json_text.h"
 #include "kinds/inbox_entries.h"
+#include "kinds/payload.h"
 #include "protocol/fields.h"
 #include "protocol/message_writer.h"
 
@@ -28,8 +29,8 @@ std::optional<std::int64_t> integer_in(JsonValue value, std::int64_t min, std::i
 std::optional<std::vector<std::uint64_t>> seqs_of(std::string_view payload) {
   const auto value = protocol::scan_json(payload, kPayloadDepthMax);
   if (!value || value->type != JsonType::object) return std::nullopt;
-  const protocol::Fields fields(*value);
-  const JsonValue* list = fields.find("seqs");
+  const std::vector<protocol::JsonMember> members = members_of(*value);
+  const JsonValue* list = last_named(members, "seqs");
   if (list == nullptr || list->type != JsonType::array) return std::nullopt;
   std::vector<std::uint64_t> seqs;
   for (const JsonValue& item : protocol::split_array(*list)) {

@@ -1,10 +1,12 @@
 #include "kinds/session_action.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "base/characters.h"
 #include "base/json_text.h"
-#include "protocol/fields.h"
+#include "kinds/payload.h"
 
 namespace tidewire::kinds {
 
@@ -18,8 +20,8 @@ constexpr std::size_t kUserBytesMax = 200;
 
 Result<std::uint64_t> seq_in(const Event& event, JsonValue data) {
   if (data.type == JsonType::object) {
-    const protocol::Fields fields(data);
-    const JsonValue* value = fields.find("seq");
+    const std::vector<protocol::JsonMember> members = members_of(data);
+    const JsonValue* value = last_named(members, "seq");
     const auto seq = value == nullptr ? std::nullopt : protocol::integer_of(*value);
     if (seq && *seq >= 0 && *seq <= kJsonIntegerMax) return static_cast<std::uint64_t>(*seq);
   }
@@ -30,8 +32,8 @@ Result<NamedUser> user_in(const Event& event, JsonValue data) {
   if (data.type != JsonType::null && data.type != JsonType::object)
     return fail(ErrorCode::invalid_event, fmt::format("the data of `{}` is an object", event.name));
   if (data.type == JsonType::object) {
-    const protocol::Fields fields(data);
-    if (const JsonValue* id = fields.find("user")) {
+    const std::vector<protocol::JsonMember> members = members_of(data);
+    if (const JsonValue* id = last_named(members, "user")) {
       if (auto user = user_named(*id)) return std::move(*user);
       return fail(ErrorCode::invalid_event,
                   "`user` must be an integer up to 2^53-1 or a string of 1 to 200 channel characters");

@@ -45,6 +45,8 @@ struct Retention {
   // The channel has a state that is folded from its entries: those that its saved snapshot does not
   // cover stay whatever the bounds say, and so do those from `Append::keep_from` on.
   bool folded = false;
+
+  friend bool operator==(const Retention&, const Retention&) = default;
 };
 
 // ---- operations; `channel` is what the home calls it, unique on its shard while it is open ----
@@ -108,6 +110,13 @@ struct SaveSnapshot {
   SharedBytes state;
 };
 
+// How much of the channel is kept from now on, in place of what Open said. Not answered; lost at worst, as
+// Open says it again.
+struct Retain {
+  Handle channel;
+  Retention retention;
+};
+
 // The home is done with the channel for now; not answered.
 struct Close {
   Handle channel;
@@ -134,7 +143,7 @@ struct List {
   std::function<bool(const StoredChannel&)> wanted;  // called on any thread
 };
 
-using Operation = std::variant<Open, Append, Read, SaveMark, SaveSnapshot, Close, List>;
+using Operation = std::variant<Open, Append, Read, SaveMark, SaveSnapshot, Retain, Close, List>;
 
 // ---- outcomes ----
 

@@ -62,6 +62,10 @@ struct Model {
     mark = std::max(mark, append.mark);
     settle(now_ms);
   }
+  void apply(const Retain& retain, std::int64_t now_ms) {
+    retention = retain.retention;
+    settle(now_ms);
+  }
   void apply(const SaveMark& save) { mark = std::max(mark, save.mark); }
   void apply(const SaveSnapshot& save) {
     if (save.seq < snapshot_seq || save.seq > last()) return;

@@ -20,6 +20,32 @@ TEST_P(LogConformance, KeepsNoMoreMessagesThanItShould) {
   EXPECT_THAT(seqs(opened.tail), ElementsAre(298, 299, 300));
 }
 
+TEST_P(LogConformance, KeepsLessOrMoreOnceItIsToldTo) {
+  run_one(open(kOne, "t/a", "e1", {.messages = 100}));
+  fill(1, 50);
+  run({Retain{.channel = kOne, .retention = {.messages = 5}}});
+  Outcome outcome = run_one(read(kOne, 0));
+  EXPECT_EQ(as<ReadDone>(outcome).first_seq, 46u);
+  EXPECT_THAT(seqs(as<ReadDone>(outcome).entries), ElementsAre(46, 47, 48, 49, 50));
+  run({Retain{.channel = kOne, .retention = {.messages = 7}}});
+  fill(51, 70);
+  EXPECT_EQ(open_again({.messages = 100}).first_seq, 64u);
+  // By their age too.
+  run_one(append(kOne, {entry(71, "m", 50)}), 50);
+  run({Retain{.channel = kOne, .retention = {.messages = 100, .ttl_ms = 100}}}, 120);
+  outcome = run_one(read(kOne, 0), 120);
+  EXPECT_EQ(as<ReadDone>(outcome).first_seq, 71u);
+}
+
+TEST_P(LogConformance, IsToldHowMuchToKeepBeforeItsFirstEntry) {
+  Open lazily = open(kOne, "t/a", "e1", {.messages = 100});
+  lazily.lazily = true;
+  run_one(std::move(lazily));
+  run({Retain{.channel = kOne, .retention = {.messages = 2}}});
+  fill(1, 10);
+  EXPECT_EQ(open_again({.messages = 100}).first_seq, 9u);
+}
+
 TEST_P(LogConformance, ALargeAppendPushesOutItsOwnFirstEntries) {
   run_one(open(kOne, "t/a", "e1", {.messages = 2}));
   std::vector<Entry> entries;

@@ -28,6 +28,7 @@ std::optional<Position> read_position(Fields& fields) {
     return std::nullopt;
   }
   Fields inner(*value);
+  inner.refuse_doubled();
   Position position;
   position.epoch = inner.required_string("epoch", 32);
   position.seq = static_cast<std::uint64_t>(inner.integer("seq", 0, kJsonIntegerMax).value_or(0));
@@ -36,14 +37,18 @@ std::optional<Position> read_position(Fields& fields) {
   return position;
 }
 
-SubscribeItem read_subscribe_item(Fields& fields) {
-  SubscribeItem item;
-  item.channel = fields.required_string("channel");
+void read_subscribe_options(Fields& fields, SubscribeItem& item) {
   item.since = read_position(fields);
   if (const auto history = fields.integer("history", 0, kJsonIntegerMax))
     item.history = static_cast<std::uint64_t>(*history);
   item.presence = fields.boolean("presence", false);
   item.snapshot = fields.boolean("snapshot", true);
+}
+
+SubscribeItem read_subscribe_item(Fields& fields) {
+  SubscribeItem item;
+  item.channel = fields.required_string("channel");
+  read_subscribe_options(fields, item);
   return item;
 }
 
@@ -55,6 +60,9 @@ SubscribeRequest read_subscribe(Fields& fields) {
     return request;
   }
   if (fields.has("channel")) fields.refuse("either `channel` or `channels`, not both");
+  // Options stand in the entries. Beside them they count for none, and are checked like every field.
+  SubscribeItem beside;
+  read_subscribe_options(fields, beside);
   if (channels->type != JsonType::array) {
     fields.refuse("`channels` must be an array");
     return request;
@@ -69,10 +77,12 @@ SubscribeRequest read_subscribe(Fields& fields) {
       request.channels.push_back({.channel = unescape(entry), .since = {}, .history = {}});
     } else if (entry.type == JsonType::object) {
       Fields inner(entry);
+      inner.refuse_doubled();
+      const bool doubled = !inner.ok();
       SubscribeItem item = read_subscribe_item(inner);
       // An option can be refused for its channel alone, a channel that is not there cannot.
       const JsonValue* channel = inner.find("channel");
-      if (channel == nullptr || channel->type != JsonType::string)
+      if (doubled || channel == nullptr || channel->type != JsonType::string)
         fields.refuse(fmt::format("channels[{}]: {}", request.channels.size(), inner.problem()));
       item.fault = inner.problem();
       request.channels.push_back(std::move(item));
@@ -89,8 +99,8 @@ PublishRequest read_publish(Fields& fields, std::string_view channel = {}) {
   request.data = fields.raw("data");
   request.merge = fields.raw("merge");
   request.patch = fields.raw("patch");
-  request.event = fields.string("event", kEventCharactersMax);
-  request.key = fields.string("key", kKeyCharactersMax);
+  request.event = fields.string("event", kEventCharactersMax, Fields::LoneSurrogates::refused);
+  request.key = fields.string("key", kKeyCharactersMax, Fields::LoneSurrogates::refused);
   if (fields.has("event") && request.event.empty()) fields.refuse("`event` must not be empty");
   if (fields.has("key") && request.key.empty()) fields.refuse("`key` must not be empty");
   if (const auto if_seq = fields.integer("if_seq", 0, kJsonIntegerMax))

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -42,15 +43,23 @@ class Fields {
     return value == nullptr ? std::string_view() : value->text;
   }
 
+  // The escape of half a surrogate pair has no text of its own: all of them become U+FFFD. What is kept or
+  // compared as text must not have one, or two that differ would be the same.
+  enum class LoneSurrogates : std::uint8_t { replaced, refused };
+
   // Empty when absent.
-  std::string string(std::string_view name, std::size_t characters_max = std::string_view::npos) {
+  std::string string(std::string_view name, std::size_t characters_max = std::string_view::npos,
+                     LoneSurrogates lone_surrogates = LoneSurrogates::replaced) {
     const JsonValue* value = find(name);
     if (value == nullptr) return {};
     if (value->type != JsonType::string) {
       refuse(fmt::format("`{}` must be a string", name));
       return {};
     }
-    std::string text = unescape(*value);
+    bool lone = false;
+    std::string text = unescape(*value, &lone);
+    if (lone && lone_surrogates == LoneSurrogates::refused)
+      refuse(fmt::format("`{}` has an escape that is half of a surrogate pair and no character", name));
     if (characters_max != std::string_view::npos && count_characters(text) > characters_max)
       refuse(fmt::format("`{}` is longer than {} characters", name, characters_max));
     return text;

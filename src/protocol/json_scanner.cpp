@@ -256,7 +256,7 @@ std::vector<JsonValue> split_array(JsonValue array, std::size_t most) {
   return out;
 }
 
-std::string unescape(JsonValue string) {
+std::string unescape(JsonValue string, bool* lone) {
   std::string_view text = string.text.substr(1, string.text.size() - 2);
   std::string out;
   out.reserve(text.size());
@@ -292,7 +292,11 @@ std::string unescape(JsonValue string) {
             text.remove_prefix(6);
           }
         }
-        append_utf8(out, code >= 0xd800 && code < 0xe000 ? 0xfffd : code);
+        if (code >= 0xd800 && code < 0xe000) {
+          code = 0xfffd;
+          if (lone != nullptr) *lone = true;
+        }
+        append_utf8(out, code);
         break;
       }
       default:

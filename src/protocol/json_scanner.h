@@ -41,7 +41,8 @@ std::vector<JsonValue> split_array(JsonValue array,
                                    std::size_t most = std::numeric_limits<std::size_t>::max());
 
 // The characters of a valid JSON string value. Escapes of lone surrogates become U+FFFD.
-std::string unescape(JsonValue string);
+// `lone` says whether there was one.
+std::string unescape(JsonValue string, bool* lone = nullptr);
 
 // The value of a number written without fraction or exponent, if it fits.
 std::optional<std::int64_t> integer_of(JsonValue number);

@@ -149,6 +149,8 @@ async def test_every_reply_names_its_own_type(server):
         '{"type":"ping","data":1,"data":2}',
         '{"type":"ping","unknown":1,"unknown":2}',
         '{"type":"ping","id":1,"\\u0069d":2}',
+        '{"type":"subscribe","channel":"room:a","since":{"epoch":"e","seq":1,"seq":2}}',
+        '{"type":"subscribe","channels":["room:b",{"channel":"room:a","history":1,"history":2}]}',
     ],
 )
 async def test_a_key_twice_in_the_envelope_is_invalid_message(server, text):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 
 import pytest
@@ -257,9 +258,13 @@ async def test_a_list_takes_1_to_100_channels(server):
     ],
 )
 async def test_an_option_of_the_wrong_type_is_invalid_message(server, fields):
-    """§4: "negative is `invalid_message`"; §6: "a field of the wrong type" """
+    """§4: "negative is `invalid_message`"; §6: "a field of the wrong type", beside a list too"""
     client = await user(server)
     await client.refused({"type": "subscribe", "channel": channel(), **fields}, "invalid_message")
+    reply = await client.request({"type": "subscribe", "channels": [channel()], **fields})
+    assert (reply["type"], reply["code"]) == ("error", "invalid_message"), reply
+    assert next(iter(fields)) in reply["message"]
+    assert await client.barrier() == []
 
 
 @clause("4.subscribe-list", "M3")
@@ -427,6 +432,24 @@ async def test_a_bad_option_of_publish_is_refused(server, fields):
     if not {"ephemeral", "priority"} & set(fields):
         assert reply["code"] == "invalid_message", reply
     assert (await client.publish(name, 1))["seq"] == 1
+
+
+@clause("4.publish", "M3", "M4")
+@pytest.mark.parametrize("member", ["event", "key"])
+@pytest.mark.parametrize("text", ["\ud800", "cut \ud83d", "\udc00\ud800", "\ud800x"], ids=ascii)
+async def test_an_event_or_key_with_half_a_character_is_invalid_message(server, http, member, text):
+    """§4: a key other than the first one appends. The escape of half a surrogate pair is no character, so two
+    such keys could not be told apart; they are refused, and named"""
+    client, name = await user(server), channel()
+    reply = await client.refused(publish(name, 1, **{member: text}), "invalid_message")
+    assert f"`{member}`" in reply["message"]
+    body = json.dumps({"channel": name, "data": 1, member: text})
+    problem = http(server, "POST", "/api/v1/publish", content=body.encode())
+    assert (problem.status_code, problem.json()["code"]) == (400, "invalid_message")
+    assert f"`{member}`" in problem.json()["detail"]
+    assert (await client.publish(name, 1, event="\U0001f600", key="\U0001f600"))["seq"] == 1
+    again = await client.publish(name, 2, key="\U0001f601")
+    assert again["seq"] == 2 and "duplicate" not in again
 
 
 @clause("4.publish", "M1")
@@ -694,6 +717,25 @@ async def test_history_tells_what_is_still_there(server):
     assert reply["last"] == 12
     assert [m["seq"] for m in reply["messages"]] == list(range(reply["first"], 13))
     assert reply["first"] == 8
+
+
+@clause("4.history", "M7")
+@pytest.mark.parametrize("namespace", ["room", "log"])
+async def test_a_page_of_history_is_at_most_4_mib(server, namespace):
+    """Clarifications: "at most 4 MiB, and then shorter than `limit`", wherever the messages are read"""
+    client, name = await user(server), channel(namespace)
+    for i in range(9):
+        await client.publish(name, str(i) * 800_000)
+
+    async def page(**fields):
+        reply = await client.request({"type": "history", "channel": name, **fields})
+        assert len(reply.raw.encode()) <= 4 * 1024 * 1024
+        return [m["seq"] for m in reply["messages"]]
+
+    assert await page(after=0) == [1, 2, 3, 4, 5]
+    assert await page(after=2, before=9) == [3, 4, 5, 6, 7]
+    assert await page(limit=6) in ([5, 6, 7, 8, 9], [7, 8, 9])
+    assert (await page(before=7, limit=6))[-1] == 6
 
 
 @clause("4.history", "M7")

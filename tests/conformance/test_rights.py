@@ -88,6 +88,64 @@ async def test_a_reload_ends_what_it_forbids(start):
     await client.deliveries("room:x", 1)
 
 
+@clause("9.reload", "O1", "M7")
+@pytest.mark.parametrize("durability", ["memory", "disk"])
+async def test_a_reload_says_how_much_open_channels_keep(start, durability):
+    """§9: "SIGHUP reloads … namespaces", `history_messages` of channels that are open too: one that is
+    published to, and one that is not"""
+    space = {"kind": "stream", "durability": durability, "history_messages": 30}
+    server = start({"namespaces": {"some": space}})
+    client = await Client.connect(server, mint("a"))
+
+    async def kept(name):
+        page = await client.request({"type": "history", "channel": name, "limit": 1000, "after": 0})
+        assert len(page["messages"]) == page["last"] + 1 - page["first"]
+        return page["first"], page["last"]
+
+    async def keeps_less():
+        return await kept("some:quiet") == (16, 20)
+
+    async def keeps_more():
+        await client.publish("some:busy", 1)
+        first, last = await kept("some:busy")
+        return last + 1 - first == 10
+
+    for name in ("some:quiet", "some:busy"):
+        await client.publish_many(name, 20)
+    server.reload({"namespaces": {"some": {"history_messages": 5}}})
+    await eventually(keeps_less, "the reload")
+    await client.publish_many("some:busy", 40)
+    assert await kept("some:busy") == (56, 60)
+    server.reload({"namespaces": {"some": {"history_messages": 10}}})
+    await eventually(keeps_more, "the second reload")
+    await client.publish_many("some:busy", 40)
+    first, last = await kept("some:busy")
+    assert last + 1 - first == 10
+
+
+@clause("9.reload", "O1", "O2")
+@pytest.mark.parametrize("durability", ["memory", "disk"])
+async def test_channels_of_a_namespace_that_is_gone_are_not_listed(start, http, durability):
+    """§1: "a namespace that is not configured is `not_found`"; §8: one channel is 404 then, and so the list
+    has none of them"""
+    server = start({"namespaces": {"fresh": {"kind": "stream", "durability": durability}}})
+    client = await Client.connect(server, mint("a"))
+    for name in ("fresh:x", "room:x"):
+        await client.publish(name, 1)
+
+    async def listed():
+        return [c["channel"] for c in http(server, "GET", "/api/v1/channels").json()["channels"]]
+
+    assert await listed() == ["fresh:x", "room:x"]
+    server.reload({"namespaces": {"fresh": None}})
+
+    async def is_gone():
+        return http(server, "GET", "/api/v1/channels/fresh:x").status_code == 404
+
+    await eventually(is_gone, "the reload")
+    assert await listed() == ["room:x"]
+
+
 @clause("9.reload", "O1")
 async def test_a_namespaces_kind_needs_a_restart(start):
     """§9: "what can't be reloaded is named in the log" """

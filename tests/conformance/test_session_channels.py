@@ -307,6 +307,22 @@ async def test_a_join_of_what_is_no_user_is_refused(server, http, who):
     assert (await post(owner, name, data=1))["seq"] == 2
 
 
+@clause("7.session-join", "M3", "K4")
+async def test_of_a_key_that_stands_twice_the_last_one_counts(server, http):
+    """§3: "inside `data` keys are the application's business", and it is delivered as it came: so the session
+    must take what every client's parser takes"""
+    name, (owner,) = await session(server, 1)
+
+    async def send(event, data):
+        await owner.send(f'{{"type":"publish","id":7,"channel":"{name}","event":"{event}","data":{data}}}')
+        assert (await owner.expect(id=7))["type"] == "published"
+
+    await send("join", '{"user":"first","user":"second"}')
+    assert members(http, server, name).keys() == {me(owner), "second"}
+    await send("read", '{"seq":1,"seq":2}')
+    assert members(http, server, name)[me(owner)]["read"] == 2
+
+
 # -- leaving
 
 

@@ -19,6 +19,9 @@ SERVER = {
         "namespaces": {
             "short": {"kind": "stream", "durability": "memory", "history_messages": 300},
             "long": {"kind": "stream", "durability": "disk", "history_messages": 100000},
+            "last": {"kind": "stream", "durability": "memory", "history_messages": 1},
+            "less": {"kind": "stream", "durability": "memory", "history_messages": 1000, "priority": "low"},
+            "most": {"kind": "stream", "durability": "memory", "priority": "critical"},
         },
     }
 }
@@ -150,3 +153,61 @@ async def test_a_sleeping_publisher_of_large_replies_does_not_grow_the_server(se
     grown = server.memory_kib() - before
     assert grown < memory_bound_kib(64 * 1024), f"{grown} KiB for unread replies"
     raw.reset()
+
+
+def batch(http, server, name: str, count: int, body: str = BODY) -> None:
+    """All of it in one call, which a server may carry out in one turn."""
+    messages = [{"channel": name, "data": [i + 1, body]} for i in range(count)]
+    reply = http(server, "POST", "/api/v1/batch", json={"publish": messages})
+    assert [r["seq"] for r in reply.json()["results"]] == list(range(1, count + 1))
+
+
+@clause("5.slow-reader", "P7", "M6")
+async def test_a_batch_goes_no_further_than_the_budget(server, http):
+    """§5: "past its outbound budget a subscription stops being pushed to and is caught up from the log", in
+    the middle of a batch too: of 12.8 MB a reader that does not read gets what lies in the socket and in the
+    budget, and then the one message that the log keeps"""
+    name = channel("last")
+    raw = await sleeper(server, name)
+    batch(http, server, name, 800)
+    assert await read_all(raw, 800, gaps=True) < 250
+
+
+@clause("5.slow-reader", "P7", "M6")
+async def test_batches_to_sleeping_subscribers_cost_no_memory(server, http):
+    """§5: "does not grow the server's memory" """
+    for _ in range(3):
+        batch(http, server, channel("last"), 800)  # the allocator is warm
+    names = [channel("last") for _ in range(12)]
+    sleepers = [await sleeper(server, name) for name in names]
+    before = server.memory_kib()
+    for name in names:
+        batch(http, server, name, 800)  # 154 MB in all
+    grown = server.memory_kib() - before
+    assert grown < memory_bound_kib(48 * 1024), f"{grown} KiB more for {len(sleepers)} sleeping subscribers"
+
+
+@clause("5.order", "P7")
+async def test_a_higher_priority_goes_before_the_rest_of_a_batch(server, http):
+    """§5: "Across channels a higher priority goes first when a connection has a backlog" """
+    low, high = channel("less"), channel("most")
+    raw = await sleeper(server, low)
+    await raw.text(json.dumps({"type": "subscribe", "channel": high}))
+    assert b'"subscribed"' in (await raw.message()).payload
+    batch(http, server, low, 800)
+    batch(http, server, high, 3, "now")
+    order = [json.loads((await raw.message(timeout_s=15)).payload) for _ in range(803)]
+    assert [m["seq"] for m in order if m["channel"] == low] == list(range(1, 801))
+    assert [m["seq"] for m in order if m["channel"] == high] == [1, 2, 3]
+    assert max(i for i, m in enumerate(order) if m["channel"] == high) < 300
+
+
+@clause("5.slow-reader", "P7")
+async def test_a_message_larger_than_the_budget_still_goes(server, http):
+    """§9: `limits.outbound_bytes` is what waits, not what a message may have"""
+    reader, name = await user(server), channel("less")
+    await reader.subscribe(name)
+    batch(http, server, name, 20, "x" * 300_000)
+    assert [(m["seq"], len(m["data"][1])) for m in await reader.deliveries(name, 20)] == [
+        (i, 300_000) for i in range(1, 21)
+    ]

@@ -97,6 +97,12 @@ void MemoryLog::carry_out(SaveSnapshot&& save, std::int64_t) {
   stored.snapshot = std::move(save.state);
 }
 
+void MemoryLog::carry_out(Retain&& retain, std::int64_t now_ms) {
+  Stored& stored = this->stored(retain.channel);
+  stored.retention = retain.retention;
+  trim(stored, now_ms);
+}
+
 void MemoryLog::carry_out(Close&& close, std::int64_t) { open_.erase(close.channel.bits()); }
 
 void MemoryLog::carry_out(List&& list, std::int64_t) {

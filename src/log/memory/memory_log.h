@@ -44,6 +44,7 @@ class MemoryLog final : public Log {
   void carry_out(Read&& read, std::int64_t now_ms);
   void carry_out(SaveMark&& save, std::int64_t now_ms);
   void carry_out(SaveSnapshot&& save, std::int64_t now_ms);
+  void carry_out(Retain&& retain, std::int64_t now_ms);
   void carry_out(Close&& close, std::int64_t now_ms);
   void carry_out(List&& list, std::int64_t now_ms);
   Stored& stored(Handle channel);

@@ -86,6 +86,7 @@ class Groups {
   Staged stage(std::uint16_t shard, Read& read, std::int64_t now_ms);
   Staged stage(std::uint16_t shard, SaveMark& save, std::int64_t now_ms);
   Staged stage(std::uint16_t shard, SaveSnapshot& save, std::int64_t now_ms);
+  Staged stage(std::uint16_t shard, Retain& retain, std::int64_t now_ms);
   Staged stage(std::uint16_t shard, Close& close, std::int64_t now_ms);
   Staged stage(std::uint16_t shard, List& list, std::int64_t now_ms);
   void stage(SaveRevocation&& save);

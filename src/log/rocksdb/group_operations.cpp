@@ -249,6 +249,17 @@ Groups::Staged Groups::stage(std::uint16_t shard, SaveSnapshot& save, std::int64
   return Staged::yes;
 }
 
+Groups::Staged Groups::stage(std::uint16_t shard, Retain& retain, std::int64_t now_ms) {
+  OpenChannel* channel = find(shard, retain.channel);
+  if (!channel || store_.failed()) return Staged::yes;
+  channel->staged.retention = retain.retention;
+  if (channel->unborn) return Staged::yes;
+  channel->goes_ms = now_ms;  // another age may be the bound now
+  touch(*channel);
+  trim(*channel, now_ms, Clear::when_worth_it);
+  return Staged::yes;
+}
+
 Groups::Staged Groups::stage(std::uint16_t shard, Close& close, std::int64_t) {
   OpenChannel* channel = find(shard, close.channel);
   if (!channel) return Staged::yes;
