@@ -41,6 +41,29 @@ def refused(server: Server) -> tuple[int, str]:
         server.kill()
 
 
+# -- secrets
+
+
+@clause("9.config", "P8")
+def test_no_value_of_a_urls_query_is_printed(tmp_path):
+    """§9 `config print`: secrets masked"""
+    (tmp_path / "tidewire.toml").write_text(
+        """
+        [auth]
+        jwks_url = "https://user:PLANTED-1@id.example/j?apikey=PLANTED-2#PLANTED-3"
+        [directory]
+        url = "postgres://u:PLANTED-4@db/app?sslmode=require&sslpassword=PLANTED-5"
+        query = "select 1 from users where id = $1"
+        [tenants.acme]
+        jwks_url = "https://id.example/j?PLANTED-6"
+        """
+    )
+    status, out, err = run("config", "print", "--config", "tidewire.toml", cwd=tmp_path)
+    assert status == 0, err
+    assert "https://user:***@id.example/j?apikey=***#***" in out and "sslpassword=***" in out
+    assert "PLANTED" not in out + err
+
+
 # -- the ready line
 
 
