@@ -129,6 +129,13 @@ std::optional<wire::HttpAnswer> refuse_idle_body(const wire::HttpRequest& head) 
   return refuse_body(head, std::size_t{64} << 10, "there must be no body here");
 }
 
+// What a body is coded with, where it is (RFC 9110 §8.4): no coding is taken.
+std::optional<wire::HttpAnswer> refuse_coding(const wire::HttpRequest& head) {
+  for (const std::string_view coding : head.headers.elements("Content-Encoding"))
+    if (!wire::equal_ignoring_case(coding, "identity")) return unsupported_coding(coding);
+  return std::nullopt;
+}
+
 constexpr std::string_view kRequestHeaders = "Authorization, X-API-Key, Content-Type";
 constexpr std::string_view kExposedHeaders = "Retry-After";
 constexpr std::string_view kPreflightSeconds = "600";
@@ -204,6 +211,7 @@ std::optional<wire::HttpAnswer> Router::refuse_post(const Route& route, const wi
                                                     const IpAddress& client, const Time& now) {
   const auto tenant = judge_caller(route, head, client, now);
   if (!tenant) return tenant.error();
+  if (auto refusal = refuse_coding(head)) return refusal;
   const std::size_t bytes_max =
       route.serve == &Router::batch ? options_.batch_bytes : tenants_[*tenant].limits.message_bytes;
   return refuse_body(head, bytes_max, fmt::format("the body may have {} bytes", bytes_max));
@@ -228,6 +236,8 @@ void Router::serve(const wire::HttpRequest& request, const IpAddress& client, co
             .caller = {},
             .awaited = awaited};
   if (!admit(call)) return;
+  if (auto refusal = route->method == "POST" ? refuse_coding(request) : std::nullopt)
+    return call.respond(*std::move(refusal));
   if (!wire::is_valid_utf8(request.body))
     return call.respond(problem_answer(ErrorCode::invalid_json, "the body is not UTF-8"));
   (this->*route->serve)(call);
