@@ -172,6 +172,20 @@ void Router::handle(const wire::HttpRequest& request, const IpAddress& client, c
         {});
 }
 
+Router::Respond Router::counted(const Route* route, const Time& now, Respond respond) {
+  return [this, route, now, respond = std::move(respond)](wire::HttpAnswer answer) {
+    note_answer(route, answer.status, now);
+    respond(std::move(answer));
+  };
+}
+
+void Router::note_answer(const Route* route, int status, const Time& asked) {
+  answered_.note(route, status);
+  // Probes and pages would hide how long calls take.
+  if (route == nullptr || (route->door != Door::key && route->door != Door::user)) return;
+  sessions_.recent().note_call(hooks_.clock_us ? hooks_.clock_us() - asked.mono_us : 0);
+}
+
 std::function<void(wire::HttpAnswer&)> Router::dress_for(const wire::HttpRequest& request) const {
   std::string shared_with;  // the origin that may read the answer
   const auto origin = request.headers.find("Origin");
@@ -203,7 +217,10 @@ std::optional<wire::HttpAnswer> Router::refuse_by_head(const wire::HttpRequest& 
     refusal = refuse_idle_body(head);
   else
     refusal = refuse_post(*found.route, head, client, now);
-  if (refusal) dress_for(head)(*refusal);
+  if (refusal) {
+    note_answer(found.route, refusal->status, now);
+    dress_for(head)(*refusal);
+  }
   return refusal;
 }
 
@@ -220,9 +237,8 @@ std::optional<wire::HttpAnswer> Router::refuse_post(const Route& route, const wi
 void Router::serve(const wire::HttpRequest& request, const IpAddress& client, const Time& now,
                    Respond respond, const hub::Awaited& awaited) {
   auto segments = segments_of(request.raw_path());
-  if (!segments) return respond(problem_answer(ErrorCode::not_found));
-
-  const auto [route, allow] = find_route(request.method, *segments);
+  const auto [route, allow] = segments ? find_route(request.method, *segments) : RouteFound{};
+  if (!awaited.anything()) respond = counted(route, now, std::move(respond));
   if (allow.empty()) return respond(problem_answer(ErrorCode::not_found));
   if (request.method == "OPTIONS") return preflight(request, allow, respond);
   if (route == nullptr) return respond(method_not_allowed(allow));
