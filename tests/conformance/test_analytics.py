@@ -261,11 +261,31 @@ async def test_rules_and_dashboard_speak_of_metrics_that_exist(server, http):
 
 
 @clause("8.metrics", "O2")
+def test_what_tells_of_trouble_stands_in_the_rules_and_on_the_dashboard():
+    rules = (ROOT / "deploy" / "prometheus" / "alerts.yml").read_text()
+    board = (ROOT / "deploy" / "grafana" / "tidewire.json").read_text()
+    for name in (
+        "circuit_state",
+        "circuit_opened_total",
+        "anomalies_total",
+        "send_circuits_open",
+        "unhealthy_ended_total",
+        "dropped_log_lines_total",
+        "http_requests_total",
+        "rate_checked_requests_total",
+    ):
+        assert f"tidewire_{name}" in rules and f"tidewire_{name}" in board, name
+
+
+@clause("8.metrics", "O2")
 def test_promtool_takes_the_rules_and_the_metrics(server, http):
     if not shutil.which("promtool"):
         pytest.skip("promtool is not installed")
     rules = ROOT / "deploy" / "prometheus" / "alerts.yml"
     subprocess.run(["promtool", "check", "rules", str(rules)], check=True, capture_output=True)
+    histories = pathlib.Path(__file__).with_name("alerts_test.yml")
+    done = subprocess.run(["promtool", "test", "rules", str(histories)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
     text = http(server, "GET", "/metrics").text
     subprocess.run(["promtool", "check", "metrics"], input=text.encode(), check=True, capture_output=True)
 
