@@ -209,7 +209,9 @@ void PostgresSource::take_rows(Asked& asked, pg_result* result) const {
       return;
     default:
       asked.has_data_exception = is_data_exception(result);
-      if (asked.stage == Stage::asking) asked.outcome.reason = reason_of(result);
+      if (asked.stage != Stage::asking) return;
+      asked.outcome.reason = reason_of(result);
+      asked.outcome.of_this_user = asked.has_data_exception;
   }
 }
 

@@ -98,6 +98,7 @@ TEST_F(PostgresSourceTest, ADataExceptionOfARowIsAFailureAndNoAbsence) {
   EXPECT_EQ(outcomes[0].what, What::exists);
   EXPECT_EQ(outcomes[1].what, What::failed);
   EXPECT_THAT(outcomes[1].reason, HasSubstr("division by zero"));
+  EXPECT_TRUE(outcomes[1].of_this_user);
   EXPECT_EQ(outcomes[2].what, What::absent);
   postgres_->sql("drop table loose");
 }
@@ -139,6 +140,7 @@ TEST_F(PostgresSourceTest, AQueryThatFailsSaysWhyAndBreaksNothing) {
   for (const Outcome& outcome : outcomes) {
     EXPECT_EQ(outcome.what, What::failed);
     EXPECT_THAT(outcome.reason, HasSubstr("no_such_table"));
+    EXPECT_FALSE(outcome.of_this_user);
   }
   postgres_->sql("create table no_such_table (id text); insert into no_such_table values ('1')");
   EXPECT_EQ(ask(database, {"1"})[0].what, What::exists);

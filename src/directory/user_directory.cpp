@@ -68,7 +68,10 @@ void UserDirectory::answered(guard::LimitKey key, guard::CircuitBreaker::Ticket 
       complained_us_ = now.mono_us;
       complain_(outcome.reason);
     }
-    circuit_.failed(ticket, now);
+    if (outcome.of_this_user)
+      circuit_.answered_in_error(ticket, now);
+    else
+      circuit_.failed(ticket, now);
     finish(key, known_.without_directory(key, now.mono_ms()));
   } else {
     const bool exists = outcome.what == Outcome::What::exists;
