@@ -14,6 +14,7 @@
 #include "check/report.h"
 #include "check/suite.h"
 #include "exit_code.h"
+#include "output.h"
 
 namespace tidewire {
 
@@ -31,7 +32,7 @@ struct CheckOptions {
 int run_check(const CheckOptions& options) {
   auto address = check::parse_address(options.url);
   if (!address) {
-    fmt::print(stderr, "error: {}\n", address.error());
+    complain("error: " + address.error());
     return kBadArgument;
   }
   check::Network network(
@@ -49,15 +50,16 @@ int run_check(const CheckOptions& options) {
                 .detail = error.what(),
                 .took_ms = 0});
   }
-  fmt::print("{}", report.text(options.url, isatty(STDOUT_FILENO) != 0));
+  const bool is_printed = print_out(report.text(options.url, isatty(STDOUT_FILENO) != 0));
   if (!options.json_file.empty()) {
     std::ofstream file(options.json_file);
     file << report.json(options.url, TIDEWIRE_VERSION, read_clocks().unix_ms) << '\n';
     if (!file.flush()) {
-      fmt::print(stderr, "error: --json: {} can't be written\n", options.json_file);
+      complain(fmt::format("error: --json: {} can't be written", options.json_file));
       return kBadArgument;
     }
   }
+  if (!is_printed) return kNotWritten;
   return report.ready() ? 0 : kNotReady;
 }
 

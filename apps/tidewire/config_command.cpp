@@ -1,16 +1,15 @@
 #include "config_command.h"
 
-#include <fmt/format.h>
-
 #include <CLI/CLI.hpp>
-#include <cstdio>
 #include <memory>
 #include <optional>
 #include <string>
+#include <tuple>
 
 #include "config/load.h"
 #include "config/print.h"
 #include "exit_code.h"
+#include "output.h"
 #include "server/load_checked.h"
 
 namespace tidewire {
@@ -31,29 +30,24 @@ std::optional<config::Loaded> load_or_complain(const ConfigOptions& options) {
   input.dev = options.dev;
   auto loaded = server::load_checked(input);
   if (!loaded) {
-    for (const config::ConfigProblem& problem : loaded.error())
-      fmt::print(stderr, "error: {}\n", problem.to_string());
+    for (const config::ConfigProblem& problem : loaded.error()) complain("error: " + problem.to_string());
     return std::nullopt;
   }
-  for (const config::ConfigProblem& warning : loaded->warnings)
-    fmt::print(stderr, "warning: {}\n", warning.to_string());
+  for (const config::ConfigProblem& warning : loaded->warnings) complain("warning: " + warning.to_string());
   return *std::move(loaded);
 }
 
 int print(const ConfigOptions& options) {
-  if (options.defaults) {
-    fmt::print("{}", config::print_defaults());
-    return 0;
-  }
+  if (options.defaults) return print_out(config::print_defaults()) ? 0 : kNotWritten;
   const auto loaded = load_or_complain(options);
   if (!loaded) return kBadArgument;
-  fmt::print("{}", config::print_effective(*loaded));
-  return 0;
+  return print_out(config::print_effective(*loaded)) ? 0 : kNotWritten;
 }
 
 int check(const ConfigOptions& options) {
   if (!load_or_complain(options)) return kBadArgument;
-  fmt::print("the configuration is good\n");
+  // The status is the answer; the sentence only accompanies it.
+  std::ignore = print_out("the configuration is good\n");
   return 0;
 }
 

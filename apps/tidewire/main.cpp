@@ -1,11 +1,15 @@
 #include <CLI/CLI.hpp>
+#include <iostream>
 
 #include "check_command.h"
 #include "config_command.h"
+#include "exit_code.h"
+#include "output.h"
 #include "serve_command.h"
 #include "token_command.h"
 
 int main(int argc, char** argv) {
+  tidewire::hold_standard_descriptors();
   CLI::App app("Tidewire, a self-hosted real-time server");
   app.require_subcommand(1);
   app.set_version_flag("--version", "tidewire " TIDEWIRE_VERSION);
@@ -17,7 +21,8 @@ int main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : 2;
+    if (app.exit(error) != 0) return tidewire::kBadArgument;
+    return std::cout.flush() ? 0 : tidewire::kNotWritten;  // --help, --version
   }
   return exit_code;
 }

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
-#include <cstdio>
 #include <expected>
 #include <memory>
 #include <string>
@@ -14,6 +13,7 @@
 #include "base/time.h"
 #include "config/types.h"
 #include "exit_code.h"
+#include "output.h"
 
 namespace tidewire {
 
@@ -64,11 +64,10 @@ std::expected<std::string, std::string> token_for(const TokenOptions& options) {
 int print_token(const TokenOptions& options) {
   const auto token = token_for(options);
   if (!token) {
-    fmt::print(stderr, "error: {}\n", token.error());
+    complain("error: " + token.error());
     return kBadArgument;
   }
-  fmt::print("{}\n", *token);
-  return 0;
+  return print_out(*token + '\n') ? 0 : kNotWritten;
 }
 
 }  // namespace

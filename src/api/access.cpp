@@ -134,6 +134,7 @@ bool Router::admit_user(Call& call, std::string_view token) {
   watch(call, tenant_id, std::string((*verdict)->user_id));
   if (const auto over = sessions_.pass_rate(
           {.tenant = tenant_id, .identity = verdict->get(), .address = call.client}, call.now)) {
+    if (call.route.serve == &Router::publish) sessions_.note_publishes(tenant_id, 1);
     call.respond(problem_answer(*over));
     return false;
   }

@@ -194,6 +194,7 @@ void Router::analytics(Call& call) {
                                                        .finish();
                    const std::string latency = MessageWriter()
                                                    .json("request", percentiles_json(past.requests))
+                                                   .json("http", percentiles_json(past.calls))
                                                    .json("round_trip", percentiles_json(past.round_trips))
                                                    .finish();
                    respond(json_answer(MessageWriter()

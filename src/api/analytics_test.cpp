@@ -74,6 +74,20 @@ TEST(Analytics, CountTheTenantsTrafficAlone) {
   EXPECT_THAT(ours, HasSubstr(R"("refusals":{"malformed":0,)"));
 }
 
+TEST(Analytics, CountPublishesOverHttpByType) {
+  World world;
+  world.post("/api/v1/publish", R"({"channel":"room:a"})");
+  world.post("/api/v1/publish", "{");
+  world.post("/api/v1/batch", R"({"publish":[{"channel":"room:a"},{"channel":"room:b"},{}]})");
+  world.post("/api/v1/users/ann/notify", "{}");
+  world.post("/api/v1/broadcast", "{}");
+  world.post("/api/v1/publish", R"({"channel":"room:a"})", "tw_acme");
+  const std::string ours = world.get(kPath).body;
+  EXPECT_THAT(ours, HasSubstr(R"("publish":6,)"));
+  EXPECT_THAT(ours, HasSubstr(R"("http":{"count":6,)"));
+  EXPECT_THAT(world.get(kPath, "tw_acme").body, HasSubstr(R"("publish":1,)"));
+}
+
 TEST(Analytics, OthersSurgesAndKeySetsAreNotSeen) {
   Hooks hooks;
   hooks.circuits = [](std::int64_t) {

@@ -67,6 +67,16 @@ wire::HttpAnswer method_not_allowed(std::string_view allow) {
   return answer;
 }
 
+wire::HttpAnswer unsupported_coding(std::string_view coding) {
+  wire::HttpAnswer answer;
+  answer.status = 415;
+  answer.content_type = "application/problem+json";
+  answer.body = wire::problem_json(
+      415, {}, fmt::format("a body is taken as it is, not with Content-Encoding: {}", coding.substr(0, 64)));
+  answer.fields.emplace_back("Accept-Encoding", "identity");
+  return answer;
+}
+
 std::string error_entry(const Error& error) {
   protocol::MessageWriter writer;
   write_error(writer, error);

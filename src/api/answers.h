@@ -27,6 +27,9 @@ wire::HttpAnswer no_such_user();
 // 405 with the methods that the path has.
 wire::HttpAnswer method_not_allowed(std::string_view allow);
 
+// 415 for a body with this content coding (RFC 9110 §15.5.16).
+wire::HttpAnswer unsupported_coding(std::string_view coding);
+
 // {"code","detail"} and what belongs to the code, as an entry of a batch's results.
 std::string error_entry(const Error& error);
 

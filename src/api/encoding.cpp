@@ -59,19 +59,30 @@ std::string gzip(std::string_view body) {
 }  // namespace
 
 Coding choose_coding(const wire::HttpHeaders& headers) {
-  std::optional<int> br, gzip, other;
+  struct Named {
+    int weight = 0;
+    std::size_t place = 0;  // in the list
+  };
+  std::optional<Named> br, gzip, identity, other;
+  std::size_t place = 0;
   for (const std::string_view element : headers.elements("Accept-Encoding")) {
     const std::size_t end = std::min(element.find(';'), element.size());
     const std::string_view name = trimmed(element.substr(0, end));
-    const int weight = weight_of(element.substr(end));
-    if (wire::equal_ignoring_case(name, "br")) br = weight;
-    if (wire::equal_ignoring_case(name, "gzip") || wire::equal_ignoring_case(name, "x-gzip")) gzip = weight;
-    if (name == "*") other = weight;
+    const Named named{.weight = weight_of(element.substr(end)), .place = place++};
+    if (wire::equal_ignoring_case(name, "br")) br = named;
+    if (wire::equal_ignoring_case(name, "gzip") || wire::equal_ignoring_case(name, "x-gzip")) gzip = named;
+    if (wire::equal_ignoring_case(name, "identity")) identity = named;
+    if (name == "*") other = named;
   }
-  const int br_weight = br.value_or(other.value_or(0));
-  const int gzip_weight = gzip.value_or(other.value_or(0));
-  if (br_weight == 0 && gzip_weight == 0) return Coding::identity;
-  return br_weight >= gzip_weight ? Coding::br : Coding::gzip;
+  const Named at_br = br.value_or(other.value_or(Named()));
+  const Named at_gzip = gzip.value_or(other.value_or(Named()));
+  const bool likes_br = at_br.weight >= at_gzip.weight;
+  const Named best = likes_br ? at_br : at_gzip;
+  if (best.weight == 0) return Coding::identity;
+  if (identity &&
+      (identity->weight > best.weight || (identity->weight == best.weight && identity->place < best.place)))
+    return Coding::identity;
+  return likes_br ? Coding::br : Coding::gzip;
 }
 
 std::string compress(Coding coding, std::string_view body) {

@@ -13,8 +13,8 @@ namespace tidewire::api {
 
 enum class Coding : std::uint8_t { identity, gzip, br };
 
-// The client's favourite among what we have; Brotli where it likes several equally. `q=0` refuses, `*`
-// stands for what is not named.
+// The client's favourite among what we have; Brotli where it likes several equally, none where it names
+// `identity` before what it likes no better. `q=0` refuses, `*` stands for what is not named.
 Coding choose_coding(const wire::HttpHeaders& headers);
 
 // Bodies up to this many bytes are sent as they are.

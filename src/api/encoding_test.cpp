@@ -53,6 +53,16 @@ TEST(ChooseCoding, TakesTheFavouriteThatThereIs) {
   EXPECT_EQ(chosen("identity"), Coding::identity);
 }
 
+TEST(ChooseCoding, LeavesABodyAsItIsForWhoPrefersThat) {
+  EXPECT_EQ(chosen("identity, gzip;q=0.5"), Coding::identity);
+  EXPECT_EQ(chosen("gzip;q=0.5, Identity;q=0.6"), Coding::identity);
+  EXPECT_EQ(chosen("identity;q=1, *;q=0.5"), Coding::identity);
+  EXPECT_EQ(chosen("identity, gzip"), Coding::identity);
+  EXPECT_EQ(chosen("gzip, identity"), Coding::gzip);
+  EXPECT_EQ(chosen("identity;q=0.5, br;q=0.6"), Coding::br);
+  EXPECT_EQ(chosen("identity;q=0, gzip;q=0.1"), Coding::gzip);
+}
+
 TEST(ChooseCoding, RespectsARefusal) {
   EXPECT_EQ(chosen("br;q=0, gzip"), Coding::gzip);
   EXPECT_EQ(chosen("br;q=0.000, gzip;q=0"), Coding::identity);

@@ -68,6 +68,7 @@ void Router::publish(Call& call) {
     return call.respond(problem_answer(too_large(limits.message_bytes)));
   auto request = protocol::decode_publish(call.request.body, limits.json_depth);
   if (!request) return call.respond(problem_answer(request.error()));
+  sessions_.note_publishes(call.caller.tenant, 1);
   if (call.watched) {
     call.watched->channel = request->channel;
     call.watched->publishes = !request->ephemeral;
@@ -90,6 +91,7 @@ void Router::notify(Call& call) {
   const SharedName channel = auth::UserId(id).inbox();
   auto request = protocol::decode_publish(call.request.body, limits.json_depth, channel);
   if (!request) return call.respond(problem_answer(request.error()));
+  sessions_.note_publishes(call.caller.tenant, 1);
   Receipt receipt{.channel = channel, .ephemeral = false};
   calls_.publish(origin_of(call.caller), std::move(*request), call.now,
                  [this, id, tenant = call.caller.tenant, receipt = std::move(receipt),
@@ -119,6 +121,7 @@ void Router::batch(Call& call) {
   results->respond = std::move(call.respond);
   if (entries->empty()) return results->finish();
 
+  sessions_.note_publishes(call.caller.tenant, entries->size());
   const hub::CallOrigin origin = origin_of(call.caller);
   for (std::size_t place = 0; place < entries->size(); ++place) {
     auto& request = (*entries)[place];
@@ -153,6 +156,7 @@ void Router::broadcast(Call& call) {
       fields.string("event", protocol::kEventCharactersMax, protocol::Fields::LoneSurrogates::refused);
   if (fields.has("event") && event.empty()) fields.refuse("`event` must not be empty");
   if (!fields.ok()) return call.respond(problem_answer(ErrorCode::invalid_message, fields.problem()));
+  sessions_.note_publishes(call.caller.tenant, 1);
 
   protocol::MessageWriter message("message");
   message.text("channel", "$all").number("timestamp", call.now.unix_ms);

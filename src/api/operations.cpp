@@ -77,9 +77,11 @@ void add_counts(telemetry::Snapshot& out, const hub::ShardCounts& counts) {
   counter("tidewire_received_bytes_total", "Bytes from clients.", counts.bytes_in);
   counter("tidewire_sent_bytes_total", "Bytes to clients.", counts.bytes_out);
   for (std::size_t i = 0; i < counts.requests.size(); ++i)
-    out.counter("tidewire_requests_total", "Requests of clients, by type.",
+    out.counter("tidewire_requests_total", "Requests of clients by type, publishes over HTTP too.",
                 static_cast<double>(counts.requests[i]), {{"type", std::string(protocol::kRequestNames[i])}});
   counter("tidewire_malformed_messages_total", "Messages that could not be understood.", counts.malformed);
+  counter("tidewire_rate_checked_requests_total", "Requests that the rate limit judged, refused ones too.",
+          counts.rate_checked);
   counter("tidewire_rate_limited_requests_total", "Requests refused by the rate limit.", counts.rate_limited);
   counter("tidewire_rate_limit_penalties_total", "Penalties that began.", counts.penalties);
   counter("tidewire_auth_failures_total", "Tokens refused, wherever they were shown.", counts.auth_failures);
@@ -105,6 +107,8 @@ void add_counts(telemetry::Snapshot& out, const hub::ShardCounts& counts) {
 void add_latencies(telemetry::Snapshot& out, const hub::Analytics& past) {
   out.histogram("tidewire_request_duration_seconds", "From reading a request to writing its answer.",
                 past.requests);
+  out.histogram("tidewire_http_request_duration_seconds",
+                "From reading an HTTP call to its answer; probes and pages are left out.", past.calls);
   out.histogram("tidewire_ping_round_trip_seconds", "Of the server's pings.", past.round_trips);
 }
 
@@ -227,7 +231,10 @@ void Router::metrics(Call& call) {
                    snapshot.gauge("tidewire_uptime_seconds", "Since the start of the process.",
                                   static_cast<double>(now.mono_us - started_.mono_us) / 1e6);
                    add_counts(snapshot, answer.counts);
-                   if (answer.analytics) add_latencies(snapshot, *answer.analytics);
+                   if (answer.analytics) {
+                     add_latencies(snapshot, *answer.analytics);
+                     add_call_counts(snapshot, answer.analytics->calls_counted);
+                   }
                    add_guard(snapshot, shared_.limits);
                    if (hooks_.add_metrics) hooks_.add_metrics(snapshot);
                    wire::HttpAnswer page = json_answer(telemetry::render_metrics(snapshot));

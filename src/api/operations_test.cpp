@@ -1,6 +1,8 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include <fmt/format.h>
+
 #include "api/test_world.h"
 #include "telemetry/metrics.h"
 
@@ -123,6 +125,40 @@ TEST(Metrics, PassPromtool) {
   ASSERT_NE(promtool, nullptr);
   std::fwrite(answer.body.data(), 1, answer.body.size(), promtool);
   EXPECT_EQ(pclose(promtool), 0) << answer.body;
+}
+
+TEST(Metrics, CountHttpRequestsByRouteAndClassOfStatus) {
+  Hooks hooks;
+  World* asked = nullptr;
+  hooks.clock_us = [&] { return asked->now.mono_us + 3000; };
+  World world({}, std::move(hooks));
+  asked = &world;
+  world.post("/api/v1/publish", R"({"channel":"room:a"})");
+  world.post("/api/v1/publish", R"({"channel":"room:a"})");
+  world.post("/api/v1/publish", "{");
+  world.post("/api/v1/users/ann/notify", "{}", "tw_read");
+  world.get("/nope");
+  world.get("/api/v1/publish");
+  world.get("/admin/");
+  world.get("/healthz");
+  const auto body_too_large = World::request_of(
+      {.method = "POST", .target = "/api/v1/broadcast", .body = std::string(2'000'000, ' ')});
+  EXPECT_TRUE(world.router->refuse_by_head(body_too_large, world.client, world.now));
+  const std::string text = world.send({.target = "/metrics"}).body;
+  const auto counted = [&](std::string_view route, std::string_view status, int count) {
+    EXPECT_THAT(text,
+                HasSubstr(fmt::format("\ntidewire_http_requests_total{{route=\"{}\",status=\"{}\"}} {}\n",
+                                      route, status, count)));
+  };
+  counted("/api/v1/publish", "2xx", 2);
+  counted("/api/v1/publish", "4xx", 1);
+  counted("/api/v1/users/{}/notify", "4xx", 1);
+  counted("/api/v1/broadcast", "4xx", 1);
+  counted("/healthz", "2xx", 1);
+  counted("/metrics", "2xx", 0);
+  counted("other", "4xx", 3);
+  EXPECT_THAT(text, HasSubstr("tidewire_http_request_duration_seconds_count 5\n"));
+  EXPECT_THAT(text, HasSubstr("tidewire_http_request_duration_seconds_bucket{le=\"0.001\"} 0\n"));
 }
 
 TEST(Metrics, TakeInWhatTheServerMeasures) {

@@ -83,6 +83,8 @@ struct Hooks {
       revoke;
   // Circuits with their changes since a moment; without it there are none.
   std::function<CircuitReport(std::int64_t since_unix_ms)> circuits;
+  // The time, mono, as of this very call; without it everything is answered at once.
+  std::function<std::int64_t()> clock_us;
   // Adds what the server measures beside the hub to /metrics; names begin with tidewire_.
   std::function<void(telemetry::Snapshot&)> add_metrics;
 };

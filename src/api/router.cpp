@@ -136,6 +136,13 @@ std::optional<wire::HttpAnswer> refuse_idle_body(const wire::HttpRequest& head) 
   return refuse_body(head, kSmallBodyBytes, "there must be no body here");
 }
 
+// What a body is coded with, where it is (RFC 9110 §8.4): no coding is taken.
+std::optional<wire::HttpAnswer> refuse_coding(const wire::HttpRequest& head) {
+  for (const std::string_view coding : head.headers.elements("Content-Encoding"))
+    if (!wire::equal_ignoring_case(coding, "identity")) return unsupported_coding(coding);
+  return std::nullopt;
+}
+
 constexpr std::string_view kRequestHeaders = "Authorization, X-API-Key, Content-Type";
 constexpr std::string_view kExposedHeaders = "Retry-After";
 constexpr std::string_view kPreflightSeconds = "600";
@@ -172,6 +179,20 @@ void Router::handle(const wire::HttpRequest& request, const IpAddress& client, c
         {});
 }
 
+Router::Respond Router::counted(const Route* route, const Time& now, Respond respond) {
+  return [this, route, now, respond = std::move(respond)](wire::HttpAnswer answer) {
+    note_answer(route, answer.status, now);
+    respond(std::move(answer));
+  };
+}
+
+void Router::note_answer(const Route* route, int status, const Time& asked) {
+  answered_.note(route, status);
+  // Probes and pages would hide how long calls take.
+  if (route == nullptr || (route->door != Door::key && route->door != Door::user)) return;
+  sessions_.recent().note_call(hooks_.clock_us ? hooks_.clock_us() - asked.mono_us : 0);
+}
+
 std::function<void(wire::HttpAnswer&)> Router::dress_for(const wire::HttpRequest& request) const {
   std::string shared_with;  // the origin that may read the answer
   const auto origin = request.headers.find("Origin");
@@ -203,7 +224,10 @@ std::optional<wire::HttpAnswer> Router::refuse_by_head(const wire::HttpRequest& 
     refusal = refuse_idle_body(head);
   else
     refusal = refuse_post(*found.route, head, client, now);
-  if (refusal) dress_for(head)(*refusal);
+  if (refusal) {
+    note_answer(found.route, refusal->status, now);
+    dress_for(head)(*refusal);
+  }
   return refusal;
 }
 
@@ -214,6 +238,7 @@ std::optional<wire::HttpAnswer> Router::refuse_post(const Route& route, const wi
   // While it comes, nobody else has its memory.
   if (body_bytes(head) > kSmallBodyBytes && shared_.limits.overload().refuses_connections())
     return problem_answer(Error{ErrorCode::unavailable, "the server is overloaded", kRetryAfterMs, 0, {}});
+  if (auto refusal = refuse_coding(head)) return refusal;
   const std::size_t bytes_max =
       route.serve == &Router::batch ? options_.batch_bytes : tenants_[*tenant].limits.message_bytes;
   return refuse_body(head, bytes_max, fmt::format("the body may have {} bytes", bytes_max));
@@ -222,9 +247,8 @@ std::optional<wire::HttpAnswer> Router::refuse_post(const Route& route, const wi
 void Router::serve(const wire::HttpRequest& request, const IpAddress& client, const Time& now,
                    Respond respond, const hub::Awaited& awaited) {
   auto segments = segments_of(request.raw_path());
-  if (!segments) return respond(problem_answer(ErrorCode::not_found));
-
-  const auto [route, allow] = find_route(request.method, *segments);
+  const auto [route, allow] = segments ? find_route(request.method, *segments) : RouteFound{};
+  if (!awaited.anything()) respond = counted(route, now, std::move(respond));
   if (allow.empty()) return respond(problem_answer(ErrorCode::not_found));
   if (request.method == "OPTIONS") return preflight(request, allow, respond);
   if (route == nullptr) return respond(method_not_allowed(allow));
@@ -238,6 +262,8 @@ void Router::serve(const wire::HttpRequest& request, const IpAddress& client, co
             .caller = {},
             .awaited = awaited};
   if (!admit(call)) return;
+  if (auto refusal = route->method == "POST" ? refuse_coding(request) : std::nullopt)
+    return call.respond(*std::move(refusal));
   if (!wire::is_valid_utf8(request.body))
     return call.respond(problem_answer(ErrorCode::invalid_json, "the body is not UTF-8"));
   (this->*route->serve)(call);

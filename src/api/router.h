@@ -13,6 +13,7 @@
 #include <string_view>
 #include <vector>
 
+#include "api/call_counts.h"
 #include "api/credentials.h"
 #include "api/options.h"
 #include "api/rates.h"
@@ -58,6 +59,9 @@ class Router {
   // Holds for requests from now on.
   void reload(Options options);
 
+  // What this shard has answered; Shard hands it into hub::Analytics.
+  const CallCounts& answered() const { return answered_; }
+
   // Requests that wait for a key set or the user directory; past either bound they are `unavailable`.
   std::size_t waiting() const { return waiting_.size(); }
   static constexpr std::size_t kWaitingMax = 1024;
@@ -88,6 +92,9 @@ class Router {
 
   void serve(const wire::HttpRequest& request, const IpAddress& client, const Time& now, Respond respond,
              const hub::Awaited& awaited);
+  // Counts the answer, which goes to `respond`.
+  Respond counted(const Route* route, const Time& now, Respond respond);
+  void note_answer(const Route* route, int status, const Time& asked);
   // Adds to an answer what goes with every one: who may read it, and how it is compressed.
   std::function<void(wire::HttpAnswer&)> dress_for(const wire::HttpRequest& request) const;
   void preflight(const wire::HttpRequest& request, std::string_view allow, const Respond& respond);
@@ -159,6 +166,7 @@ class Router {
   Hooks hooks_;
   Time started_;
   std::vector<Rates> rates_;  // by tenant
+  CallCounts answered_;
   std::int64_t sampled_us_ = 0;
   std::vector<Waiting> waiting_;
   std::size_t waiting_bytes_ = 0;  // of their bodies

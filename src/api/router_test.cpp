@@ -113,6 +113,29 @@ TEST(Cors, CoversErrorsToo) {
   EXPECT_EQ(answer.field("Access-Control-Expose-Headers"), "Retry-After");
 }
 
+TEST(ContentCoding, OfABodyIsNamedInTheRefusal) {
+  World world;
+  const auto publish = [&](std::string coding, std::string key = "tw_all") {
+    return world.send({.method = "POST",
+                       .target = "/api/v1/publish",
+                       .body = R"({"channel":"room:1"})",
+                       .fields = {{"X-API-Key", std::move(key)}, {"Content-Encoding", std::move(coding)}}});
+  };
+  const Answer refused = publish("identity, GZIP");
+  EXPECT_EQ(refused.status, 415);
+  EXPECT_THAT(refused.body, HasSubstr("Content-Encoding: GZIP"));
+  EXPECT_EQ(refused.field("Accept-Encoding"), "identity");
+  EXPECT_EQ(publish("identity").status, 200);
+  EXPECT_EQ(publish("gzip", "tw_wrong").status, 403) << "who calls is judged first";
+  EXPECT_EQ(world.send({.target = "/healthz", .fields = {{"Content-Encoding", "gzip"}}}).status, 200);
+  auto head = World::request_of({.method = "POST",
+                                 .target = "/api/v1/publish",
+                                 .fields = {{"X-API-Key", "tw_all"}, {"Content-Encoding", "br"}}});
+  const auto early = world.router->refuse_by_head(head, world.client, world.now);
+  ASSERT_TRUE(early);
+  EXPECT_EQ(early->status, 415);
+}
+
 TEST(Cors, AnswersAPreflightWithoutCredentials) {
   World world(with_origins({"same-host"}));
   const Answer answer =

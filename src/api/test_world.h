@@ -251,6 +251,7 @@ class World {
     if (const auto* count = std::get_if<hub::CountThings>(&ask.question); count && count->window_us) {
       part.analytics = std::make_shared<hub::Analytics>(
           shard.sessions->recent().over(*count->window_us, part.tenants, now));
+      if (self == 0) part.analytics->calls_counted = router->answered().by_route();
     }
     queue_.push_back({from, {self, hub::Answer{.reply = ask.reply, .part = std::move(part)}}});
   }

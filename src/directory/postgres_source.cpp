@@ -17,6 +17,18 @@ std::string first_line(std::string_view text) {
   return std::string(text);
 }
 
+// Where the database gives no reason, the result's kind.
+std::string reason_of(const PGresult* result) {
+  std::string reason = first_line(PQresultErrorMessage(result));
+  return reason.empty() ? PQresStatus(PQresultStatus(result)) : reason;
+}
+
+// SQLSTATE class 22.
+bool is_data_exception(const PGresult* result) {
+  const char* state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+  return state != nullptr && std::strncmp(state, "22", 2) == 0;
+}
+
 // Only PQconnectPoll would find them: one port, or one for each host, where an empty one is the default.
 bool has_good_ports(const PQconninfoOption& option) {
   if (std::string_view(option.keyword) != "port" || option.val == nullptr) return true;
@@ -59,8 +71,9 @@ std::expected<void, std::string> PostgresSource::check_url(const std::string& ur
 }
 
 void PostgresSource::ask(const Question& question, Answer answer) {
-  Asked asked{
-      .question = question, .answer = std::move(answer), .give_up_ms = 0, .again = false, .outcome = {}};
+  Asked asked;
+  asked.question = question;
+  asked.answer = std::move(answer);
   if (state_ == State::ready) return send(std::move(asked));
   waiting_.push_back(std::move(asked));
   // Later, since it may fail at once and an answer must not come from within this call.
@@ -110,16 +123,24 @@ void PostgresSource::go_on_connecting() {
 // ---- asking ----
 
 void PostgresSource::send(Asked&& asked) {
-  const char* values[] = {asked.question.user.c_str(), asked.question.tenant.c_str()};
-  // Unnamed, so that a pooler in front of the database need not keep statements.
-  const bool sent = PQsendQueryParams(connection_, options_.query.c_str(), names_tenant_ ? 2 : 1, nullptr,
-                                      values, nullptr, nullptr, 0) == 1 &&
-                    PQpipelineSync(connection_) == 1;
-  if (!sent) is_broken_ = true;  // which flush() says; here the caller may be in the middle of a list
+  // Which flush() says; here the caller may be in the middle of a list.
+  if (!send_stage(asked) || PQpipelineSync(connection_) != 1) is_broken_ = true;
   asked.give_up_ms = loop_.now().mono_ms() + options_.timeout_ms;
   under_way_.push_back(std::move(asked));
   if (under_way_.size() == 1) loop_.timers().schedule(timer_, under_way_.front().give_up_ms);
   flush_later();
+}
+
+// Statements are unnamed, so that a pooler in front of the database need not keep them.
+bool PostgresSource::send_stage(const Asked& asked) {
+  if (asked.stage == Stage::describing)
+    return PQsendPrepare(connection_, "", options_.query.c_str(), 0, nullptr) == 1 &&
+           PQsendDescribePrepared(connection_, "") == 1;
+  const bool converts = asked.stage == Stage::converting;
+  const char* values[] = {asked.question.user.c_str(), asked.question.tenant.c_str()};
+  const char* query = !converts ? options_.query.c_str() : names_tenant_ ? "select $1, $2" : "select $1";
+  return PQsendQueryParams(connection_, query, parameters(), converts ? asked.types.data() : nullptr, values,
+                           nullptr, nullptr, 0) == 1;
 }
 
 // One write for what a turn brings.
@@ -161,28 +182,54 @@ void PostgresSource::read() {
 
 void PostgresSource::take(pg_result* result) {
   Asked& front = under_way_.front();
+  if (PQresultStatus(result) == PGRES_PIPELINE_SYNC) {
+    Asked done = std::move(front);
+    under_way_.pop_front();
+    PQclear(result);
+    if (needs_more(done)) return send(std::move(done));
+    done.answer(std::move(done.outcome));
+    return;
+  }
+  take_rows(front, result);
+  PQclear(result);
+}
+
+void PostgresSource::take_rows(Asked& asked, pg_result* result) const {
   switch (PQresultStatus(result)) {
     case PGRES_TUPLES_OK:
-      front.outcome.what = PQntuples(result) > 0 ? Outcome::What::exists : Outcome::What::absent;
-      break;
-    case PGRES_PIPELINE_SYNC: {
-      Asked done = std::move(front);
-      under_way_.pop_front();
-      PQclear(result);
-      done.answer(std::move(done.outcome));
+      if (asked.stage == Stage::asking)
+        asked.outcome.what = PQntuples(result) > 0 ? Outcome::What::exists : Outcome::What::absent;
       return;
-    }
-    default: {
-      const char* state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
-      // Class 22, data exception: the id is no value of the column's type.
-      if (state != nullptr && std::strncmp(state, "22", 2) == 0)
-        front.outcome.what = Outcome::What::absent;
-      else
-        front.outcome.reason = first_line(PQresultErrorMessage(result));
-      break;
-    }
+    case PGRES_COMMAND_OK:
+      if (asked.stage == Stage::asking) asked.outcome.reason = "directory.query does not ask for rows";
+      for (int i = 0; i < PQnparams(result) && i < parameters(); ++i)
+        asked.types[static_cast<std::size_t>(i)] = PQparamtype(result, i);
+      return;
+    case PGRES_PIPELINE_ABORTED:  // what stood behind a failure, which has its reason
+      return;
+    default:
+      asked.has_data_exception = is_data_exception(result);
+      if (asked.stage != Stage::asking) return;
+      asked.outcome.reason = reason_of(result);
+      asked.outcome.of_this_user = asked.has_data_exception;
   }
-  PQclear(result);
+}
+
+// Whether the question, whose stage is over, has a next one. Its outcome is known where not.
+bool PostgresSource::needs_more(Asked& asked) const {
+  const bool has_data_exception = std::exchange(asked.has_data_exception, false);
+  switch (asked.stage) {
+    case Stage::asking:
+      asked.stage = Stage::describing;
+      return has_data_exception;
+    case Stage::describing:
+      asked.stage = Stage::converting;
+      return asked.types[0] != 0;
+    case Stage::converting:
+      break;
+  }
+  if (has_data_exception) asked.outcome = {.what = Outcome::What::absent};
+  return false;
 }
 
 // ---- trouble ----
@@ -231,6 +278,7 @@ void PostgresSource::lose(const std::string& reason) {
       failed.push_back(std::move(asked));
     } else {
       asked.outcome = {};
+      asked.stage = Stage::asking;
       waiting_.push_back(std::move(asked));
     }
   }

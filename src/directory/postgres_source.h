@@ -3,10 +3,12 @@
 // not that of the next.
 //
 // It connects when it is first asked, and again after a loss; what was under way then is asked once more.
-// A value that the column's type can't hold (a word where ids are numbers) names nobody. Owned by its
-// loop's thread, which should serve nothing else: libpq looks up names without a time limit.
+// A value that the parameter's type can't hold (a word where ids are numbers) names nobody; whether a data
+// exception was that, or one of the rows, is found out by handing the database the value alone. Owned by
+// its loop's thread, which should serve nothing else: libpq looks up names without a time limit.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <deque>
 #include <expected>
@@ -41,11 +43,17 @@ class PostgresSource final : public Source, private net::Watcher {
 
  private:
   enum class State : std::uint8_t { down, connecting, ready };
+  // What a question is waiting for: its answer; after a data exception, the types of the query's
+  // parameters; then whether values of these types can be made of the user and the tenant.
+  enum class Stage : std::uint8_t { asking, describing, converting };
   struct Asked {
     Question question;
     Answer answer;
     std::int64_t give_up_ms = 0;  // mono
     bool again = false;           // a connection was lost under it before
+    Stage stage = Stage::asking;
+    bool has_data_exception = false;          // in this stage
+    std::array<std::uint32_t, 2> types = {};  // OIDs; known from `converting` on
     Outcome outcome;
   };
 
@@ -53,10 +61,14 @@ class PostgresSource final : public Source, private net::Watcher {
   void connect();
   void go_on_connecting();
   void send(Asked&& asked);
+  bool send_stage(const Asked& asked);
+  int parameters() const { return names_tenant_ ? 2 : 1; }
   void flush_later();
   void flush();
   void read();
   void take(pg_result* result);
+  void take_rows(Asked& asked, pg_result* result) const;
+  bool needs_more(Asked& asked) const;
   void watch(std::uint32_t events);
   void unwatch();
   void disconnect();

@@ -1,7 +1,10 @@
 #include "directory/postgres_source.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <tuple>
 
 #include "directory/testing_postgres.h"
 
@@ -80,6 +83,50 @@ TEST_F(PostgresSourceTest, AnIdThatTheColumnCannotHoldNamesNobody) {
   EXPECT_EQ(outcomes[3].what, What::exists);
 }
 
+// Bad data in any row must not turn everybody away.
+TEST_F(PostgresSourceTest, ADataExceptionOfARowIsAFailureAndNoAbsence) {
+  postgres_->sql(
+      "create table loose (id text, n int); insert into loose values ('1', 1), ('2', 0), ('n/a', 1)");
+  PostgresSource cast = source("select 1 from loose where id::bigint = $1::bigint");
+  const auto cast_outcomes = ask(cast, {"1", "alice", "2"});
+  EXPECT_EQ(cast_outcomes[0].what, What::failed);
+  EXPECT_THAT(cast_outcomes[0].reason, HasSubstr("n/a"));
+  EXPECT_EQ(cast_outcomes[1].what, What::absent) << "its own conversion comes first";
+  EXPECT_EQ(cast_outcomes[2].what, What::failed);
+  PostgresSource divided = source("select 1 from loose where id = $1 and 10 / n > 0");
+  const auto outcomes = ask(divided, {"1", "2", "3"});
+  EXPECT_EQ(outcomes[0].what, What::exists);
+  EXPECT_EQ(outcomes[1].what, What::failed);
+  EXPECT_THAT(outcomes[1].reason, HasSubstr("division by zero"));
+  EXPECT_TRUE(outcomes[1].of_this_user);
+  EXPECT_EQ(outcomes[2].what, What::absent);
+  postgres_->sql("drop table loose");
+}
+
+TEST_F(PostgresSourceTest, WhatAParameterCanHoldIsTheDatabasesToSay) {
+  for (const auto& [type, good, bad] :
+       {std::tuple{"smallint", "7", "70000"}, std::tuple{"bigint", "7", "7.5"},
+        std::tuple{"uuid", "4b1c3b6e-8d8e-4f57-9d2c-0d6a5a3f1c2e", "4b1c3b6e"},
+        std::tuple{"numeric", "1e3", "x"}, std::tuple{"date", "2026-02-28", "2026-02-30"}}) {
+    PostgresSource database = source(fmt::format("select 1 where $1::{} is not null", type));
+    const auto outcomes = ask(database, {good, bad});
+    EXPECT_EQ(outcomes[0].what, What::exists) << type;
+    EXPECT_EQ(outcomes[1].what, What::absent) << type;
+  }
+  PostgresSource tenant = source("select 1 from users where id = $1::int and $2::int > 0");
+  EXPECT_EQ(ask(tenant, {"7"}, "12")[0].what, What::exists);
+  EXPECT_EQ(ask(tenant, {"7"}, "acme")[0].what, What::absent);
+}
+
+TEST_F(PostgresSourceTest, AQueryWithoutRowsIsNamedAsTheReason) {
+  PostgresSource database = source("delete from users where id = $1::int and false");
+  const auto outcomes = ask(database, {"7", "alice"});
+  EXPECT_EQ(outcomes[0].what, What::failed);
+  EXPECT_THAT(outcomes[0].reason, HasSubstr("does not ask for rows"));
+  PostgresSource empty = source("-- $1");
+  EXPECT_THAT(ask(empty, {"7"})[0].reason, Not(IsEmpty()));
+}
+
 TEST_F(PostgresSourceTest, HandsInTheTenantWhereTheQueryNamesIt) {
   PostgresSource database = source("select 1 from users where id::text = $1 and tenant = $2");
   EXPECT_EQ(ask(database, {"7"}, "default")[0].what, What::exists);
@@ -93,6 +140,7 @@ TEST_F(PostgresSourceTest, AQueryThatFailsSaysWhyAndBreaksNothing) {
   for (const Outcome& outcome : outcomes) {
     EXPECT_EQ(outcome.what, What::failed);
     EXPECT_THAT(outcome.reason, HasSubstr("no_such_table"));
+    EXPECT_FALSE(outcome.of_this_user);
   }
   postgres_->sql("create table no_such_table (id text); insert into no_such_table values ('1')");
   EXPECT_EQ(ask(database, {"1"})[0].what, What::exists);

@@ -19,7 +19,8 @@ struct Question {
 struct Outcome {
   enum class What : std::uint8_t { exists, absent, failed };
   What what = What::failed;
-  std::string reason = {};  // of a failure, for the log; holds no secret
+  std::string reason = {};    // of a failure, for the log; holds no secret
+  bool of_this_user = false;  // of a failure: the source is there, and others may be answered
 };
 
 class Source {

@@ -69,7 +69,10 @@ void UserDirectory::answered(guard::LimitKey key, guard::CircuitBreaker::Ticket 
       complained_us_ = now.mono_us;
       complain_(outcome.reason);
     }
-    circuit_.failed(ticket, now);
+    if (outcome.of_this_user)
+      circuit_.answered_in_error(ticket, now);
+    else
+      circuit_.failed(ticket, now);
     known_.set_away_until(circuit_.open_until_ms());
     finish(key, known_.without_directory(key, now.mono_ms()));
   } else {

@@ -2,7 +2,8 @@
 //
 // A thread and a loop of its own, so that nothing about it can hold up a shard. Each user is asked for
 // once however many wait (a reconnect storm is one question per user); questions on their way and waiting
-// are bounded; a circuit breaker leaves a source alone that is away, and what is known goes on meanwhile.
+// are bounded; a circuit breaker leaves a source alone that is away, and what is known goes on meanwhile. A
+// question that fails by itself does not open it, so that no user can keep the others out.
 #pragma once
 
 #include <atomic>

@@ -29,9 +29,11 @@ class ScriptedSource final : public Source {
       std::unique_lock lock(mutex);
       news.wait(lock, [&] { return asked.size() >= count; });
     }
-    void answer(std::size_t index, What what) {
+    void answer(std::size_t index, What what, bool of_this_user = false) {
       const std::lock_guard lock(mutex);
-      loop->post([answer = asked[index].second, what] { answer({.what = what, .reason = "scripted"}); });
+      loop->post([answer = asked[index].second, what, of_this_user] {
+        answer({.what = what, .reason = "scripted", .of_this_user = of_this_user});
+      });
     }
   };
   ScriptedSource(Script& script, net::Loop& loop) : script_(script) { script.loop = &loop; }
@@ -126,6 +128,23 @@ TEST_F(UserDirectoryTest, OpensItsCircuitAndGoesOnWithWhatIsKnown) {
   EXPECT_EQ(counts.failed, 5u);
   EXPECT_EQ(counts.refused, 16u);
   EXPECT_EQ(counts.waiting, 0u);
+}
+
+TEST_F(UserDirectoryTest, AFailureOfOneUserLeavesTheCircuitClosedAndShows) {
+  start();
+  for (std::size_t i = 0; i < 20; ++i) {
+    ask(0, "broken");
+    script_.wait_for_questions(i + 1);
+    script_.answer(i, What::failed, true);
+    EXPECT_EQ(told(i + 1)[i].state, UserState::unavailable);
+  }
+  ask(0, "ada");
+  script_.wait_for_questions(21);
+  EXPECT_EQ(board_.rows().front().state, guard::CircuitState::closed);
+  EXPECT_TRUE(board_.rows().front().failing);
+  script_.answer(20, What::exists);
+  EXPECT_EQ(told(21)[20].state, UserState::exists);
+  EXPECT_FALSE(board_.rows().front().failing);
 }
 
 TEST_F(UserDirectoryTest, BoundsWhoWaits) {

@@ -61,6 +61,11 @@ void Circuit::failed(CircuitBreaker::Ticket ticket, Time now) {
   note_outcome(true);
 }
 
+void Circuit::answered_in_error(CircuitBreaker::Ticket ticket, Time now) {
+  record(breaker_.succeeded(options_, ticket), now);
+  note_outcome(true);
+}
+
 void Circuit::record(const std::optional<CircuitTransition>& transition, Time now) {
   if (transition) board_.record(name_, *transition, now);
 }

@@ -59,6 +59,8 @@ class Circuit {
   CircuitBreaker::Permit ask(Time now);
   void succeeded(CircuitBreaker::Ticket ticket, Time now);
   void failed(CircuitBreaker::Ticket ticket, Time now);
+  // It is there but could not do this one thing: it shows as failing, and no step is made to opening.
+  void answered_in_error(CircuitBreaker::Ticket ticket, Time now);
 
   const std::string& name() const { return name_; }
   CircuitState state() const { return breaker_.state(); }

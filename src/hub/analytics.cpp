@@ -15,6 +15,7 @@ ShardCounts& ShardCounts::operator+=(const ShardCounts& part) {
   sum.bytes_in += part.bytes_in;
   sum.bytes_out += part.bytes_out;
   sum.malformed += part.malformed;
+  sum.rate_checked += part.rate_checked;
   sum.rate_limited += part.rate_limited;
   sum.penalties += part.penalties;
   sum.auth_failures += part.auth_failures;
@@ -39,6 +40,7 @@ ShardCounts ShardCounts::since(const ShardCounts& then) const {
   now.bytes_in -= then.bytes_in;
   now.bytes_out -= then.bytes_out;
   now.malformed -= then.malformed;
+  now.rate_checked -= then.rate_checked;
   now.rate_limited -= then.rate_limited;
   now.penalties -= then.penalties;
   now.auth_failures -= then.auth_failures;
@@ -67,6 +69,11 @@ void Analytics::merge(const Analytics& other) {
   window_us = std::max(window_us, other.window_us);
   add(tenants, other.tenants);
   requests.merge(other.requests);
+  calls.merge(other.calls);
+  calls_counted.resize(std::max(calls_counted.size(), other.calls_counted.size()));
+  for (std::size_t i = 0; i < other.calls_counted.size(); ++i)
+    for (std::size_t status = 0; status < other.calls_counted[i].size(); ++status)
+      calls_counted[i][status] += other.calls_counted[i][status];
   round_trips.merge(other.round_trips);
   talkers.merge(other.talkers);
 }

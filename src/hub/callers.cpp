@@ -12,6 +12,7 @@ std::optional<Error> Sessions::pass_rate(const LoneCaller& caller, const Time& n
   const Tenant& tenant = tenants_[caller.tenant];
   const guard::Limits& limits = tenant.limits.guard;
   const std::int64_t now_ms = now.mono_ms();
+  ++counts_of(caller.tenant).rate_checked;
   guard::SharedLimits::Alone who{
       .keys = {.user = {}, .address = shared_.keys.address(caller.address, tenant.name)},
       .tenant = tenant.name,
@@ -39,6 +40,9 @@ std::optional<Error> Sessions::pass_rate(const LoneCaller& caller, const Time& n
 }
 
 void Sessions::watch_call(const UserCall& call, const Time& now) {
+  const guard::LimitKey key = shared_.keys.user(tenants_[call.tenant].name, call.user);
+  recent_.note_talker(key, call.bytes,
+                      [&](Talker& talker) { talker = {.tenant = call.tenant, .name = call.user}; });
   if (options_.anomaly.action == guard::AnomalyAction::off) return;
   guard::CallWatch::Call noted{.bytes = call.bytes, .failed = is_fault(call.outcome)};
   if (call.publishes) {
@@ -48,11 +52,7 @@ void Sessions::watch_call(const UserCall& call, const Time& now) {
   if (!call.channel.empty() && is_of_channel(call.outcome))
     noted.refused_channel = channel_hash(call.channel);
   const auto ended = shared_.limits.anomalies().calls().note(
-      {.key = shared_.keys.user(tenants_[call.tenant].name, call.user),
-       .tenant = call.tenant,
-       .user = call.user,
-       .address = call.address},
-      noted, now.mono_ms());
+      {.key = key, .tenant = call.tenant, .user = call.user, .address = call.address}, noted, now.mono_ms());
   if (ended) judge_calls(*ended, now);
 }
 

@@ -85,6 +85,7 @@ void Sessions::note_malformed(Handle connection, Session& session, const Time& n
 bool Sessions::pass_rate(Context& context, const protocol::Request& request) {
   if (!counts_against_rate(request.body)) return true;
   Session& session = context.session;
+  ++counts_of(session.tenant).rate_checked;
   const guard::Limits& limits = tenant_of(session).limits.guard;
   const std::int64_t now_ms = context.now.mono_ms();
   if (is_held(session, guard::AnomalyAction::refuse, now_ms) && !limits.dry_run) {

@@ -9,6 +9,11 @@ void Recent::note_request(std::int64_t took_us, std::uint64_t times) {
   requests_.record(took_us, times);
 }
 
+void Recent::note_call(std::int64_t took_us) {
+  now_.calls.record(took_us);
+  calls_.record(took_us);
+}
+
 void Recent::note_round_trip(std::int64_t took_us) {
   now_.round_trips.record(took_us);
   round_trips_.record(took_us);
@@ -29,12 +34,14 @@ Analytics Recent::over(std::int64_t window_us, const std::vector<ShardCounts>& t
   Analytics out;
   if (window_us <= 0) {
     out.requests = requests_;
+    out.calls = calls_;
     out.round_trips = round_trips_;
     return out;
   }
   // Before the first tick the slot has no beginning yet: what there is counts, over no time.
   const auto add = [&](const Slot& slot) {
     out.requests.merge(slot.requests);
+    out.calls.merge(slot.calls);
     out.round_trips.merge(slot.round_trips);
     out.talkers.merge(slot.talkers);
     out.window_us = slot.began_us < 0 ? 0 : now.mono_us - slot.began_us;

@@ -1,7 +1,7 @@
 // The last minutes of one shard, for the analytics page (protocol §8): what its counters were at the
-// beginning of each minute, how long requests and pings took in it, and who talked most.
+// beginning of each minute, how long requests, HTTP calls and pings took in it, and who talked most.
 //
-// Bounded: kMinutes slots of about 12 KiB. Owned by the shard's thread; takes now.
+// Bounded: kMinutes slots of about 16 KiB. Owned by the shard's thread; takes now.
 #pragma once
 
 #include <deque>
@@ -19,6 +19,8 @@ class Recent {
 
   // How long a request took: from the turn that read it to the end of the one that wrote its answer.
   void note_request(std::int64_t took_us, std::uint64_t times = 1);
+  // How long an HTTP call took, from its last byte to its answer.
+  void note_call(std::int64_t took_us);
   void note_round_trip(std::int64_t took_us);
   template <class SetTalker>
   void note_talker(const guard::LimitKey& key, std::uint64_t bytes, SetTalker&& set) {
@@ -39,6 +41,7 @@ class Recent {
     std::int64_t began_us = -1;  // mono; -1: not yet
     std::vector<ShardCounts> at_start;
     Histogram requests;
+    Histogram calls;
     Histogram round_trips;
     Talkers talkers;
   };
@@ -46,6 +49,7 @@ class Recent {
   Slot now_;
   std::deque<Slot> before_;  // oldest first
   Histogram requests_;       // since the start
+  Histogram calls_;
   Histogram round_trips_;
 };
 

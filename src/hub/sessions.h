@@ -128,6 +128,11 @@ class Sessions {
   // The first seq of the channel that its `subscribed` does not cover; for use while that is being sent.
   std::optional<std::uint64_t> first_missing(Handle connection, std::string_view channel) const;
 
+  // Publishes that came over HTTP, refused ones too: requests as those of sessions are.
+  void note_publishes(TenantId tenant, std::uint64_t count) {
+    counts_of(tenant).requests[kPublishType] += count;
+  }
+
   // A token was refused, wherever it was shown: a failed attempt of the address (protocol §2), unless a full
   // house or a part that is down is the reason. Whether it was one.
   bool note_refused_token(TenantId tenant, const IpAddress& client, const Error& error, const Time& now);

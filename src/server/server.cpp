@@ -29,7 +29,8 @@ constexpr int kExitConfiguration = 2;
 constexpr std::int64_t kDrainMostMs = 5'000;  // protocol §9
 
 int complain(int exit_code, std::string_view message) {
-  fmt::print(stderr, "tidewire: {}\n", message);
+  const std::string line = fmt::format("tidewire: {}\n", message);
+  std::fwrite(line.data(), 1, line.size(), stderr);
   return exit_code;
 }
 

@@ -125,6 +125,7 @@ Shard::Shard(const Plan& plan, hub::Sessions::Shared shared, Server server)
                          std::move(done));
                    },
                .circuits = server_.circuits,
+               .clock_us = [this] { return loop_.now().mono_us + loop_.elapsed_us(); },
                .add_metrics = [this](telemetry::Snapshot& snapshot) { server_.add_metrics(snapshot); }},
               loop_.now()),
       ticker_([this] { tick(); }),
@@ -216,9 +217,11 @@ void Shard::answer(hub::ShardId from, hub::Ask&& ask) {
   if (std::holds_alternative<hub::CountThings>(ask.question)) {
     part.tenants = tenant_counts();
     part.counts = counts(part.tenants);
-    if (const auto window = std::get<hub::CountThings>(ask.question).window_us)
-      part.analytics =
-          std::make_shared<hub::Analytics>(sessions_.recent().over(*window, part.tenants, loop_.now()));
+    if (const auto window = std::get<hub::CountThings>(ask.question).window_us) {
+      hub::Analytics past = sessions_.recent().over(*window, part.tenants, loop_.now());
+      past.calls_counted = router_.answered().by_route();
+      part.analytics = std::make_shared<hub::Analytics>(std::move(past));
+    }
   }
   post(from, hub::Answer{.reply = ask.reply, .part = std::move(part)});
 }

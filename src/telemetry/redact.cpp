@@ -10,8 +10,9 @@ namespace tidewire::log {
 namespace {
 
 constexpr std::string_view kMask = "***";
-constexpr std::array<std::string_view, 6> kParameters = {"token",  "access_token", "key",
-                                                         "secret", "password",     "api_key"};
+constexpr std::array<std::string_view, 7> kParameters = {"token",    "access_token", "key",        "secret",
+                                                         "password", "api_key",      "sslpassword"};
+constexpr std::string_view kUrlEnds = " \t\r\n\"<>";
 constexpr std::array<std::string_view, 5> kHeaders = {"authorization", "proxy-authorization", "cookie",
                                                       "set-cookie", "x-api-key"};
 
@@ -46,6 +47,8 @@ class Redactor {
   std::string run() {
     while (at_ < text_.size()) {
       const bool word_start = at_ == 0 || !is_word(text_[at_ - 1]);
+      in_url_ = in_url_ && kUrlEnds.find(text_[at_]) == kUrlEnds.npos;
+      if (in_url_ && query()) continue;
       if (word_start && (header() || parameter() || bearer() || prefixed())) continue;
       if (authority()) continue;
       out_ += text_[at_++];
@@ -60,9 +63,16 @@ class Redactor {
     out_ += rest().substr(0, bytes);
     at_ += std::min(bytes, text_.size() - at_);
   }
+  // How far it is to the next of `ends` that has no backslash before it.
+  std::size_t length_until(std::string_view ends) const {
+    std::size_t length = 0;
+    while (length < rest().size() && ends.find(rest()[length]) == ends.npos)
+      length += rest()[length] == '\\' ? 2 : 1;
+    return std::min(length, rest().size());
+  }
   // Leaves out everything before the next of `ends`.
   void mask_until(std::string_view ends) {
-    const std::size_t length = std::min(rest().find_first_of(ends), rest().size());
+    const std::size_t length = length_until(ends);
     if (length != 0) out_ += kMask;
     at_ += length;
   }
@@ -120,24 +130,37 @@ class Redactor {
     return false;
   }
 
-  // "://user:password@": the password.
+  // "://user:password@": the password, which may have '?' and '#' in it (libpq takes them).
   bool authority() {
     if (!rest().starts_with("://")) return false;
-    const std::string_view inside = rest().substr(3, rest().substr(3).find_first_of("/?# \t\r\n\"'"));
+    copy(3);
+    in_url_ = true;
+    const std::string_view inside = rest().substr(0, length_until("/ \t\r\n\""));
     const std::size_t at = inside.rfind('@');
     const std::size_t colon = inside.substr(0, at).find(':');
-    if (at == inside.npos || colon == inside.npos) {
-      copy(3);
-      return true;
-    }
-    copy(3 + colon + 1);
+    if (at == inside.npos || colon == inside.npos) return true;
+    copy(colon + 1);
     out_ += kMask;
     at_ += at - colon - 1;
     return true;
   }
 
+  // "?name=value&..." or "#..." of a URL, up to its end: every value, and what has no name.
+  bool query() {
+    if (rest().front() != '?' && rest().front() != '#') return false;
+    const std::string ends = "?#&;" + std::string(kUrlEnds);
+    do {
+      copy(1);
+      const std::size_t equals = rest().substr(0, length_until(ends)).find('=');
+      if (equals != rest().npos) copy(equals + 1);
+      mask_until(ends);
+    } while (!rest().empty() && kUrlEnds.find(rest().front()) == kUrlEnds.npos);
+    return true;
+  }
+
   std::string_view text_;
   std::size_t at_ = 0;
+  bool in_url_ = false;  // behind "://", and its end has not come
   std::string out_;
 };
 

@@ -41,8 +41,20 @@ TEST(Redact, TakesOutCredentialsWhereverTheyStand) {
 
 TEST(Redact, TakesThePasswordOutOfAnAddress) {
   EXPECT_EQ(redact("redis://user:p@ss@host:6379/0"), "redis://user:***@host:6379/0");
-  EXPECT_EQ(redact("postgres://host/db?user=u&password=p"), "postgres://host/db?user=u&password=***");
+  EXPECT_EQ(redact("postgres://u:p?a#b@host/db"), "postgres://u:***@host/db");
+  EXPECT_EQ(redact(R"("postgres://u:p\"w@host/db" # x)"), R"("postgres://u:***@host/db" # x)");
   EXPECT_EQ(redact("https://host:8443/a:b@c"), "https://host:8443/a:b@c");
+}
+
+TEST(Redact, TakesEveryValueOutOfTheQueryOfAUrl) {
+  EXPECT_EQ(redact("https://host/j?apikey=k&v=1#frag"), "https://host/j?apikey=***&v=***#***");
+  EXPECT_EQ(redact("postgres:///db?user=u&sslpassword=p&password=q"),
+            "postgres:///db?user=***&sslpassword=***&password=***");
+  EXPECT_EQ(redact("https://host/j?k3y"), "https://host/j?***");
+  EXPECT_EQ(redact("https://host?a=b?c=d&&e="), "https://host?a=***?c=***&&e=");
+  EXPECT_EQ(redact(R"(url="https://host/j?a=x\"y'z" status=404 ?a=b)"),
+            R"(url="https://host/j?a=***" status=404 ?a=b)");
+  EXPECT_EQ(redact("host=h sslpassword=p"), "host=h sslpassword=***");
 }
 
 TEST(Redact, KeepsTextWithoutSecrets) {
@@ -53,8 +65,8 @@ TEST(Redact, KeepsTextWithoutSecrets) {
 }
 
 TEST(Redact, IsIdempotent) {
-  for (const char* text :
-       {"/ws?token=abc", "Authorization: Bearer abc", "redis://u:p@h", "x tw_1 y", "://:@"}) {
+  for (const char* text : {"/ws?token=abc", "Authorization: Bearer abc", "redis://u:p@h", "x tw_1 y", "://:@",
+                           "a://b?c=d&e#f\\"}) {
     const std::string once = redact(text);
     EXPECT_EQ(redact(once), once) << text;
   }

@@ -83,6 +83,34 @@ async def test_the_analytics_count_traffic_by_type_latency_and_talkers(server, h
     assert now["overload"]["step"] == "calm"
 
 
+@clause("8.analytics", "8.metrics", "O2")
+async def test_calls_over_http_are_counted_too(start, http):
+    """O2, Clarifications: publishes over HTTP count by type, and HTTP calls have their own latency"""
+    server = start({"limits": {"messages_per_minute": 6, "burst": 1}})
+    user, room = unique("caller"), channel()
+    token = mint(user)
+    done = [
+        http(server, "POST", "/api/v1/publish", key=token, json={"channel": room, "data": i}).status_code
+        for i in range(20)
+    ]
+    batch = [{"channel": room, "data": 1}] * 30
+    assert http(server, "POST", "/api/v1/batch", json={"publish": batch}).status_code == 200
+    assert http(server, "POST", f"/api/v1/users/{user}/notify", json={"data": 1}).status_code == 200
+    assert set(done) == {200, 429}
+    page = analytics(http, server)
+    assert page["traffic"]["by_type"]["publish"] == 20 + 30 + 1
+    assert page["latency"]["http"]["count"] == 20 + 2
+    assert 0 < page["latency"]["http"]["p50_ms"] <= page["latency"]["http"]["max_ms"] < 5000
+    (talker,) = page["top_talkers"]
+    assert (talker["user"], talker["messages"]) == (user, 20)
+    rows = dict(line.rsplit(" ", 1) for line in http(server, "GET", "/metrics").text.splitlines() if line[0] != "#")
+    refused = done.count(429)
+    assert int(rows['tidewire_http_requests_total{route="/api/v1/publish",status="4xx"}']) == refused
+    assert int(rows['tidewire_http_requests_total{route="/api/v1/batch",status="2xx"}']) == 1
+    assert int(rows["tidewire_rate_limited_requests_total"]) == refused
+    assert int(rows["tidewire_rate_checked_requests_total"]) == 20, "those of a key are not limited"
+
+
 @clause("8.analytics", "O2", "O6")
 async def test_a_tenant_does_not_see_another_tenants_talkers(server, http):
     """§1: "Nothing crosses between tenants" """
@@ -233,11 +261,31 @@ async def test_rules_and_dashboard_speak_of_metrics_that_exist(server, http):
 
 
 @clause("8.metrics", "O2")
+def test_what_tells_of_trouble_stands_in_the_rules_and_on_the_dashboard():
+    rules = (ROOT / "deploy" / "prometheus" / "alerts.yml").read_text()
+    board = (ROOT / "deploy" / "grafana" / "tidewire.json").read_text()
+    for name in (
+        "circuit_state",
+        "circuit_opened_total",
+        "anomalies_total",
+        "send_circuits_open",
+        "unhealthy_ended_total",
+        "dropped_log_lines_total",
+        "http_requests_total",
+        "rate_checked_requests_total",
+    ):
+        assert f"tidewire_{name}" in rules and f"tidewire_{name}" in board, name
+
+
+@clause("8.metrics", "O2")
 def test_promtool_takes_the_rules_and_the_metrics(server, http):
     if not shutil.which("promtool"):
         pytest.skip("promtool is not installed")
     rules = ROOT / "deploy" / "prometheus" / "alerts.yml"
     subprocess.run(["promtool", "check", "rules", str(rules)], check=True, capture_output=True)
+    histories = pathlib.Path(__file__).with_name("alerts_test.yml")
+    done = subprocess.run(["promtool", "test", "rules", str(histories)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
     text = http(server, "GET", "/metrics").text
     subprocess.run(["promtool", "check", "metrics"], input=text.encode(), check=True, capture_output=True)
 

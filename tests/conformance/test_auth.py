@@ -691,6 +691,21 @@ async def test_a_key_set_serves_tokens_and_is_fetched_once(start):
         await assert_refused(await by_way(server, "header", confused), "token_invalid")
 
 
+@clause("9.jwks", "A2", "P8")
+async def test_a_key_set_that_cannot_be_fetched_is_named_without_its_secrets(start):
+    url = "http://user:PLANTED-1@127.0.0.1:1/keys?apikey=PLANTED-2&v=1"
+    server = start(jwks_settings(url, jwks_min_refresh="10ms"))
+    token = mint("a", alg="ES256", key=private_key("p256"), kid="k")
+    await (await by_way(server, "header", token)).next()
+
+    async def told():
+        return "key set could not be fetched" in server.log()
+
+    await eventually(told, "the failure in the log")
+    assert "http://user:***@127.0.0.1:1/keys?apikey=***&v=***" in server.log()
+    assert "PLANTED" not in server.log()
+
+
 @clause("9.jwks", "A2")
 async def test_a_rotated_key_set_is_fetched_for_an_unknown_kid(start):
     """§9: "an unknown `kid` refetches at most this often [auth.jwks_min_refresh]" """

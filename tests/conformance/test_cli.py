@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import pathlib
 import re
 import signal
 import socket
@@ -23,8 +25,6 @@ DEVELOPMENT_SECRET = "development-secret-not-for-production"
 
 def run(*args: str, cwd=None, env: dict | None = None, timeout_s: float = 15):
     """Runs the binary to its end: its status, and all that it said."""
-    import os
-
     surroundings = {k: v for k, v in os.environ.items() if not k.startswith("TIDEWIRE_")} | (env or {})
     done = subprocess.run(
         [str(binary()), *args], capture_output=True, text=True, cwd=cwd, env=surroundings, timeout=timeout_s
@@ -39,6 +39,74 @@ def refused(server: Server) -> tuple[int, str]:
         return server.wait(), server.log()
     finally:
         server.kill()
+
+
+# -- secrets
+
+
+@clause("9.config", "P8")
+def test_no_value_of_a_urls_query_is_printed(tmp_path):
+    """§9 `config print`: secrets masked"""
+    (tmp_path / "tidewire.toml").write_text(
+        """
+        [auth]
+        jwks_url = "https://user:PLANTED-1@id.example/j?apikey=PLANTED-2#PLANTED-3"
+        [directory]
+        url = "postgres://u:PLANTED-4@db/app?sslmode=require&sslpassword=PLANTED-5"
+        query = "select 1 from users where id = $1"
+        [tenants.acme]
+        jwks_url = "https://id.example/j?PLANTED-6"
+        """
+    )
+    status, out, err = run("config", "print", "--config", "tidewire.toml", cwd=tmp_path)
+    assert status == 0, err
+    assert "https://user:***@id.example/j?apikey=***#***" in out and "sslpassword=***" in out
+    assert "PLANTED" not in out + err
+
+
+# -- standard streams that take nothing
+
+
+def run_in_shell(redirected: str, cwd) -> tuple[int, str, str]:
+    done = subprocess.run(
+        ["sh", "-c", f'"$0" {redirected}', str(binary())], capture_output=True, text=True, cwd=cwd, timeout=15
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+@clause("9.config", "O1")
+@pytest.mark.parametrize("where", [">/dev/full", ">&-"])
+@pytest.mark.parametrize("command", ["config print", "config print --defaults", "token --user a", "--help"])
+def test_what_could_not_be_printed_is_no_success(tmp_path, command, where):
+    status, _, err = run_in_shell(f"{command} {where}", tmp_path)
+    assert status == 1
+    assert command == "--help" or "standard output can't be written to" in err
+
+
+@clause("9.config", "O1")
+@pytest.mark.parametrize("where", ["2>&-", "2>/dev/full", ">/dev/full", ">&-", "<&- >&- 2>&-"])
+def test_config_check_answers_by_its_status_wherever_its_words_go(tmp_path, where):
+    """§9: "exits 0 or 2" """
+    assert run_in_shell(f"config check {where}", tmp_path)[0] == 0
+    (tmp_path / "bad.toml").write_text("[server]\nlisten = 5\n")
+    assert run_in_shell(f"config check --config bad.toml {where}", tmp_path)[0] == 2
+
+
+@clause("9.serve", "O1")
+def test_closed_standard_descriptors_are_held_by_the_null_device(tmp_path):
+    command = ["sh", "-c", 'exec "$0" serve --dev --listen 127.0.0.1:0 --data data <&- >&- 2>&-', str(binary())]
+    process = subprocess.Popen(command, cwd=tmp_path)
+    try:
+        opened = pathlib.Path(f"/proc/{process.pid}/fd")
+        deadline = time.monotonic() + 15
+        while len(list(opened.iterdir())) < 8 and time.monotonic() < deadline and process.poll() is None:
+            time.sleep(0.02)
+        assert [os.readlink(opened / str(fd)) for fd in range(3)] == ["/dev/null"] * 3
+        process.terminate()
+        assert process.wait(15) == 0
+    finally:
+        process.kill()
+        process.wait()
 
 
 # -- the ready line

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 
 import pytest
 from client import Client, channel, eventually, unique
@@ -305,6 +306,34 @@ async def test_a_database_that_restarts_is_found_again(start, postgres):
         return (await client.next())["type"] == "connected"
 
     await eventually(is_in, "the user gets in")
+
+
+@clause("9.directory", "A4")
+@pytest.mark.parametrize(
+    "query, broken, said",
+    [
+        ("select 1 from accounts where id::bigint = $1::bigint", "insert into accounts values ('n/a', 1)", "n/a"),
+        ("select 1 from accounts where id = $1 and 10 / n > 0", "update accounts set n = 0", "division by zero"),
+    ],
+)
+async def test_bad_data_in_a_row_does_not_make_users_unknown(start, http, postgres, query, broken, said):
+    """Clarifications: "every other error of the database is no answer" """
+    postgres.sql("drop table if exists accounts; create table accounts (id text, n int)")
+    postgres.sql("insert into accounts values ('1', 1), ('2', 1)")
+    server = start(settings(postgres.url, query=query, cache_ttl="100ms", stale_ttl="1h"))
+    known = await Client.connect(server, mint("1"))
+    postgres.sql(broken)
+    await assert_refused(server, "2", "unavailable")
+
+    async def is_asked_again() -> bool:
+        metrics = await asyncio.to_thread(lambda: http(server, "GET", "/metrics").text)
+        failed = re.search(r'^tidewire_directory_questions_total\{outcome="failed"\} (\d+)$', metrics, re.M)
+        return int(failed[1]) > 1
+
+    await eventually(is_asked_again, "the connected user is asked for again")
+    assert (await known.request({"type": "ping"}))["type"] == "pong"
+    assert (await Client.connect(server, mint("1"))).hello["user"]["id"] == "1"
+    assert said in server.log()
 
 
 @clause("9.directory", "A4")

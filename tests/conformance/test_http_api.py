@@ -514,6 +514,8 @@ def test_large_answers_are_compressed_as_asked(server, http):
         ("br", "br", brotli.decompress),
         ("identity", None, bytes),
         ("gzip;q=0, br", "br", brotli.decompress),
+        ("identity, gzip;q=0.5", None, bytes),
+        ("identity;q=1, *;q=0.5", None, bytes),
     ):
         import httpx
 
@@ -525,6 +527,17 @@ def test_large_answers_are_compressed_as_asked(server, http):
         assert json.loads(tool(body))["messages"][0]["data"] == "x" * 5000
     small = http(server, "GET", "/api/ws/health", headers={"Accept-Encoding": "gzip, br"})
     assert "content-encoding" not in small.headers
+
+
+@clause("8.compression", "M8")
+def test_a_compressed_body_is_refused_by_name_of_its_coding(server, http):
+    """RFC 9110 §15.5.16"""
+    body = gzip.compress(json.dumps({"channel": channel(), "data": 1}).encode())
+    headers = {"Content-Encoding": "gzip", "Content-Type": "application/json"}
+    for path in ("/api/v1/publish", "/api/v1/batch"):
+        reply = http(server, "POST", path, content=body, headers=headers)
+        assert reply.status_code == 415 and "gzip" in reply.json()["detail"]
+        assert reply.headers["accept-encoding"] == "identity"
 
 
 @clause("8.cors", "P8")

@@ -38,6 +38,7 @@ Sessions::Taken Sessions::authenticate(Context& context, const protocol::AuthReq
 
 // Or answers that there were too many (protocol §6, rate limit).
 bool Sessions::pass_auth_rate(Context& context) {
+  ++counts_of(context.session.tenant).rate_checked;
   const std::int64_t wait_ms = context.session.more().auth_rate.check(context.now.mono_ms());
   if (wait_ms <= 0) return true;
   ++counts_of(context.session.tenant).rate_limited;
