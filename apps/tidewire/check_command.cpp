@@ -23,17 +23,26 @@ namespace {
 struct CheckOptions {
   std::string url;
   check::SuiteOptions suite;
+  std::vector<std::string> claims;
   std::string json_file;
   std::string ca_file;
   bool insecure = false;
   double timeout_s = 5;
 };
 
-int run_check(const CheckOptions& options) {
+int run_check(CheckOptions options) {
   auto address = check::parse_address(options.url);
   if (!address) {
     complain("error: " + address.error());
     return kBadArgument;
+  }
+  for (const std::string& argument : options.claims) {
+    auto claim = auth::parse_claim_argument(argument);
+    if (!claim) {
+      complain("error: --claim: " + claim.error());
+      return kBadArgument;
+    }
+    options.suite.claims.push_back(*std::move(claim));
   }
   check::Network network(
       {.address = *std::move(address),
@@ -71,8 +80,11 @@ void add_check_command(CLI::App& app, int& exit_code) {
   command->add_option("URL", options->url, "Where the server is, such as https://realtime.example.com")
       ->required();
   auto* token = command->add_option("--token", options->suite.token, "A user's token to try it with");
-  command->add_option("--secret", options->suite.secret, "Signs tokens for users of its own (HS256)")
-      ->excludes(token);
+  auto* secret =
+      command->add_option("--secret", options->suite.secret, "Signs tokens for users of its own (HS256)")
+          ->excludes(token);
+  command->add_option("--claim", options->claims, "NAME=VALUE, for these tokens, such as aud=authenticated")
+      ->needs(secret);
   command->add_option("--namespace", options->suite.name_space, "The namespace to publish in")
       ->capture_default_str();
   command->add_option("--connections", options->suite.connections, "Readers of the load")

@@ -21,6 +21,10 @@ int main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
+    // CLI11 only says that a command is missing, also where one is misspelt.
+    if (const auto unknown = app.remaining(true);
+        error.get_exit_code() == static_cast<int>(CLI::ExitCodes::RequiredError) && !unknown.empty())
+      tidewire::complain("error: there is no command `" + unknown.front() + "`");
     if (app.exit(error) != 0) return tidewire::kBadArgument;
     return std::cout.flush() ? 0 : tidewire::kNotWritten;  // --help, --version
   }

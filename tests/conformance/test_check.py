@@ -59,6 +59,16 @@ def test_a_good_server_is_ready(start, tmp_path, way):
     assert f"\nREADY: score {report['score']} of 100" in text and SECRET not in text and "eyJ" not in text + json.dumps(report)
 
 
+@clause("9.check", "T1")
+def test_its_tokens_have_the_claims_that_a_server_demands(start, tmp_path):
+    server = start({"auth": {"audience": "app", "issuer": "https://id.example"}})
+    status, text, _ = check(server.url(), tmp_path, "--secret", SECRET)
+    assert status == 1 and "another issuer" in text
+    claims = ("--claim", "aud=app", "--claim", "iss=https://id.example")
+    status, text, report = check(server.url(), tmp_path, "--secret", SECRET, *claims)
+    assert (status, of(report, "failed")) == (0, []), text
+
+
 @clause("9.check", "T1", "S2")
 def test_it_keeps_to_the_limits_of_production(start, tmp_path):
     """The defaults: 10 at once, 100 a minute. Nothing is refused, nobody is punished."""

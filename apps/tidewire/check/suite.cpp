@@ -44,6 +44,7 @@ std::string Suite::token_of(int user) const {
   mint.user = fmt::format("tidewire-check-{}-{}", tag_, user);
   mint.ttl_s = kToken_s;
   mint.secret = options_.secret;
+  mint.claims = options_.claims;
   return auth::mint(mint, read_clocks()).value_or("");
 }
 

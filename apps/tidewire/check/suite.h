@@ -6,7 +6,9 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "auth/mint.h"
 #include "check/network.h"
 #include "check/report.h"
 #include "check/session.h"
@@ -23,8 +25,9 @@ inline Verdict failed(std::string detail) { return {Outcome::failed, std::move(d
 inline Verdict skipped(std::string detail) { return {Outcome::skipped, std::move(detail)}; }
 
 struct SuiteOptions {
-  std::string token;   // of the user to be; or
-  std::string secret;  // that signs tokens; both empty: anonymous
+  std::string token;                         // of the user to be; or
+  std::string secret;                        // that signs tokens; both empty: anonymous
+  std::vector<auth::MintClaim> claims = {};  // of those tokens, besides
   std::string name_space = "room";
   int connections = 20;  // of the load
 };
