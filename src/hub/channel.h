@@ -138,6 +138,7 @@ struct Folded {
   std::unique_ptr<Window> window;
   RunCheck run_check;
   std::unique_ptr<Tellings> tellings;  // null until there was one
+  std::size_t leaves_pending = 0;      // of a session, on their way
 
   bool is_telling() const { return tellings && !tellings->all.empty(); }
 };

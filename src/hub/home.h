@@ -12,6 +12,7 @@
 #include <map>
 #include <memory>
 #include <queue>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -170,8 +171,10 @@ class Home {
   // False when the items can only be told as the whole state, which has then been answered.
   bool merge(ShardId to, const CatchUpCommand& command, Channel& channel, std::vector<CatchUpItem>& items,
              const Time& now);
-  void after_event(Handle handle, Channel& channel, const PendingEntry& pending, const Time& now);
-  bool tell_absent(Handle handle, Channel& channel, const kinds::Event& event, Folded::Telling&& telling);
+  void after_event(Handle handle, Channel& channel, const Time& now);
+  static std::vector<kinds::Event> changes_pending(const Channel& channel);
+  bool tell_absent(Handle handle, Channel& channel, const kinds::Event& event,
+                   std::span<const kinds::Event> later, Folded::Telling&& telling);
   bool tell_again(Handle handle, Channel& channel, std::uint64_t seq, const PendingEntry::Asker& asker);
   bool may_tell(const Channel& channel) const;
   void tell_on();
@@ -179,7 +182,7 @@ class Home {
   void tell_some(Handle handle, Channel& channel, std::size_t bytes_max);
   // review.cpp
   void review_reader(ShardId from, Channel& channel, const ReviewCommand& command);
-  void revoke_readers(Channel& channel);
+  void revoke_readers(Channel& channel, const kinds::Event& leave);
   void leave_presence(Channel& channel, const Author& author, Handle skip, ShardId skip_shard);
   void watch_run(Handle handle, Channel& channel);
   void check_runs(const Time& now);

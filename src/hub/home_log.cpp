@@ -59,6 +59,7 @@ void Home::on(log::Opened&& opened, const Time& now) {
   folded.saved_bytes = opened.snapshot.size();
   folded.unsaved_bytes = 0;
   folded.snapshot = {};
+  folded.leaves_pending = 0;
   if (folded.tellings) folded.tellings->told.clear();  // the seqs may be those of another epoch now
   fold_log(opened.channel, *channel, now);
 }

@@ -23,6 +23,11 @@ std::optional<Error> objection_to(const PublishCommand& command, const kinds::Ev
     if (auto judged = channel.folded()->fold->judge(event, asker); !judged) return std::move(judged.error());
   return content_rejected(*command.rejected);
 }
+
+bool is_leave(const Channel& channel, const PendingEntry& pending) {
+  using enum kinds::SessionAction::Kind;
+  return channel.kind == Kind::session && kinds::session_action_kind(pending.event.name) == leave;
+}
 }  // namespace
 
 void Home::handle(ShardId from, PublishCommand&& command, const Time& now) {
@@ -138,6 +143,7 @@ void Home::append(Handle handle, Channel& channel, PendingEntry&& pending, const
                            .seq = pending.entry.seq,
                            .until_ms = now.unix_ms + options_.idempotency_window_ms});
   }
+  if (is_leave(channel, pending)) ++channel.folded()->leaves_pending;
   if (channel.kind == Kind::inbox) {
     Folded& folded = *channel.folded();
     const std::uint64_t oldest = static_cast<const kinds::Inbox&>(*folded.fold).oldest_seq();
@@ -158,14 +164,18 @@ void Home::commit(Handle handle, Channel& channel, PendingEntry&& pending, const
   if (!pending.key.empty())
     channel.keys_wanted().add(std::move(pending.key), channel.seq,
                               now.unix_ms + options_.idempotency_window_ms);
+  if (is_leave(channel, pending)) {
+    if (channel.durable()) --channel.folded()->leaves_pending;
+    revoke_readers(channel, pending.event);
+  }
   show(handle, channel, pending, now);
   if (channel.kind == Kind::session &&
-      tell_absent(handle, channel, pending.event,
+      tell_absent(handle, channel, pending.event, changes_pending(channel),
                   {.seq = channel.seq, .published = {pending.asker}, .duplicate = pending.repeats}))
     for (const auto& then : pending.held) then(nullptr);
   else
     answer(pending, channel, nullptr);
-  if (channel.folded()) after_event(handle, channel, pending, now);
+  if (channel.folded()) after_event(handle, channel, now);
 }
 
 void Home::answer(const PendingEntry::Asker& asker, const Channel& channel, Result<Published> result) {
