@@ -144,6 +144,7 @@ class Home {
   void commit(Handle handle, Channel& channel, PendingEntry&& pending, const Time& now);
   void answer(const PendingEntry::Asker& asker, const Channel& channel, Result<Published> result);
   void answer(const PendingEntry& pending, const Channel& channel, const Error* error);
+  void read_history(ShardId from, Handle handle, HistoryCommand&& command, const Time& now);
   void answer_history(ShardId to, HistoryCommand&& command, const Channel& channel,
                       Result<std::vector<SharedBytes>> page);
   void answer_catch_up(ShardId to, const CatchUpCommand& command, Channel& channel,
