@@ -128,6 +128,9 @@ class Home {
                       SubscribedState& state);
   void begin_subscription(ShardId from, SubscribeCommand&& command, Handle handle, SharedBytes snapshot,
                           const Time& now);
+  // Whose right to it was looked at; without `may_list` it is a `leave`.
+  void carry_out(ShardId from, Handle handle, PresenceCommand&& command, bool may_list, const Time& now);
+  void depart(Handle handle, const Author& author, const Time& now);
   void sweep(Handle handle, Channel& channel, const Time& now);
   void begin(Handle handle, Channel& channel);
   static bool may_park(const Channel& channel, const Time& now);
@@ -182,7 +185,9 @@ class Home {
   void answer_told(Channel& channel, const Folded::Telling& told);
   void tell_some(Handle handle, Channel& channel, std::size_t bytes_max);
   // review.cpp
-  void review_reader(ShardId from, Channel& channel, const ReviewCommand& command);
+  void review_presence(ShardId from, Channel& channel, const ReviewCommand& command, bool allowed,
+                       const Time& now);
+  void review_reader(ShardId from, Channel& channel, const ReviewCommand& command, bool allowed);
   void revoke_readers(Channel& channel, const kinds::Event& leave);
   void leave_presence(Channel& channel, const Author& author, Handle skip, ShardId skip_shard);
   void watch_run(Handle handle, Channel& channel);

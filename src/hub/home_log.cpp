@@ -253,6 +253,8 @@ void Home::refuse(DurableState::Waiting&& waiting, const Error& error) {
     post_(to, SnapshotResult{.reply = snapshot->reply,
                              .channel = std::move(snapshot->channel),
                              .result = std::unexpected(error)});
+  } else if (const auto* departs = std::get_if<DepartCommand>(&waiting.command)) {
+    if (Channel* channel = find(departs->channel)) leave_presence(*channel, *departs->author, {}, to);
   } else if (const auto* review = std::get_if<ReviewCommand>(&waiting.command)) {
     Channel* channel = find(review->channel);
     if (channel != nullptr && review->entered) leave_presence(*channel, *review->entered, {}, to);
