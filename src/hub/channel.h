@@ -69,6 +69,9 @@ struct DurableState {
   Ring<PendingEntry> pending;
   std::vector<Waiting> waiting;  // commands, until it is open
   std::vector<PendingRead> reads;
+  // Of ephemeral messages behind those that are pending; past the bound they are refused.
+  std::size_t held_bytes = 0;
+  static constexpr std::size_t kHeldBytes = std::size_t{4} << 20;
   bool busy() const { return state == State::opening || !pending.empty() || !reads.empty(); }
 };
 

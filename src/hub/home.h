@@ -137,6 +137,8 @@ class Home {
   void park(Handle handle, Channel& channel);
 
   // home_messages.cpp, home_reads.cpp
+  void take_ephemeral(Handle handle, Channel& channel, PendingEntry&& pending, const Time& now);
+  void show_ephemeral(const Channel& channel, const PendingEntry& pending);
   static PendingEntry entry_of(ShardId from, const PublishCommand& command, const Channel& channel,
                                const Time& now);
   static std::string head_of(const Entry& entry);  // what stands before a command's tail

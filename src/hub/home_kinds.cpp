@@ -171,18 +171,20 @@ void Home::show_due(const Time& now) {
     windows_.pop();
     Channel* channel = channels_.get(handle);
     if (channel == nullptr || !channel->folded() || !channel->folded()->window) continue;
+    Folded::Window& window = *channel->folded()->window;
+    window.scheduled = false;
     // What a failed append has left is told once the state is built anew (finish_opening).
-    if (channel->durable() && channel->durable()->state != DurableState::State::open)
-      channel->folded()->window->scheduled = false;
-    else
+    if (channel->durable() && channel->durable()->state != DurableState::State::open) continue;
+    if (window.ends_ms <= now.mono_ms())
       close_window(handle, *channel, now);
+    else if (channel->folded()->shown < channel->seq)
+      schedule_window(handle, window);  // the one before it has ended early
   }
 }
 
 void Home::close_window(Handle handle, Channel& channel, const Time& now) {
   Folded& folded = *channel.folded();
   Folded::Window& window = *folded.window;
-  window.scheduled = false;
   window.ends_ms = now.mono_ms() + channel.conflate_ms();
   if (channel.seq == folded.shown) return;
   if (!window.whole) {

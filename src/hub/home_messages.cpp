@@ -24,6 +24,10 @@ std::optional<Error> objection_to(const PublishCommand& command, const kinds::Ev
   return content_rejected(*command.rejected);
 }
 
+bool waits_in_window(const Channel& channel) {
+  return channel.folded() && channel.folded()->window && channel.folded()->shown < channel.seq;
+}
+
 bool is_leave(const Channel& channel, const PendingEntry& pending) {
   using enum kinds::SessionAction::Kind;
   return channel.kind == Kind::session && kinds::session_action_kind(pending.event.name) == leave;
@@ -59,11 +63,34 @@ void Home::handle(ShardId from, PublishCommand&& command, const Time& now) {
     if (!taken) return refuse_settled(handle, channel, pending.asker, taken.error());
     if (taken->dropped) return answer_dropped(handle, channel, pending.asker);
   }
-  if (command.ephemeral) {
-    deliver(channel, 0, 0, pending.entry.body, command.skip, from);
-    return answer(pending.asker, channel, Published{.epoch = channel.epoch, .seq = 0});
-  }
+  if (command.ephemeral) return take_ephemeral(handle, channel, std::move(pending), now);
   append(handle, channel, std::move(pending), now);
+}
+
+// It takes its place behind what came before it (protocol §5, guarantee 1) and is still held back: by the
+// log, which need not succeed, or in a conflated channel's window, which ends with it.
+void Home::take_ephemeral(Handle handle, Channel& channel, PendingEntry&& pending, const Time& now) {
+  if (!channel.durable() || channel.durable()->pending.empty()) {
+    if (waits_in_window(channel)) close_window(handle, channel, now);
+    return show_ephemeral(channel, pending);
+  }
+  const std::size_t bytes = pending.entry.body.size();
+  if (channel.durable()->held_bytes + bytes > DurableState::kHeldBytes)
+    return answer(pending.asker, channel, std::unexpected(overload_error()));
+  channel.durable()->held_bytes += bytes;
+  settle(channel, [this, handle, bytes, now, pending = std::move(pending)](const Error* error) {
+    Channel& there = *channels_.get(handle);
+    there.durable()->held_bytes -= bytes;
+    if (error == nullptr && waits_in_window(there)) close_window(handle, there, now);
+    // Where only the whole state can stand for the window, it goes when that is safe.
+    if (error != nullptr || !waits_in_window(there)) return show_ephemeral(there, pending);
+    settle(there, [this, handle, pending](const Error*) { show_ephemeral(*channels_.get(handle), pending); });
+  });
+}
+
+void Home::show_ephemeral(const Channel& channel, const PendingEntry& pending) {
+  deliver(channel, 0, 0, pending.entry.body, pending.skip, pending.asker.shard);
+  answer(pending.asker, channel, Published{.epoch = channel.epoch, .seq = 0});
 }
 
 PendingEntry Home::entry_of(ShardId from, const PublishCommand& command, const Channel& channel,
