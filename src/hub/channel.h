@@ -97,6 +97,9 @@ struct Folded {
     bool whole = false;  // only the whole state can stand for what waits
     std::vector<kinds::Run> runs;
     std::size_t bytes = 0;
+    // Who published all that waits and wants none of it back; null where somebody else did too.
+    Handle skip = {};
+    ShardId skip_shard = 0;
   };
   // A message that is safe, and whose publisher is told so once it is in the inboxes of those who are away.
   struct Telling {

@@ -131,6 +131,12 @@ void Home::show(Handle handle, Channel& channel, const PendingEntry& pending, co
     return deliver_it();
   }
   schedule_window(handle, window);
+  if (folded.shown + 1 == seq) {
+    window.skip = pending.skip;
+    window.skip_shard = pending.asker.shard;
+  } else if (window.skip != pending.skip || window.skip_shard != pending.asker.shard) {
+    window.skip = {};
+  }
   if (window.whole) return;
   window.runs.push_back({.first = seq, .last = seq, .body = pending.entry.body});
   window.bytes += pending.entry.body.size();
@@ -157,6 +163,7 @@ void Home::refill_window(Handle handle, Channel& channel) {
   Folded::Window& window = *folded.window;
   window.runs.clear();
   window.bytes = 0;
+  window.skip = {};
   window.whole = !channel.history().holds(folded.shown + 1);
   for (std::uint64_t seq = folded.shown + 1; !window.whole && seq <= channel.seq; ++seq) {
     window.runs.push_back({.first = seq, .last = seq, .body = channel.history().at(seq).body});
@@ -191,7 +198,8 @@ void Home::close_window(Handle handle, Channel& channel, const Time& now) {
     auto merged = folded.fold->conflate(std::exchange(window.runs, {}));
     window.bytes = 0;
     if (merged) {
-      for (const kinds::Run& run : *merged) deliver(channel, run.first, run.last, run.body, {}, 0);
+      for (const kinds::Run& run : *merged)
+        deliver(channel, run.first, run.last, run.body, window.skip, window.skip_shard);
       folded.shown = channel.seq;
       return;
     }
@@ -199,12 +207,18 @@ void Home::close_window(Handle handle, Channel& channel, const Time& now) {
   // The whole state, which may be ahead of what is safe: then what it stands for grows until it is.
   window.whole = true;
   const std::uint64_t seq = folded.seq;
-  settle(channel, [this, handle, seq,
+  const ShardId skip_shard = window.skip_shard;
+  Handle skip = window.skip;
+  for (std::size_t i = 0; skip && channel.durable() && i < channel.durable()->pending.size(); ++i) {
+    const PendingEntry& pending = channel.durable()->pending[i];
+    if (pending.skip != skip || pending.asker.shard != skip_shard) skip = {};
+  }
+  settle(channel, [this, handle, seq, skip, skip_shard,
                    body = folded.fold->whole(folded.shown + 1, seq, now.unix_ms)](const Error* error) {
     if (error != nullptr) return;  // opening it anew shows what is safe
     Channel& there = *channels_.get(handle);
     if (there.folded()->shown >= seq) return;  // a later window's, told together with an earlier one's
-    deliver(there, there.folded()->shown + 1, seq, body, {}, 0);
+    deliver(there, there.folded()->shown + 1, seq, body, skip, skip_shard);
     there.folded()->shown = seq;
     there.folded()->window->whole = false;
   });
