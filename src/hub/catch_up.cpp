@@ -190,7 +190,10 @@ void Sessions::end_lost(const SubscriptionLost& lost) {
   if (session == nullptr || session->closing) return;
   Subscription* subscription = session->find(lost.subscription);
   if (subscription == nullptr) return want_page(lost.session, *session);  // as after a CatchUpResult
-  const std::string channel(replicas_.get(subscription->replica)->key.name);
+  Replica& replica = *replicas_.get(subscription->replica);
+  // What waits in the batch came before this.
+  if (replica.turn) flush(subscription->replica, replica);
+  const std::string channel(replica.key.name);
   // Its `subscribed` may still wait for the replies before it, and must not come after this.
   const bool joining = subscription->state == Subscription::State::joining;
   end_subscription(lost.session, *session, *subscription);

@@ -71,6 +71,9 @@ struct DurableState {
   Ring<PendingEntry> pending;
   std::vector<Waiting> waiting;  // commands, until it is open
   std::vector<PendingRead> reads;
+  // Of ephemeral messages behind those that are pending; past the bound they are refused.
+  std::size_t held_bytes = 0;
+  static constexpr std::size_t kHeldBytes = std::size_t{4} << 20;
   bool busy() const { return state == State::opening || !pending.empty() || !reads.empty(); }
 };
 
@@ -96,6 +99,9 @@ struct Folded {
     bool whole = false;  // only the whole state can stand for what waits
     std::vector<kinds::Run> runs;
     std::size_t bytes = 0;
+    // Who published all that waits and wants none of it back; null where somebody else did too.
+    Handle skip = {};
+    ShardId skip_shard = 0;
   };
   // A message that is safe, and whose publisher is told so once it is in the inboxes of those who are away.
   struct Telling {
@@ -140,6 +146,7 @@ struct Folded {
   std::unique_ptr<Window> window;
   RunCheck run_check;
   std::unique_ptr<Tellings> tellings;  // null until there was one
+  std::size_t leaves_pending = 0;      // of a session, on their way
 
   bool is_telling() const { return tellings && !tellings->all.empty(); }
 };

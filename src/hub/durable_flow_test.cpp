@@ -47,6 +47,71 @@ TEST(DurableFlow, HoldsCommandsUntilTheLogIsOpen) {
                                           HasSubstr("\"history\""), HasSubstr("\"message\"")));
 }
 
+TEST(DurableFlow, AnswersAHistoryBehindWhatWasPublishedBeforeIt) {
+  TestShards shards;
+  const auto a = shards.open();
+  for (const std::string channel : {"log:1", "doc:1", "user:u"}) {
+    shards.log_held = false;
+    const std::string to = R"({"channel":")" + channel + "\",";
+    const std::string publish = to + R"("type":"publish","data":1})", history = to + R"("type":"history"})";
+    shards.ask(a, publish);
+    shards.log_held = true;
+    shards.ask(a, publish);
+    EXPECT_THAT(shards.ask(a, history), IsEmpty());
+    if (channel == "log:1") {  // what fails before it is not in it
+      auto operations = std::exchange(shards.operations(), {});
+      ASSERT_EQ(operations.size(), 1u);
+      shards.home().handle(append_fails(operations[0]), shards.now);
+    }
+    shards.log_held = false;
+    shards.run();
+    const std::string last = channel == "log:1" ? "\"last\":1," : "\"last\":2,";
+    EXPECT_THAT(shards.take(a), ElementsAre(HasSubstr("\"publish"), HasSubstr(last)));
+  }
+}
+
+TEST(DurableFlow, KeepsAnEphemeralMessageBehindWhatIsOnItsWay) {
+  TestShards shards;
+  const auto a = shards.open(), b = shards.open(TestShards::user("b"));
+  shards.ask(b, kSubscribe);
+  const std::string ephemeral = R"({"type":"publish","channel":"log:1","data":"e","ephemeral":true})";
+  for (const bool fails : {false, true}) {
+    shards.log_held = true;
+    shards.say(a, kPublish);
+    shards.say(a, ephemeral);
+    shards.run();
+    EXPECT_THAT(shards.take(b), IsEmpty());
+    auto operations = std::exchange(shards.operations(), {});
+    ASSERT_EQ(operations.size(), 1u);
+    if (fails)
+      shards.home().handle(append_fails(operations[0]), shards.now);
+    else
+      shards.operations() = std::move(operations);
+    shards.log_held = false;
+    shards.run();
+    if (fails)
+      EXPECT_THAT(shards.take(b), ElementsAre(HasSubstr("\"e\"")));
+    else
+      EXPECT_THAT(shards.take(b), ElementsAre(HasSubstr("\"seq\":1,"), HasSubstr("\"e\"")));
+  }
+}
+
+TEST(DurableFlow, KeepsABoundedAmountOfEphemeralMessagesWaiting) {
+  TestShards shards;
+  const auto a = shards.open();
+  shards.ask(a, kPublish);
+  shards.log_held = true;
+  shards.ask(a, kPublish);
+  const std::string large(DurableState::kHeldBytes / 2, 'x');
+  for (int i = 0; i < 2; ++i)
+    shards.say(a, R"({"type":"publish","channel":"log:1","ephemeral":true,"data":")" + large + "\"}");
+  shards.run();
+  shards.log_held = false;
+  shards.run();
+  EXPECT_THAT(shards.take(a),
+              ElementsAre(HasSubstr("\"seq\":2"), HasSubstr("\"ephemeral\":true"), HasSubstr("unavailable")));
+}
+
 TEST(DurableFlow, SkipsNoNumberWhenAnAppendFails) {
   TestShards shards;
   const auto a = shards.open();

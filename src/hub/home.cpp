@@ -208,17 +208,25 @@ void Home::handle(ShardId from, UnsubscribeCommand&& command, const Time& now) {
 }
 
 void Home::handle(ShardId from, PresenceCommand&& command, const Time& now) {
-  using enum protocol::PresenceAction;
   Handle handle;
   Channel& channel = open(command.channel, now, &handle);
-  bool may_list = true;
-  if (channel.folded()) {  // whose channel it is stands in the log
-    if (wait_for_log(handle, channel, from, command, now)) return;
-    may_list = may_read(channel, command.author, command.rights);
-    if (!may_list && command.action != leave)
-      return refuse({.from = from, .command = std::move(command)},
-                    fail(ErrorCode::forbidden, "this channel belongs to others").error());
-  }
+  if (!channel.folded()) return carry_out(from, handle, std::move(command), true, now);
+  // Whose channel it is stands in the log, and may yet be on its way there.
+  if (wait_for_log(handle, channel, from, command, now)) return;
+  const bool may_list = may_read(channel, command.author, command.rights);
+  if (command.rights.subscribe) return carry_out(from, handle, std::move(command), may_list, now);
+  settle(channel, [=, this, command = std::move(command)](const Error* error) mutable {
+    if (error != nullptr) return refuse({.from = from, .command = std::move(command)}, *error);
+    if (may_list || command.action == protocol::PresenceAction::leave)
+      return carry_out(from, handle, std::move(command), may_list, now);
+    refuse({.from = from, .command = std::move(command)},
+           fail(ErrorCode::forbidden, "this channel belongs to others").error());
+  });
+}
+
+void Home::carry_out(ShardId from, Handle handle, PresenceCommand&& command, bool may_list, const Time& now) {
+  using enum protocol::PresenceAction;
+  Channel& channel = *channels_.get(handle);
   const bool says_data = command.action == enter || command.action == update;
   if (says_data && channel.presence() && !channel.presence()->fits(*command.author, command.data))
     return refuse(
@@ -251,13 +259,24 @@ void Home::handle(ShardId from, PresenceCommand&& command, const Time& now) {
   if (channel.presence() && channel.presence()->empty()) channel.more().presence.reset();
 }
 
-void Home::handle(ShardId, DepartCommand&& command, const Time& now) {
+void Home::handle(ShardId from, DepartCommand&& command, const Time& now) {
   const Handle handle = channels_.find(command.channel);
   if (!handle) return;
   Channel& channel = *channels_.get(handle);
+  if (!channel.folded()) return depart(handle, *command.author, now);
+  // Behind its `enter`, which may be waiting.
+  if (channel.durable() && channel.durable()->state == DurableState::State::opening)
+    return channel.durable()->waiting.push_back({.from = from, .command = std::move(command)});
+  settle(channel, [this, handle, command = std::move(command), now](const Error*) {
+    depart(handle, *command.author, now);
+  });
+}
+
+void Home::depart(Handle handle, const Author& author, const Time& now) {
+  Channel& channel = *channels_.get(handle);
   if (!channel.presence()) return;
-  const auto leaves_at = channel.presence()->depart(*command.author, now.unix_ms, options_.presence_grace_ms);
-  if (leaves_at) graces_.push({{*leaves_at, handle}, command.author->scope});
+  const auto leaves_at = channel.presence()->depart(author, now.unix_ms, options_.presence_grace_ms);
+  if (leaves_at) graces_.push({{*leaves_at, handle}, author.scope});
 }
 
 void Home::tell_presence(const Channel& channel, const Presence::Outcome& outcome, Handle skip,

@@ -12,6 +12,7 @@
 #include <map>
 #include <memory>
 #include <queue>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -127,12 +128,17 @@ class Home {
                       SubscribedState& state);
   void begin_subscription(ShardId from, SubscribeCommand&& command, Handle handle, SharedBytes snapshot,
                           const Time& now);
+  // Whose right to it was looked at; without `may_list` it is a `leave`.
+  void carry_out(ShardId from, Handle handle, PresenceCommand&& command, bool may_list, const Time& now);
+  void depart(Handle handle, const Author& author, const Time& now);
   void sweep(Handle handle, Channel& channel, const Time& now);
   void begin(Handle handle, Channel& channel);
   static bool may_park(const Channel& channel, const Time& now);
   void park(Handle handle, Channel& channel);
 
   // home_messages.cpp, home_reads.cpp
+  void take_ephemeral(Handle handle, Channel& channel, PendingEntry&& pending, const Time& now);
+  void show_ephemeral(const Channel& channel, const PendingEntry& pending);
   static PendingEntry entry_of(ShardId from, const PublishCommand& command, const Channel& channel,
                                const Time& now);
   static std::string head_of(const Entry& entry);  // what stands before a command's tail
@@ -143,6 +149,7 @@ class Home {
   void commit(Handle handle, Channel& channel, PendingEntry&& pending, const Time& now);
   void answer(const PendingEntry::Asker& asker, const Channel& channel, Result<Published> result);
   void answer(const PendingEntry& pending, const Channel& channel, const Error* error);
+  void read_history(ShardId from, Handle handle, HistoryCommand&& command, const Time& now);
   void answer_history(ShardId to, HistoryCommand&& command, const Channel& channel,
                       Result<std::vector<SharedBytes>> page);
   void answer_catch_up(ShardId to, const CatchUpCommand& command, Channel& channel,
@@ -170,16 +177,20 @@ class Home {
   // False when the items can only be told as the whole state, which has then been answered.
   bool merge(ShardId to, const CatchUpCommand& command, Channel& channel, std::vector<CatchUpItem>& items,
              const Time& now);
-  void after_event(Handle handle, Channel& channel, const PendingEntry& pending, const Time& now);
-  bool tell_absent(Handle handle, Channel& channel, const kinds::Event& event, Folded::Telling&& telling);
+  void after_event(Handle handle, Channel& channel, const Time& now);
+  static std::vector<kinds::Event> changes_pending(const Channel& channel);
+  bool tell_absent(Handle handle, Channel& channel, const kinds::Event& event,
+                   std::span<const kinds::Event> later, Folded::Telling&& telling);
   bool tell_again(Handle handle, Channel& channel, std::uint64_t seq, const PendingEntry::Asker& asker);
   bool may_tell(const Channel& channel) const;
   void tell_on();
   void answer_told(Channel& channel, const Folded::Telling& told);
   void tell_some(Handle handle, Channel& channel, std::size_t bytes_max);
   // review.cpp
-  void review_reader(ShardId from, Channel& channel, const ReviewCommand& command);
-  void revoke_readers(Channel& channel);
+  void review_presence(ShardId from, Channel& channel, const ReviewCommand& command, bool allowed,
+                       const Time& now);
+  void review_reader(ShardId from, Channel& channel, const ReviewCommand& command, bool allowed);
+  void revoke_readers(Channel& channel, const kinds::Event& leave);
   void leave_presence(Channel& channel, const Author& author, Handle skip, ShardId skip_shard);
   void watch_run(Handle handle, Channel& channel);
   void check_runs(const Time& now);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 
 #include "base/json_text.h"
 #include "hub/home.h"
@@ -130,6 +131,12 @@ void Home::show(Handle handle, Channel& channel, const PendingEntry& pending, co
     return deliver_it();
   }
   schedule_window(handle, window);
+  if (folded.shown + 1 == seq) {
+    window.skip = pending.skip;
+    window.skip_shard = pending.asker.shard;
+  } else if (window.skip != pending.skip || window.skip_shard != pending.asker.shard) {
+    window.skip = {};
+  }
   if (window.whole) return;
   window.runs.push_back({.first = seq, .last = seq, .body = pending.entry.body});
   window.bytes += pending.entry.body.size();
@@ -156,6 +163,7 @@ void Home::refill_window(Handle handle, Channel& channel) {
   Folded::Window& window = *folded.window;
   window.runs.clear();
   window.bytes = 0;
+  window.skip = {};
   window.whole = !channel.history().holds(folded.shown + 1);
   for (std::uint64_t seq = folded.shown + 1; !window.whole && seq <= channel.seq; ++seq) {
     window.runs.push_back({.first = seq, .last = seq, .body = channel.history().at(seq).body});
@@ -170,25 +178,28 @@ void Home::show_due(const Time& now) {
     windows_.pop();
     Channel* channel = channels_.get(handle);
     if (channel == nullptr || !channel->folded() || !channel->folded()->window) continue;
+    Folded::Window& window = *channel->folded()->window;
+    window.scheduled = false;
     // What a failed append has left is told once the state is built anew (finish_opening).
-    if (channel->durable() && channel->durable()->state != DurableState::State::open)
-      channel->folded()->window->scheduled = false;
-    else
+    if (channel->durable() && channel->durable()->state != DurableState::State::open) continue;
+    if (window.ends_ms <= now.mono_ms())
       close_window(handle, *channel, now);
+    else if (channel->folded()->shown < channel->seq)
+      schedule_window(handle, window);  // the one before it has ended early
   }
 }
 
 void Home::close_window(Handle handle, Channel& channel, const Time& now) {
   Folded& folded = *channel.folded();
   Folded::Window& window = *folded.window;
-  window.scheduled = false;
   window.ends_ms = now.mono_ms() + channel.conflate_ms();
   if (channel.seq == folded.shown) return;
   if (!window.whole) {
     auto merged = folded.fold->conflate(std::exchange(window.runs, {}));
     window.bytes = 0;
     if (merged) {
-      for (const kinds::Run& run : *merged) deliver(channel, run.first, run.last, run.body, {}, 0);
+      for (const kinds::Run& run : *merged)
+        deliver(channel, run.first, run.last, run.body, window.skip, window.skip_shard);
       folded.shown = channel.seq;
       return;
     }
@@ -196,12 +207,18 @@ void Home::close_window(Handle handle, Channel& channel, const Time& now) {
   // The whole state, which may be ahead of what is safe: then what it stands for grows until it is.
   window.whole = true;
   const std::uint64_t seq = folded.seq;
-  settle(channel, [this, handle, seq,
+  const ShardId skip_shard = window.skip_shard;
+  Handle skip = window.skip;
+  for (std::size_t i = 0; skip && channel.durable() && i < channel.durable()->pending.size(); ++i) {
+    const PendingEntry& pending = channel.durable()->pending[i];
+    if (pending.skip != skip || pending.asker.shard != skip_shard) skip = {};
+  }
+  settle(channel, [this, handle, seq, skip, skip_shard,
                    body = folded.fold->whole(folded.shown + 1, seq, now.unix_ms)](const Error* error) {
     if (error != nullptr) return;  // opening it anew shows what is safe
     Channel& there = *channels_.get(handle);
     if (there.folded()->shown >= seq) return;  // a later window's, told together with an earlier one's
-    deliver(there, there.folded()->shown + 1, seq, body, {}, 0);
+    deliver(there, there.folded()->shown + 1, seq, body, skip, skip_shard);
     there.folded()->shown = seq;
     there.folded()->window->whole = false;
   });
@@ -351,30 +368,41 @@ void Home::handle(ShardId from, AckCommand&& command, const Time& now) {
 
 // ---- what an event brings about ----
 
-void Home::after_event(Handle handle, Channel& channel, const PendingEntry& pending, const Time& now) {
+void Home::after_event(Handle handle, Channel& channel, const Time& now) {
   if (channel.kind == Kind::inbox && !channel.durable() && !channel.followers.empty())
     channel.folded()->mark = channel.seq;
-  if (channel.kind == Kind::session && pending.event.name == "leave") revoke_readers(channel);
   if (channel.kind == Kind::upload || channel.kind == Kind::agent) {
     channel.folded()->idle_from_ms = now.unix_ms;
     watch_run(handle, channel);
   }
 }
 
-// Members who have no connection here get the message in their inbox, and only then its publisher is
-// answered: what was acknowledged reaches them whatever happens. A key makes telling it twice harmless.
-// False when there is nobody to tell.
+// Who joins and leaves while it is on its way to the log; nobody where nobody leaves, since whoever joins
+// stands in the state.
+std::vector<kinds::Event> Home::changes_pending(const Channel& channel) {
+  std::vector<kinds::Event> changes;
+  if (channel.folded()->leaves_pending == 0) return changes;
+  const Ring<PendingEntry>& pending = channel.durable()->pending;
+  for (std::size_t i = 0; i < pending.size(); ++i)
+    if (kinds::changes_members(pending[i].event.name)) changes.push_back(pending[i].event);
+  return changes;
+}
+
+// Who was a member as of this message and has no connection here gets it in the inbox, and only then its
+// publisher is answered: what was acknowledged reaches them whatever happens. A key makes telling it twice
+// harmless. `later` are the members' changes behind it. False when there is nobody to tell.
 bool Home::tell_absent(Handle handle, Channel& channel, const kinds::Event& event,
-                       Folded::Telling&& telling) {
+                       std::span<const kinds::Event> later, Folded::Telling&& telling) {
   const Namespace* ns = namespaces_.find(kInboxNamespace);
   if (ns == nullptr || ns->kind != Kind::inbox || !kinds::SessionChannel::is_message(event)) return false;
   Folded& folded = *channel.folded();
   std::vector<std::string_view> here;
   for (const Folded::Reader& reader : folded.readers) here.push_back(reader.user_id);
   std::ranges::sort(here);
-  for (const auto& member : static_cast<const kinds::SessionChannel&>(*folded.fold).members())
-    if (member.user_id != event.user_id && !std::ranges::binary_search(here, member.user_id))
-      telling.users.push_back(member.user_id);
+  telling.users = static_cast<const kinds::SessionChannel&>(*folded.fold)
+                      .members_at(event.seq, later, [&](std::string_view user_id) {
+                        return user_id != event.user_id && !std::ranges::binary_search(here, user_id);
+                      });
   if (telling.users.empty()) return false;
   protocol::MessageWriter writer;
   writer.text("channel", channel.key.name).number("seq", event.seq);
@@ -410,7 +438,17 @@ bool Home::tell_again(Handle handle, Channel& channel, std::uint64_t seq, const 
     answer(asker, channel, std::unexpected(overload_error()));
     return true;
   }
-  return tell_absent(handle, channel, kinds::event_of(channel.history().at(seq).body, 0),
+  constexpr std::size_t kHeadBytes = 80;  // an event's name stands behind its seq and timestamp
+  std::vector<kinds::Event> later;
+  for (std::uint64_t at = seq + 1; at <= channel.seq; ++at) {
+    const SharedBytes& body = channel.history().at(at).body;
+    const std::string_view head = body.view().substr(0, kHeadBytes);
+    if (!head.contains(R"("event":"join")") && !head.contains(R"("event":"leave")")) continue;
+    kinds::Event event = kinds::event_of(body, 0);
+    if (kinds::changes_members(event.name)) later.push_back(std::move(event));
+  }
+  std::ranges::move(changes_pending(channel), std::back_inserter(later));
+  return tell_absent(handle, channel, kinds::event_of(channel.history().at(seq).body, 0), later,
                      {.seq = seq, .published = {}, .duplicate = {asker}});
 }
 

@@ -66,6 +66,7 @@ void Home::on(log::Opened&& opened, const Time& now) {
   folded.saved_bytes = opened.snapshot.size();
   folded.unsaved_bytes = 0;
   folded.snapshot = {};
+  folded.leaves_pending = 0;
   if (folded.tellings) folded.tellings->told.clear();  // the seqs may be those of another epoch now
   fold_log(opened.channel, *channel, now);
 }
@@ -259,6 +260,8 @@ void Home::refuse(DurableState::Waiting&& waiting, const Error& error) {
     post_(to, SnapshotResult{.reply = snapshot->reply,
                              .channel = std::move(snapshot->channel),
                              .result = std::unexpected(error)});
+  } else if (const auto* departs = std::get_if<DepartCommand>(&waiting.command)) {
+    if (Channel* channel = find(departs->channel)) leave_presence(*channel, *departs->author, {}, to);
   } else if (const auto* review = std::get_if<ReviewCommand>(&waiting.command)) {
     Channel* channel = find(review->channel);
     if (channel != nullptr && review->entered) leave_presence(*channel, *review->entered, {}, to);

@@ -23,6 +23,15 @@ std::optional<Error> objection_to(const PublishCommand& command, const kinds::Ev
     if (auto judged = channel.folded()->fold->judge(event, asker); !judged) return std::move(judged.error());
   return content_rejected(*command.rejected);
 }
+
+bool waits_in_window(const Channel& channel) {
+  return channel.folded() && channel.folded()->window && channel.folded()->shown < channel.seq;
+}
+
+bool is_leave(const Channel& channel, const PendingEntry& pending) {
+  using enum kinds::SessionAction::Kind;
+  return channel.kind == Kind::session && kinds::session_action_kind(pending.event.name) == leave;
+}
 }  // namespace
 
 void Home::handle(ShardId from, PublishCommand&& command, const Time& now) {
@@ -54,11 +63,34 @@ void Home::handle(ShardId from, PublishCommand&& command, const Time& now) {
     if (!taken) return refuse_settled(handle, channel, pending.asker, taken.error());
     if (taken->dropped) return answer_dropped(handle, channel, pending.asker);
   }
-  if (command.ephemeral) {
-    deliver(channel, 0, 0, pending.entry.body, command.skip, from);
-    return answer(pending.asker, channel, Published{.epoch = channel.epoch, .seq = 0});
-  }
+  if (command.ephemeral) return take_ephemeral(handle, channel, std::move(pending), now);
   append(handle, channel, std::move(pending), now);
+}
+
+// It takes its place behind what came before it (protocol §5, guarantee 1) and is still held back: by the
+// log, which need not succeed, or in a conflated channel's window, which ends with it.
+void Home::take_ephemeral(Handle handle, Channel& channel, PendingEntry&& pending, const Time& now) {
+  if (!channel.durable() || channel.durable()->pending.empty()) {
+    if (waits_in_window(channel)) close_window(handle, channel, now);
+    return show_ephemeral(channel, pending);
+  }
+  const std::size_t bytes = pending.entry.body.size();
+  if (channel.durable()->held_bytes + bytes > DurableState::kHeldBytes)
+    return answer(pending.asker, channel, std::unexpected(overload_error()));
+  channel.durable()->held_bytes += bytes;
+  settle(channel, [this, handle, bytes, now, pending = std::move(pending)](const Error* error) {
+    Channel& there = *channels_.get(handle);
+    there.durable()->held_bytes -= bytes;
+    if (error == nullptr && waits_in_window(there)) close_window(handle, there, now);
+    // Where only the whole state can stand for the window, it goes when that is safe.
+    if (error != nullptr || !waits_in_window(there)) return show_ephemeral(there, pending);
+    settle(there, [this, handle, pending](const Error*) { show_ephemeral(*channels_.get(handle), pending); });
+  });
+}
+
+void Home::show_ephemeral(const Channel& channel, const PendingEntry& pending) {
+  deliver(channel, 0, 0, pending.entry.body, pending.skip, pending.asker.shard);
+  answer(pending.asker, channel, Published{.epoch = channel.epoch, .seq = 0});
 }
 
 PendingEntry Home::entry_of(ShardId from, const PublishCommand& command, const Channel& channel,
@@ -139,6 +171,7 @@ void Home::append(Handle handle, Channel& channel, PendingEntry&& pending, const
                            .seq = pending.entry.seq,
                            .until_ms = now.unix_ms + options_.idempotency_window_ms});
   }
+  if (is_leave(channel, pending)) ++channel.folded()->leaves_pending;
   if (channel.kind == Kind::inbox) {
     Folded& folded = *channel.folded();
     const std::uint64_t oldest = static_cast<const kinds::Inbox&>(*folded.fold).oldest_seq();
@@ -159,14 +192,18 @@ void Home::commit(Handle handle, Channel& channel, PendingEntry&& pending, const
   if (!pending.key.empty())
     channel.keys_wanted().add(std::move(pending.key), channel.seq,
                               now.unix_ms + options_.idempotency_window_ms);
+  if (is_leave(channel, pending)) {
+    if (channel.durable()) --channel.folded()->leaves_pending;
+    revoke_readers(channel, pending.event);
+  }
   show(handle, channel, pending, now);
   if (channel.kind == Kind::session &&
-      tell_absent(handle, channel, pending.event,
+      tell_absent(handle, channel, pending.event, changes_pending(channel),
                   {.seq = channel.seq, .published = {pending.asker}, .duplicate = pending.repeats}))
     for (const auto& then : pending.held) then(nullptr);
   else
     answer(pending, channel, nullptr);
-  if (channel.folded()) after_event(handle, channel, pending, now);
+  if (channel.folded()) after_event(handle, channel, now);
 }
 
 void Home::answer(const PendingEntry::Asker& asker, const Channel& channel, Result<Published> result) {

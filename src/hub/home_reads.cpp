@@ -56,10 +56,21 @@ void Home::handle(ShardId from, HistoryCommand&& command, const Time& now) {
   Handle handle;
   Channel& channel = open(command.channel, now, &handle);
   if (wait_for_log(handle, channel, from, command, now)) return;
+  // Behind what the same connection published before (protocol §4), and by a membership that can't fail.
+  const bool allowed = may_read(channel, command.author, command.rights);
+  settle(channel, [=, this, command = std::move(command)](const Error* error) mutable {
+    Channel& there = *channels_.get(handle);
+    if (error != nullptr && there.folded())
+      return there.durable()->waiting.push_back({.from = from, .command = std::move(command)});
+    if (allowed) return read_history(from, handle, std::move(command), now);
+    answer_history(from, std::move(command), there,
+                   fail(ErrorCode::forbidden, "this channel belongs to others"));
+  });
+}
+
+void Home::read_history(ShardId from, Handle handle, HistoryCommand&& command, const Time& now) {
+  Channel& channel = *channels_.get(handle);
   channel.trim(now.unix_ms);
-  if (!may_read(channel, command.author, command.rights))
-    return answer_history(from, std::move(command), channel,
-                          fail(ErrorCode::forbidden, "this channel belongs to others"));
   if (command.epoch && *command.epoch != channel.epoch) {
     Error error{.code = ErrorCode::conflict,
                 .message = "the channel has another epoch now",

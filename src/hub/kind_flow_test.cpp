@@ -116,6 +116,103 @@ TEST(KindFlow, MergesWhatAWindowHeldBack) {
                                                 HasSubstr(R"("merge":{"m":3,"n":2})"))));
 }
 
+TEST(KindFlow, SendsAWindowNotBackToItsOnlyAuthorWhoWantsNoEcho) {
+  TestShards shards;
+  const auto a = shards.open(), b = shards.open(TestShards::user("b"));
+  for (const auto& peer : {a, b}) shards.ask(peer, subscribe("board:1"));
+  const auto change = [&](TestShards::Peer who, const std::string& rest) {
+    shards.ask(who, publish("board:1", rest + R"(,"echo":false)"));
+  };
+  const auto after_window = [&](TestShards::Peer who) {
+    shards.pass(100);
+    shards.tick();
+    return shards.take(who);
+  };
+  for (const char* form : {R"("merge":{"n":1})", R"("data":{"n":2})"}) {
+    for (int i = 0; i < 3; ++i) change(a, form);
+    shards.take(a);
+    EXPECT_THAT(after_window(a), IsEmpty());
+  }
+  EXPECT_THAT(shards.take(b), Contains(HasSubstr("\"seq\":6,")));
+  for (const auto& peer : {a, a, b}) change(peer, R"("merge":{"n":3})");
+  shards.take(a);
+  EXPECT_THAT(after_window(a), ElementsAre(HasSubstr("\"seq\":9,\"first_seq\":7")));
+}
+
+TEST(KindFlow, EndsAWindowForAnEphemeralEvent) {
+  TestShards shards;
+  const auto a = shards.open(), b = shards.open(TestShards::user("b"));
+  shards.ask(b, subscribe("board:1"));
+  const auto merged = [](const std::string& n) { return publish("board:1", R"("merge":{"n":)" + n + "}"); };
+  const auto ephemeral = publish("board:1", R"("ephemeral":true,"merge":{"e":1})");
+  for (const std::string& one : {merged("1"), merged("2")}) shards.ask(a, one);
+  shards.pass(50);
+  for (const std::string& one : {ephemeral, merged("3"), merged("4"), ephemeral}) shards.say(a, one);
+  shards.run();
+  EXPECT_THAT(shards.take(b),
+              ElementsAre(HasSubstr("\"seq\":1,"), HasSubstr("\"seq\":2,"), HasSubstr("\"e\""),
+                          HasSubstr("\"seq\":4,\"first_seq\":3"), HasSubstr("\"e\"")));
+  shards.ask(a, merged("5"));
+  EXPECT_THAT(shards.take(b), IsEmpty());
+  shards.pass(99);
+  shards.tick();
+  EXPECT_THAT(shards.take(b), IsEmpty());  // of the window that was ended, nothing is left
+  shards.pass(1);
+  shards.tick();
+  EXPECT_THAT(shards.take(b), ElementsAre(HasSubstr("\"seq\":5,")));
+  // Where only the whole document can stand for it, an ephemeral event waits for that.
+  shards.ask(a, publish("board:1", R"("data":{"n":6})"));
+  shards.log_held = true;
+  shards.say(a, merged("7"));
+  shards.say(a, ephemeral);
+  shards.run();
+  shards.take(b);
+  shards.log_held = false;
+  shards.run();
+  EXPECT_THAT(
+      shards.take(b),
+      ElementsAre(AllOf(HasSubstr("\"seq\":7,\"first_seq\":6"), HasSubstr("\"data\"")), HasSubstr("\"e\"")));
+}
+
+TEST(KindFlow, LetsNobodyInByAMembershipThatFails) {
+  TestShards shards;
+  const auto owner = shards.open(), bob = shards.open(TestShards::user("bob"));
+  shards.ask(owner, publish("session:1", R"("event":"join")"));
+  shards.log_held = true;
+  shards.ask(owner, publish("session:1", R"("event":"join","data":{"user":"bob"})"));
+  shards.say(bob, R"({"type":"history","channel":"session:1"})");
+  shards.say(bob, R"({"type":"presence","action":"enter","channel":"session:1"})");
+  shards.run();
+  EXPECT_THAT(shards.take(bob), IsEmpty());
+  auto operations = std::exchange(shards.operations(), {});
+  ASSERT_EQ(operations.size(), 1u);
+  shards.home().handle(failed(operations[0]), shards.now);
+  shards.log_held = false;
+  shards.run();
+  EXPECT_THAT(shards.take(bob), ElementsAre(AllOf(HasSubstr("\"history\""), HasSubstr("forbidden")),
+                                            AllOf(HasSubstr("\"presence\""), HasSubstr("unavailable"))));
+  EXPECT_THAT(shards.ask(owner, R"({"type":"presence","action":"get","channel":"session:1"})"),
+              Contains(HasSubstr("\"members\":[]")));
+}
+
+TEST(KindFlow, TakesWhoClosedWhileItsEnterWaitedOutOfTheList) {
+  TestShards shards;
+  const auto owner = shards.open(), bob = shards.open(TestShards::user("bob"));
+  shards.ask(owner, publish("session:1", R"("event":"join")"));
+  shards.log_held = true;
+  shards.ask(owner, publish("session:1", R"("event":"join","data":{"user":"bob"})"));
+  shards.ask(bob, R"({"type":"presence","action":"enter","channel":"session:1"})");
+  shards.close(bob);
+  shards.run();
+  shards.log_held = false;
+  shards.run();
+  const std::string get = R"({"type":"presence","action":"get","channel":"session:1"})";
+  EXPECT_THAT(shards.ask(owner, get), Contains(HasSubstr("\"bob\"")));
+  shards.pass(5'000);
+  shards.tick();
+  EXPECT_THAT(shards.ask(owner, get), ElementsAre(HasSubstr("\"members\":[]")));
+}
+
 TEST(KindFlow, TellsTheWholeDocumentWhereNoMergeCan) {
   TestShards shards;
   const auto a = shards.open(), b = shards.open(TestShards::user("b"));

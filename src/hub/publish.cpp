@@ -65,6 +65,12 @@ std::string keys_of_paths(std::string_view patch) {
   return keys;
 }
 
+// An inbox goes by an entry's own priority, `medium` where the entry says none, whatever the namespace's is
+// now or after a reload.
+bool needs_label(const Namespace& ns, Priority priority) {
+  return priority != ns.priority || (ns.kind == Kind::inbox && priority != kinds::Inbox::kDefaultPriority);
+}
+
 // `"flags":[…],`; before the payload, so that whoever reads on can know.
 void append_flags(std::string& tail, guard::ContentFlags flags) {
   tail += "\"flags\":[";
@@ -130,7 +136,7 @@ PublishCommand prepare_publish(TenantId tenant, const Admission& admission,
     tail += author->from_json;
     tail += ',';
   }
-  if (request.priority && *request.priority != ns.priority) {
+  if (request.priority && needs_label(ns, *request.priority)) {
     tail += "\"priority\":\"";
     tail += protocol::name_of(*request.priority);
     tail += "\",";

@@ -6,6 +6,7 @@
 
 #include "hub/home.h"
 #include "hub/sessions.h"
+#include "kinds/session_action.h"
 #include "protocol/message_writer.h"
 
 namespace tidewire::hub {
@@ -92,6 +93,19 @@ void Home::handle(ShardId from, ReviewCommand&& command, const Time& now) {
   Channel& channel = open(command.channel, now, &handle);
   if (channel.folded() && wait_for_log(handle, channel, from, command, now)) return;
   const bool allowed = command.author != nullptr && may_read(channel, command.author, command.rights);
+  if (!channel.folded()) return review_presence(from, channel, command, allowed, now);
+  // Behind what it is about, and resting on what can't fail any more.
+  settle(channel, [=, this, command = std::move(command)](const Error* error) mutable {
+    Channel& there = *channels_.get(handle);
+    if (error != nullptr)
+      return there.durable()->waiting.push_back({.from = from, .command = std::move(command)});
+    review_presence(from, there, command, allowed, now);
+    if (command.subscription != 0) review_reader(from, there, command, allowed);
+  });
+}
+
+void Home::review_presence(ShardId from, Channel& channel, const ReviewCommand& command, bool allowed,
+                           const Time& now) {
   if (command.entered && !allowed) {
     leave_presence(channel, *command.entered, {}, from);
   } else if (command.entered && channel.presence()) {
@@ -99,16 +113,10 @@ void Home::handle(ShardId from, ReviewCommand&& command, const Time& now) {
          channel.presence()->become(*command.entered, *command.author, now.unix_ms, command.rights.subscribe))
       tell_presence(channel, outcome, command.session, from);
   }
-  if (command.subscription == 0 || !channel.folded()) return;
-  // Behind the subscription that it is about, and resting on what can't fail any more.
-  settle(channel, [this, from, handle, command = std::move(command)](const Error* error) {
-    if (error != nullptr) return;
-    review_reader(from, *channels_.get(handle), command);
-  });
 }
 
-void Home::review_reader(ShardId from, Channel& channel, const ReviewCommand& command) {
-  if (!may_read(channel, command.author, command.rights)) {
+void Home::review_reader(ShardId from, Channel& channel, const ReviewCommand& command, bool allowed) {
+  if (!allowed) {
     post_(from, SubscriptionLost{.follower = command.follower,
                                  .session = command.session,
                                  .subscription = command.subscription,
@@ -122,9 +130,12 @@ void Home::review_reader(ShardId from, Channel& channel, const ReviewCommand& co
   }
 }
 
-// A subscription ends with the membership that it rested on, and so does being there.
-void Home::revoke_readers(Channel& channel) {
-  const auto owns = [&](std::string_view user_id) { return channel.folded()->fold->owned_by(user_id); };
+// A subscription ends with the membership that it rested on, and so does being there. The state may be
+// ahead: who has come back since subscribes again, and who leaves later is still there.
+void Home::revoke_readers(Channel& channel, const kinds::Event& leave) {
+  const auto action = kinds::session_action_of(leave);
+  TIDEWIRE_CHECK(action.has_value());  // it was taken
+  const auto owns = [&](std::string_view user_id) { return user_id != action->user.id; };
   for (const Folded::Reader& reader : channel.folded()->readers) {
     if (reader.by_right || owns(reader.user_id)) continue;
     post_(reader.shard, SubscriptionLost{.follower = reader.follower,

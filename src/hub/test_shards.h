@@ -49,6 +49,7 @@ inline std::vector<Namespace> test_namespaces() {
   inbox.publish = Access::authenticated;
   Namespace session = of_kind("session", Kind::session, Durability::disk);
   session.subscribe = session.publish = Access::owner;
+  session.presence = true;
   Namespace agent = of_kind("agent", Kind::agent, Durability::memory);
   agent.subscribe = agent.publish = Access::owner;
   Namespace few = of_kind("few", Kind::document, Durability::disk);

@@ -25,13 +25,14 @@ struct InboxOptions {
   std::size_t entries_max = 1000;
   // Of the bodies. All of it is in the memory while the inbox is in use, and is saved as one piece.
   std::size_t bytes_max = std::size_t{8} << 20;
-  Priority default_priority = Priority::medium;  // of the namespace
 };
 
 class InboxEntries;
 
 class Inbox final : public Fold {
  public:
+  static constexpr Priority kDefaultPriority = Priority::medium;  // of an entry that says none
+
   // In the order of delivery (highest priority first, FIFO within one) everything up to here was sent.
   struct Cursor {
     Priority priority = Priority::critical;
@@ -83,9 +84,7 @@ class Inbox final : public Fold {
   void fold_entry(const Event& event);
   void fold_ack(const std::vector<std::uint64_t>& seqs, std::int64_t timestamp_ms);
   void trim();
-  Priority priority_of(const Event& event) const {
-    return event.priority.value_or(options_->default_priority);
-  }
+  static Priority priority_of(const Event& event) { return event.priority.value_or(kDefaultPriority); }
 
   std::string user_id_;
   std::shared_ptr<const InboxOptions> options_;

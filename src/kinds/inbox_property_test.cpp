@@ -88,10 +88,8 @@ class Walk {
       : random_(seed),
         shape_(shape),
         max_(roll(1, shape.entries_max)),
-        options_(std::make_shared<InboxOptions>(InboxOptions{.ttl_ms = shape.ttl_ms,
-                                                             .entries_max = max_,
-                                                             .bytes_max = shape.bytes_max,
-                                                             .default_priority = Priority::medium})),
+        options_(std::make_shared<InboxOptions>(
+            InboxOptions{.ttl_ms = shape.ttl_ms, .entries_max = max_, .bytes_max = shape.bytes_max})),
         model_{{}, shape.bytes_max} {}
 
   void go() {

@@ -126,15 +126,15 @@ TEST(Inbox, LosesWhatIsAckedAndOverlooksWhatIsNot) {
   EXPECT_EQ(world.inbox.save(), World().inbox.save());
 }
 
-TEST(Inbox, GivesAnEntryTheOptionsPriorityAndTimeWhereItHasNone) {
-  World world({.ttl_ms = 500, .default_priority = low});
+TEST(Inbox, GivesAnEntryThatSaysNoneMediumPriorityAndTheTimeOfTheOptions) {
+  World world({.ttl_ms = 500});
   world.add(1);
-  world.take({.seq = 2, .expires_ms = 1200, .name = "notify", .priority = medium});
+  world.take({.seq = 2, .expires_ms = 1200, .name = "notify", .priority = high});
   const auto all = world.inbox.backlog({}, kMany, kMany, kMany, 1000);
   ASSERT_EQ(all.size(), 2u);
-  EXPECT_EQ(all[0].priority, medium);
+  EXPECT_EQ(all[0].priority, high);
   EXPECT_EQ(all[0].expires_ms, 1200);
-  EXPECT_EQ(all[1].priority, low);
+  EXPECT_EQ(all[1].priority, medium);
   EXPECT_EQ(all[1].expires_ms, 1500);
   EXPECT_EQ(all[1].body.view(), R"("seq":1,"timestamp":1000,"event":"notify","data":1})");
 }

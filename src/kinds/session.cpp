@@ -1,6 +1,7 @@
 #include "kinds/session.h"
 
 #include <algorithm>
+#include <set>
 
 #include "base/check.h"
 #include "protocol/message_writer.h"
@@ -24,6 +25,24 @@ bool SessionChannel::is_message(const Event& event) {
 bool SessionChannel::owned_by(std::string_view user_id) const {
   const auto found = people_.find(user_id);
   return found != people_.end() && found->second.member;
+}
+
+std::vector<std::string> SessionChannel::members_at(
+    std::uint64_t seq, std::span<const Event> later,
+    const std::function<bool(std::string_view user_id)>& wanted) const {
+  std::vector<std::string> users;
+  // Only a member can leave, so one whose first change is that was there before.
+  std::set<std::string> changed;
+  for (const Event& event : later) {
+    const auto action = session_action_of(event);
+    if (!action || (action->kind != Kind::join && action->kind != Kind::leave)) continue;
+    const bool is_first = changed.insert(action->user.id).second;
+    if (is_first && action->kind == Kind::leave && wanted(action->user.id)) users.push_back(action->user.id);
+  }
+  // Whoever joined later has read up to its join.
+  for (const Member& member : members_)
+    if (member.read < seq && wanted(member.user_id)) users.push_back(member.user_id);
+  return users;
 }
 
 bool SessionChannel::led_by(std::string_view user_id) const {

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <string>
 #include <string_view>
@@ -44,6 +45,11 @@ class SessionChannel final : public Fold {
 
   // In the order of joining, the owner first.
   const std::vector<Member>& members() const { return members_; }
+
+  // Of those who were members when message `seq` was written and have not read beyond it since, the wanted
+  // ones; `later` are the `join`s and `leave`s behind it, as far as the state has them.
+  std::vector<std::string> members_at(std::uint64_t seq, std::span<const Event> later,
+                                      const std::function<bool(std::string_view user_id)>& wanted) const;
 
   // Whether this event is one that members who are away get in their inbox.
   static bool is_message(const Event& event);

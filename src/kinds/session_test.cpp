@@ -9,6 +9,7 @@ namespace tidewire::kinds {
 namespace {
 
 using testing::HasSubstr;
+using testing::UnorderedElementsAre;
 
 // Who publishes: the author as it stands in JSON; empty: an API key; `null`: anonymous.
 struct Who {
@@ -60,6 +61,28 @@ struct WorldOfTwo : World {
     EXPECT_EQ(publish(kAnna, "join", R"({"user":"bob"})"), "ok");
   }
 };
+
+TEST(SessionChannel, KnowsWhoWasAMemberWhenAMessageWasWritten) {
+  WorldOfTwo world;
+  world.publish(kAnna, "message");  // 3
+  std::vector<Event> later;
+  const auto change = [&](const std::string& name, const std::string& user) {
+    const std::string data = R"({"user":")" + user + "\"}";
+    later.push_back(Written{.seq = world.seq + 1, .name = name, .author = "\"anna\"", .data = data}.event());
+    EXPECT_EQ(world.publish(kAnna, name, data), "ok");
+  };
+  const auto anybody = [](std::string_view) { return true; };
+  const auto then = [&] { return world.session.members_at(3, later, anybody); };
+  EXPECT_THAT(then(), UnorderedElementsAre("anna", "bob"));
+  change("join", "eve");
+  EXPECT_THAT(then(), UnorderedElementsAre("anna", "bob"));
+  change("leave", "bob");
+  change("leave", "eve");
+  EXPECT_THAT(then(), UnorderedElementsAre("anna", "bob"));
+  change("join", "bob");
+  EXPECT_THAT(then(), UnorderedElementsAre("anna", "bob"));
+  EXPECT_THAT(world.session.members_at(world.seq + 1, {}, anybody), UnorderedElementsAre("anna", "bob"));
+}
 
 TEST(SessionChannel, IsEmptyAtFirst) {
   const World world;

@@ -374,6 +374,47 @@ async def test_with_echo_false_the_published_seq_counts_as_the_delivery(server, 
         assert got == list(range(2, 21, 2))
 
 
+@clause("4.publish-echo", "M1", "K2", "K5")
+@pytest.mark.parametrize("namespace", ["upload", "board", "stored"])
+@pytest.mark.parametrize("pause_s", [0, 0.03])
+async def test_with_echo_false_a_window_does_not_come_back_to_its_only_author(server, namespace, pause_s):
+    """§4: "`echo` (false: not back to this connection …)": also where its events are merged [M1]"""
+    name, count, upload = channel(namespace), 15, namespace == "upload"
+    writer = await user(server)
+    claims = {"tidewire": {"grants": [{"channels": "upload:*", "do": ["subscribe"]}]}}
+    reader = await Client.connect(server, mint(unique("u"), **claims))
+
+    def event(i: int) -> dict:
+        body = {"event": "progress", "data": {"bytes": i, "total": 99}} if upload else {"merge": {"n": i}}
+        return body | {"echo": False}
+
+    await post(writer, name, **event(0))
+    for client in (writer, reader):
+        await client.subscribe(name)
+    for i in range(1, count):
+        await post(writer, name, **event(i))
+        await asyncio.sleep(pause_s)
+    last = {"event": "complete"} if upload else {"data": {"n": count}}
+    await post(writer, name, **last, echo=False)
+    while (await next_of(reader, name))["seq"] < count + 1:
+        pass
+    assert [m for m in await writer.barrier() if m.get("channel") == name] == []
+
+
+@clause("5.order", "M4", "K2")
+@pytest.mark.parametrize("namespace", CONFLATED)
+async def test_an_ephemeral_event_goes_behind_what_a_window_holds(server, namespace):
+    """§5: "Messages of one connection to one channel keep the order in which they were sent" [M4]"""
+    name, writer, reader = channel(namespace), await user(server), await user(server)
+    await reader.subscribe(name)
+    events = []
+    for i in range(1, 21):
+        events += [{"merge": {"n": i}}, {"merge": {"n": -i}, "ephemeral": True}]
+    await post_all(writer, name, events)
+    got = [(await next_of(reader, name))["merge"]["n"] for _ in events]
+    assert got == [n for i in range(1, 21) for n in (i, -i)]
+
+
 # -- the property: a snapshot and what follows it is a fresh snapshot
 
 

@@ -768,6 +768,32 @@ async def test_over_the_limit_the_oldest_of_the_lowest_priority_goes_first(start
     assert [(await next_of(client, inbox_of(me)))["data"] for _ in range(4)] == [7, 9, 10, 11]
 
 
+@clause("7.inbox-order", "7.inbox-overflow", "M5")
+@pytest.mark.parametrize("of_namespace", LEVELS)
+async def test_an_entry_has_its_own_priority_whatever_the_namespaces_is(start, http, tmp_path, of_namespace):
+    """§7: "highest priority first"; "a `critical` one is never pushed out by a lower one"; "the default priority
+    is `medium`": also where `namespaces.user.priority` is the entry's, and over a crash and a reload [M5]"""
+
+    def settings(priority: str) -> dict:
+        return {"inbox": {"max_entries": 4}, "namespaces": {"user": {"priority": priority}}}
+
+    home = Home(start, tmp_path, settings(of_namespace))
+    me, order = unique("u"), ["critical", "high", "none", "low"]
+    for one in reversed(order):
+        notify(http, home.server, me, data=one, **({} if one == "none" else {"priority": one}))
+    server, each = home.crash(), {"critical": 1, "high": 1, "medium": 1, "low": 1}
+    server.reload(settings("low" if of_namespace == "critical" else "critical"))
+    await eventually(lambda: "reload done" in server.log(), "the reload")
+    assert counts(http, server, me) == each
+    client = await device(server, me)
+    got = [await next_of(client, inbox_of(me)) for _ in order]
+    assert [m["data"] for m in got] == order and [level(m) for m in got] == [*order[:2], "medium", "low"]
+    for one in ("high", "critical", "critical"):
+        assert not notify(http, server, me, data="more", priority=one).get("dropped")
+    assert counts(http, server, me) == {"critical": 3, "high": 1, "medium": 0, "low": 0}
+    assert notify(http, server, me, data="less", priority="medium").get("dropped") is True
+
+
 @clause("7.inbox-overflow", "M5")
 async def test_a_new_entry_lower_than_all_in_a_full_inbox_is_dropped(start, http):
     """§7: "a new entry lower than all in a full inbox is dropped at once (`published` with `"dropped":true`)" """

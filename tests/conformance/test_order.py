@@ -7,6 +7,7 @@ import random
 
 import pytest
 from client import Client, channel, unique
+from model import post, post_all
 from tokens import mint
 
 clause = pytest.mark.clause
@@ -15,6 +16,8 @@ SERVER = {
         "namespaces": {"large": {"kind": "stream", "durability": "memory", "history_messages": 50000}}
     }
 }
+FIRST = {"session": {"event": "join"}, "agent": {"event": "start"}}
+EVENTS = {"session": ({}, {"event": "typing"}), "agent": ({"event": "delta"}, {"event": "status"})}
 
 
 async def user(server) -> Client:
@@ -52,6 +55,29 @@ async def test_all_subscribers_see_one_contiguous_order_and_each_sender_fifo(ser
     for sender, own in enumerate(replies):  # what `published` promised is where it stands
         for i, reply in enumerate(own, 1):
             assert seen[0][reply["seq"] - 1][1] == [sender, i]
+
+
+@clause("5.order", "4.publish-ephemeral", "M4")
+@pytest.mark.parametrize("how", ["pipelined", "batch"])
+@pytest.mark.parametrize("namespace", ["large", "log", "session", "agent", "doc"])
+async def test_ephemeral_messages_keep_their_place_among_the_others(server, http, namespace, how):
+    """§5: "Messages of one connection to one channel keep the order in which they were sent": ephemeral ones and
+    those that wait for the disk [M4]"""
+    name, sender = channel(namespace), await user(server)
+    await post(sender, name, **FIRST.get(namespace, {"data": {}}))
+    await sender.subscribe(name)
+    kept, passing = EVENTS.get(namespace, ({}, {"event": "e"}))
+    events = []
+    for i in range(20):
+        events += [kept | {"data": {"text": f"{i}"}}, passing | {"data": {"text": f"e{i}"}, "ephemeral": True}]
+    if how == "batch":
+        body = {"publish": [{"channel": name} | event for event in events]}
+        answer = http(server, "POST", "/api/v1/batch", json=body)
+        assert answer.status_code == 200, answer.text
+    else:
+        await post_all(sender, name, events)
+    got = [m["data"]["text"] for m in await sender.deliveries(name, len(events))]
+    assert got == [text for i in range(20) for text in (f"{i}", f"e{i}")]
 
 
 @clause("5.order", "M4", "C9")

@@ -691,6 +691,23 @@ async def test_history_pages_forward_and_backward(server):
     assert "type" not in entry and "channel" not in entry
 
 
+@clause("4.pipelining", "4.history", "M7")
+@pytest.mark.parametrize("namespace", ["room", "log", "doc", "session", "agent"])
+async def test_a_history_has_what_the_same_connection_published_before_it(server, namespace):
+    """§4: "Requests of one connection are carried out in the order sent"; "`first` and `last` are the oldest and
+    newest seq that the log still holds" [M7]"""
+    client, name = await user(server), channel(namespace)
+    first = {"session": "join", "agent": "start"}.get(namespace, "x")
+    for i, event in enumerate((first, "x", "x")):
+        body = {"event": event, "data": {"n": i} if event == "x" else {}}
+        await client.send({"type": "publish", "channel": name, "id": f"p{i}"} | body)
+    await client.send({"type": "history", "channel": name, "id": "h"})
+    replies = [await client.expect(id=one) for one in ("p0", "p1", "p2", "h")]
+    assert [r.get("seq") for r in replies[:3]] == [1, 2, 3], replies
+    assert (replies[3]["first"], replies[3]["last"]) == (1, 3)
+    assert [m["seq"] for m in replies[3]["messages"]] == [1, 2, 3]
+
+
 @clause("4.history", "M7")
 async def test_the_limit_of_history_is_100_by_default_and_clamped_to_1000(server):
     """§4: "`limit` is 100 by default and clamped to 1000" """

@@ -30,6 +30,7 @@ from model import (
     uid,
 )
 from server import memory_bound_kib
+from sse import Stream
 from tokens import mint
 
 clause = pytest.mark.clause
@@ -747,6 +748,76 @@ async def test_a_repeated_key_notifies_nobody_twice(server, http):
     await post(owner, name, data="fence")
     entries = await session_messages(http, server, name, me(guest), wanted=2)
     assert [e["data"]["data"] for e in entries] == ["once", "fence"]
+
+
+@clause("7.session-inbox", "K4", "M5")
+@pytest.mark.parametrize("how", ["waiting", "pipelined", "batch"])
+@pytest.mark.parametrize("namespace", ["session", "open"])
+async def test_who_is_told_of_a_message_is_who_was_a_member_at_its_seq(server, http, namespace, how):
+    """§7: "Every other member with no connection subscribed gets each `message` in its inbox": the members as of
+    that message, however close behind it others come and go [K4, M5]"""
+    name, owner = channel(namespace), await user(server)
+    old, new, brief = unique("old"), unique("new"), unique("brief")
+    events = [
+        {"event": "join", "data": {"user": old}},
+        {"data": "before"},
+        {"event": "join", "data": {"user": new}},
+        {"data": "between"},
+        {"event": "join", "data": {"user": brief}},
+        {"event": "leave", "data": {"user": old}},
+        {"event": "leave", "data": {"user": brief}},
+        {"data": "after"},
+    ]
+    await post(owner, name, event="join")
+    if how == "waiting":
+        for event in events:
+            await post(owner, name, **event)
+    elif how == "pipelined":
+        await post_all(owner, name, events)
+    else:
+        body = {"publish": [{"channel": name} | event for event in events]}
+        answer = http(server, "POST", "/api/v1/batch", json=body)
+        assert all("seq" in one for one in answer.json()["results"]), answer.text
+    for who, told in ((old, ["before", "between"]), (new, ["between", "after"]), (brief, [])):
+        entries = await session_messages(http, server, name, who, wanted=len(told))
+        assert [e["data"]["data"] for e in entries] == told, who
+
+
+@clause("7.session-leave", "5.order", "K4")
+@pytest.mark.parametrize("namespace", ["session", "open"])
+async def test_a_subscriber_gets_what_came_before_its_leave(server, http, namespace):
+    """§5: "A subscriber gets every seq": also what comes in one piece with the `leave` that ends it [K4, M5]"""
+    name, (owner, guest) = await session(server, 2, namespace)
+    await guest.subscribe(name)
+    stream = await Stream.open(server, name, token=mint(me(guest)))
+    assert (await stream.answers(name))[0]["type"] == "subscribed"
+    events = [{"data": "before"}, {"event": "leave", "data": {"user": me(guest)}}, {"data": "secret"}]
+    body = {"publish": [{"channel": name} | event for event in events]}
+    answer = http(server, "POST", "/api/v1/batch", json=body)
+    assert all("seq" in one for one in answer.json()["results"]), answer.text
+    got = [await guest.next() for _ in range(2)]
+    streamed = [(await stream.event()).message for _ in range(2)]
+    for one in (got, streamed):
+        assert [m["type"] for m in one] == ["message", "unsubscribed"], one
+        assert one[0]["data"] == "before" and one[1]["code"] == "revoked"
+    assert await guest.barrier() == []
+
+
+@clause("7.session-inbox", "4.key", "M6")
+async def test_a_key_repeated_after_a_crash_tells_those_who_were_members(start, http, tmp_path):
+    """§7: "Every other member": as of the message, not of its repetition [M6, K4]"""
+    home = Home(start, tmp_path)
+    name, (owner, there) = await session(home.server, 2)
+    new = unique("new")
+    await post(owner, name, data="old news", key="k")
+    await post(owner, name, event="join", data={"user": new})
+    server = home.crash()
+    again = await Client.connect(server, mint(me(owner)))
+    assert (await post(again, name, data="old news", key="k"))["duplicate"] is True
+    await post(again, name, data="fence")
+    await session_messages(http, server, name, me(there), wanted=2)
+    entries = await session_messages(http, server, name, new, wanted=1)
+    assert entries[0]["data"]["data"] == "fence"
 
 
 @clause("7.session-inbox", "K4", "M3")

@@ -152,6 +152,7 @@ void ClientView::on_subscribed(const Json& message, const SubscribeAsked& asked,
 void ClientView::on_message(const Json& message, std::string_view raw) {
   const std::string channel = message.at("channel");
   Reading& reading = this->reading(message, "message");
+  check_place(reading, channel, message);
   if (!message.contains("seq")) return;
   ++world_->messages_seen;
   const Life& life = *world_->model.find(channel, reading.epoch);
@@ -176,6 +177,19 @@ void ClientView::on_message(const Json& message, std::string_view raw) {
   reach(life, reading, channel, first, "message");
   if (life.ns->kind != hub::Kind::stream) fold(life, channel, reading, message);
   advance(reading, channel, seq + 1);
+}
+
+// Messages of one connection keep the order in which they were sent (protocol §5), ephemeral ones too; in a
+// stream each has a larger number than those before it.
+void ClientView::check_place(Reading& reading, const std::string& channel, const Json& message) const {
+  const bool is_stream =
+      world_->namespaces.find(channel.substr(0, channel.find(':')))->kind == hub::Kind::stream;
+  if (!is_stream || !message.contains("from") || !message.at("data").contains("n")) return;
+  const auto number = message.at("data").at("n").get<std::uint64_t>();
+  std::uint64_t& passed = reading.ephemeral[message.at("from").value("connection", "")];
+  require(number > passed, "{} got {} in {} behind {}, an ephemeral message that was sent later", who_,
+          number, channel, passed);
+  if (!message.contains("seq")) passed = number;
 }
 
 void ClientView::on_gap(const Json& message, std::int64_t sent_us) {

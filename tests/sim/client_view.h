@@ -69,12 +69,14 @@ class ClientView {
     std::optional<std::uint64_t> next;  // nullopt: starts between the two below
     std::uint64_t low = 0, high = 0;
     std::optional<std::set<std::string>> members;
-    std::optional<KindState> copy = {};                 // of a channel that folds, while it is complete
-    std::set<std::uint64_t> pending = {};               // of an inbox
-    bool knows_pending = false;                         // all of them, once its backlog is through
-    std::optional<KindState::InboxEntry> backlog = {};  // the last one that came
+    std::map<std::string, std::uint64_t> ephemeral = {};  // the last one's number, by connection
+    std::optional<KindState> copy = {};                   // of a channel that folds, while it is complete
+    std::set<std::uint64_t> pending = {};                 // of an inbox
+    bool knows_pending = false;                           // all of them, once its backlog is through
+    std::optional<KindState::InboxEntry> backlog = {};    // the last one that came
     bool in_backlog = false;
   };
+  void check_place(Reading& reading, const std::string& channel, const Json& message) const;
   struct Copy {
     std::string epoch;
     KindState state;
