@@ -1,5 +1,7 @@
 #include "auth/grants.h"
 
+#include <fmt/format.h>
+
 #include "auth/json_value.h"
 
 namespace tidewire::auth {
@@ -56,7 +58,7 @@ std::uint8_t action_bit(std::string_view name) {
 Result<std::vector<Grant>> parse_grants(const JsonValue& grants, std::string_view user_id) {
   if (!grants.is_array()) return fail(ErrorCode::token_invalid, "the token's grants are not an array");
   if (grants.elements.size() > kMaxGrants)
-    return fail(ErrorCode::token_invalid, "the token has too many grants");
+    return fail(ErrorCode::token_invalid, fmt::format("the token has more than {} grants", kMaxGrants));
   std::vector<Grant> parsed;
   parsed.reserve(grants.elements.size());
   for (const JsonValue& entry : grants.elements) {
@@ -66,7 +68,9 @@ Result<std::vector<Grant>> parse_grants(const JsonValue& grants, std::string_vie
       return fail(ErrorCode::token_invalid, "a grant of the token has no string `channels` and array `do`");
     Grant grant{.channels = with_user(channels->string, user_id)};
     if (grant.channels.empty() || grant.channels.size() > kMaxGrantPatternBytes)
-      return fail(ErrorCode::token_invalid, "a grant's `channels` is empty or too long");
+      return fail(
+          ErrorCode::token_invalid,
+          fmt::format("a grant's `channels` is empty or longer than {} bytes", kMaxGrantPatternBytes));
     for (const JsonValue& action : actions->elements) {
       if (!action.is_string())
         return fail(ErrorCode::token_invalid, "a grant's `do` holds something that is no string");

@@ -258,8 +258,8 @@ class Checks {
       problem(key, "a namespace's name is 1 to 200 of the channel characters, no colon");
     check_access(key, ".subscribe", space.subscribe, space.kind);
     check_access(key, ".publish", space.publish, space.kind);
-    if (space.conflate_ms != 0 && space.kind != Kind::document)
-      warning(key + ".conflate_ms", "only documents are conflated");
+    if (space.conflate_ms != 0 && space.kind != Kind::document && space.kind != Kind::upload)
+      warning(key + ".conflate_ms", "only documents and uploads are conflated");
     if (space.join != JoinRule::invite && space.kind != Kind::session)
       warning(key + ".join", "only sessions are joined");
   }

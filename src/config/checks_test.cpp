@@ -236,6 +236,7 @@ TEST(Checks, WarnOfWhatIsMerelyUnwise) {
               ElementsAre(HasSubstr("less than 32 bytes can be guessed")));
   EXPECT_THAT(warnings("[namespaces.room]\nconflate_ms = 5\njoin = \"open\"\n"),
               ElementsAre(HasSubstr("only documents"), HasSubstr("only sessions")));
+  EXPECT_THAT(warnings("[namespaces.upload]\nconflate_ms = 1000\n"), IsEmpty());
   EXPECT_THAT(warnings("[tenants.a]\nhosts = [\"a.example\"]\n"),
               ElementsAre(HasSubstr("tenants.a: no key is configured")));
 }

@@ -300,6 +300,22 @@ async def test_a_bad_token_in_an_auth_message_leaves_the_connection_as_it_was(se
     await asyncio.gather(*(one(n, t, c) for n, (t, c) in bad_tokens().items()))
 
 
+@clause("7.grants", "A1")
+async def test_a_token_has_so_many_grants_and_patterns_so_long(server):
+    """Clarifications: "at most 64 grants, and the `channels` of each at most 512 bytes"; the refusal says it"""
+
+    def of(*patterns):
+        return mint("u", tidewire={"grants": [{"channels": p, "do": ["publish"]} for p in patterns]})
+
+    client = await Client.connect(server)
+    for patterns, bound in ((["r:x"] * 65, "64"), (["x" * 513], "512")):
+        reply = await auth(client, of(*patterns))
+        assert (reply["type"], reply["code"]) == ("auth_error", "token_invalid")
+        assert bound in reply["message"]
+    for patterns in (["r:x"] * 64, ["x" * 512]):
+        assert (await auth(client, of(*patterns)))["type"] == "auth_success"
+
+
 @clause("2.auth-message", "A1", "C7")
 async def test_the_third_failure_on_one_connection_ends_it(server):
     """§2: "the third failure on one connection ends it with 1008 and that code as the reason" """
