@@ -23,18 +23,18 @@ TEST_P(LogConformance, KeepsNoMoreMessagesThanItShould) {
 TEST_P(LogConformance, KeepsLessOrMoreOnceItIsToldTo) {
   run_one(open(kOne, "t/a", "e1", {.messages = 100}));
   fill(1, 50);
-  run({Retain{.channel = kOne, .retention = {.messages = 5}}});
+  const auto told = [&](Retention retention, Append next, std::int64_t now_ms = 0) {
+    run({Retain{.channel = kOne, .retention = retention}}, now_ms);
+    Outcome outcome = run_one(std::move(next), now_ms);
+    return as<Committed>(outcome).first_seq;
+  };
+  EXPECT_EQ(told({.messages = 5}, append(kOne, {entry(51, "m")})), 47u);
   Outcome outcome = run_one(read(kOne, 0));
-  EXPECT_EQ(as<ReadDone>(outcome).first_seq, 46u);
-  EXPECT_THAT(seqs(as<ReadDone>(outcome).entries), ElementsAre(46, 47, 48, 49, 50));
-  run({Retain{.channel = kOne, .retention = {.messages = 7}}});
-  fill(51, 70);
+  EXPECT_THAT(seqs(as<ReadDone>(outcome).entries), ElementsAre(47, 48, 49, 50, 51));
+  EXPECT_EQ(told({.messages = 7}, append(kOne, {entry(52, "m")})), 47u);
+  fill(53, 70, 50);
   EXPECT_EQ(open_again({.messages = 100}).first_seq, 64u);
-  // By their age too.
-  run_one(append(kOne, {entry(71, "m", 50)}), 50);
-  run({Retain{.channel = kOne, .retention = {.messages = 100, .ttl_ms = 100}}}, 120);
-  outcome = run_one(read(kOne, 0), 120);
-  EXPECT_EQ(as<ReadDone>(outcome).first_seq, 71u);
+  EXPECT_EQ(told({.messages = 100, .ttl_ms = 100}, append(kOne, {entry(71, "m", 160)}), 160), 71u);
 }
 
 TEST_P(LogConformance, IsToldHowMuchToKeepBeforeItsFirstEntry) {

@@ -302,18 +302,18 @@ async def test_a_bad_token_in_an_auth_message_leaves_the_connection_as_it_was(se
 
 @clause("7.grants", "A1")
 async def test_a_token_has_so_many_grants_and_patterns_so_long(server):
-    """Clarifications: "at most 64 grants, and the `channels` of each at most 512 bytes"; the refusal says so"""
+    """Clarifications: "at most 64 grants, and the `channels` of each at most 512 bytes"; the refusal says it"""
 
     def of(*patterns):
         return mint("u", tidewire={"grants": [{"channels": p, "do": ["publish"]} for p in patterns]})
 
     client = await Client.connect(server)
-    for patterns, bound in ((["r:x"] * 64, None), (["r:x"] * 65, "64"), (["x" * 512], None), (["x" * 513], "512")):
+    for patterns, bound in ((["r:x"] * 65, "64"), (["x" * 513], "512")):
         reply = await auth(client, of(*patterns))
-        if bound is None:
-            assert reply["type"] == "auth_success", reply
-        else:
-            assert (reply["type"], reply["code"]) == ("auth_error", "token_invalid") and bound in reply["message"]
+        assert (reply["type"], reply["code"]) == ("auth_error", "token_invalid")
+        assert bound in reply["message"]
+    for patterns in (["r:x"] * 64, ["x" * 512]):
+        assert (await auth(client, of(*patterns)))["type"] == "auth_success"
 
 
 @clause("2.auth-message", "A1", "C7")
@@ -689,21 +689,6 @@ async def test_a_key_set_serves_tokens_and_is_fetched_once(start):
         assert key_set.hits == 1
         confused = mint("a", alg="RS512", key=private_key("rsa"), kid="r")
         await assert_refused(await by_way(server, "header", confused), "token_invalid")
-
-
-@clause("9.jwks", "A2", "P8")
-async def test_a_key_set_that_cannot_be_fetched_is_named_without_its_secrets(start):
-    url = "http://user:PLANTED-1@127.0.0.1:1/keys?apikey=PLANTED-2&v=1"
-    server = start(jwks_settings(url, jwks_min_refresh="10ms"))
-    token = mint("a", alg="ES256", key=private_key("p256"), kid="k")
-    await (await by_way(server, "header", token)).next()
-
-    async def told():
-        return "key set could not be fetched" in server.log()
-
-    await eventually(told, "the failure in the log")
-    assert "http://user:***@127.0.0.1:1/keys?apikey=***&v=***" in server.log()
-    assert "PLANTED" not in server.log()
 
 
 @clause("9.jwks", "A2")
