@@ -25,7 +25,9 @@ Anomalies::Verdict Anomalies::judge(const LimitKey& user, const Activity& activi
                                     const AnomalyPolicy& policy, Population& everybody, std::int64_t now_ms) {
   const auto judge_by = [&](UserHabits& habits) -> Verdict {
     Verdict verdict{.finding = habits.judge(activity, policy.method, everybody, now_ms)};
-    if (verdict.finding && policy.holds()) habits.hold(now_ms + policy.hold_ms);
+    // What is found while one is in force does not lengthen it.
+    if (verdict.finding && policy.holds() && habits.held_until_ms() <= now_ms)
+      habits.hold(now_ms + policy.hold_ms);
     if (policy.holds()) verdict.held_until_ms = habits.held_until_ms();
     return verdict;
   };

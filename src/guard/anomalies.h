@@ -66,7 +66,7 @@ class Anomalies {
     std::int64_t held_until_ms = 0;  // also by what another connection of the user did; mono
   };
   // Judges a window of one of the key's connections. `everybody` is the calling shard's. Where the policy
-  // holds, a finding holds the user. An empty key is judged as somebody new each time.
+  // holds, a finding holds the user, unless it is held. An empty key is judged as somebody new each time.
   Verdict judge(const LimitKey& user, const Activity& activity, const AnomalyPolicy& policy,
                 Population& everybody, std::int64_t now_ms);
   // Until when the user is held, mono; 0: not.

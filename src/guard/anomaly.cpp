@@ -63,6 +63,11 @@ void ActivityMeter::message(Writer writer, std::int64_t now_ms) {
     note_interval(now_ms);
 }
 
+void ActivityMeter::take_back(std::size_t bytes) {
+  if (requests_ > 0) --requests_;
+  bytes_ -= static_cast<std::uint32_t>(std::min<std::size_t>(bytes, bytes_));
+}
+
 void ActivityMeter::error() { errors_ = static_cast<std::uint16_t>(std::min(errors_ + 1, 0xFFFF)); }
 
 void ActivityMeter::note_interval(std::int64_t now_ms) {

@@ -78,6 +78,8 @@ class ActivityMeter {
   void request(std::size_t bytes, std::int64_t now_ms);
   // It is a message, and who writes such.
   void message(Writer writer, std::int64_t now_ms);
+  // The request was refused by what follows an anomaly, so it was none.
+  void take_back(std::size_t bytes);
   // It was refused.
   void error();
   // Refused for its channel: `channel_hash` tells channels apart.

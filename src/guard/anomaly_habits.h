@@ -69,9 +69,14 @@ class UserHabits {
   std::optional<AnomalyFinding> judge(const Activity& activity, AnomalyMethod method, Population& everybody,
                                       std::int64_t now_ms);
 
-  // Until when what follows an anomaly is in force; 0: never was.
-  std::int64_t held_until_ms() const { return std::int64_t{held_until_s_} * 1000; }
-  void hold(std::int64_t until_ms) { held_until_s_ = static_cast<std::uint32_t>((until_ms + 999) / 1000); }
+  // Until when what follows an anomaly is in force; 0: never was. Kept to 4 ms, never later than it was set.
+  std::int64_t held_until_ms() const {
+    return std::int64_t{held_until_s_} * 1000 + std::int64_t{held_until_4ms_} * 4;
+  }
+  void hold(std::int64_t until_ms) {
+    held_until_s_ = static_cast<std::uint32_t>(until_ms / 1000);
+    held_until_4ms_ = static_cast<std::uint8_t>(until_ms % 1000 / 4);
+  }
 
   std::int64_t idle_at_ms() const { return std::int64_t{seen_s_} * 1000 + kForget_ms; }
 
@@ -88,6 +93,7 @@ class UserHabits {
   std::array<std::uint8_t, kAnomalyKinds> sums_{};     // of CUSUM, in kSumSteps
   std::array<std::uint8_t, kAnomalyKinds> windows_{};  // seen, up to 255
   std::uint8_t reported_ = 0;                          // kinds that are quiet
+  std::uint8_t held_until_4ms_ = 0;                    // of the second below
   std::uint32_t reported_s_ = 0;
   std::uint32_t seen_s_ = 0;
   std::uint32_t held_until_s_ = 0;

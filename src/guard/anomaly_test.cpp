@@ -177,6 +177,40 @@ TEST(Anomalies, OnlyAPolicyThatHoldsHolds) {
   }
 }
 
+TEST(Anomalies, WhatIsFoundDuringAHoldDoesNotLengthenIt) {
+  World world({.action = AnomalyAction::refuse, .hold_ms = 60'000});
+  Anomalies::Verdict first;
+  while (!first.finding) first = world.judge(kUser, {.requests = 300});
+  Anomalies::Verdict second;
+  while (!second.finding) second = world.judge(kUser, {.requests = 30, .errors = 30, .refused_channels = 30});
+  ASSERT_LT(world.now_ms, first.held_until_ms);
+  EXPECT_EQ(second.held_until_ms, first.held_until_ms);
+}
+
+TEST(Anomalies, AHoldIsNeverLongerThanAsked) {
+  UserHabits habits;
+  for (std::int64_t until_ms = 1'000'000; until_ms < 1'002'000; until_ms += 7) {
+    habits.hold(until_ms);
+    EXPECT_LE(habits.held_until_ms(), until_ms);
+    EXPECT_GT(habits.held_until_ms(), until_ms - 4);
+  }
+}
+
+TEST(ActivityMeter, WhatIsTakenBackWasNoRequest) {
+  ActivityMeter meter;
+  meter.request(100, 1'000);
+  meter.take_back(100);
+  EXPECT_TRUE(meter.empty());
+  EXPECT_FALSE(meter.due(100'000));
+  meter.take_back(100);  // what an earlier window had
+  meter.request(50, 20'000);
+  meter.request(7, 21'000);
+  meter.take_back(50);
+  const Activity activity = meter.take();
+  EXPECT_EQ(activity.requests, 1u);
+  EXPECT_EQ(activity.bytes, 7u);
+}
+
 TEST(Anomalies, UsersAreForgottenAndBounded) {
   Anomalies anomalies(64 * 8);
   Population everybody;

@@ -49,7 +49,12 @@ Sessions::Taken Sessions::on_text(Handle connection, std::string_view text, cons
     return Taken::yes;
   }
   const std::string id = std::move(request->id);
-  Context context{.connection = connection, .session = *session, .now = now, .id = id, .type = request->type};
+  Context context{.connection = connection,
+                  .session = *session,
+                  .now = now,
+                  .id = id,
+                  .type = request->type,
+                  .bytes = text.size()};
   return dispatch(context, std::move(*request), awaited);
 }
 
