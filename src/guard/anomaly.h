@@ -45,10 +45,12 @@ struct Activity {
 };
 
 struct AnomalyFinding {
+  static constexpr float kUnknown = -1;
+
   AnomalyKind kind = AnomalyKind::burst;
   float value = 0;       // in the window: requests, errors, channels, bytes; the beat as it is
-  float usual = 0;       // the same for the user before
-  float population = 0;  // and for everybody
+  float usual = 0;       // the same for the user before, or unknown
+  float population = 0;  // and for everybody, or unknown
   float score = 0;       // how unusual: in scales above both, summed up (CUSUM), or in sigmas
 
   // A sentence with the numbers.
