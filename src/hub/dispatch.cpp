@@ -81,6 +81,12 @@ void Sessions::malformed(Handle connection, Session& session, const protocol::De
     end_answered(connection, session, ErrorCode::invalid_message);
 }
 
+// A request that only a dry run lets pass.
+void Sessions::note_dry_run(const Session& session) {
+  shared_.limits.dry_run().note(tenant_of(session).name,
+                                session.identity ? session.identity->user_id.view() : std::string_view());
+}
+
 // False when the request was refused.
 bool Sessions::pass_rate(Context& context, const protocol::Request& request) {
   if (!counts_against_rate(request.body)) return true;
@@ -109,8 +115,7 @@ bool Sessions::pass_rate(Context& context, const protocol::Request& request) {
     note_offence(session, is_in_penalty ? guard::Offence::penalty : guard::Offence::refused, now_ms);
   }
   if (verdict.would_refuse) {
-    shared_.limits.dry_run().note(tenant_of(session).name,
-                                  session.identity ? session.identity->user_id.view() : std::string_view());
+    note_dry_run(session);
     return true;
   }
   ++counts_of(session.tenant).rate_limited;

@@ -265,6 +265,7 @@ class Sessions {
   void carry_out(Context& context, protocol::PingRequest&& request);
   Taken authenticate(Context& context, const protocol::AuthRequest& request, const Awaited& awaited);
   bool pass_auth_rate(Context& context);
+  void note_dry_run(const Session& session);
   Taken wait_for(Context& context, const Refusal& refusal);
   Taken refuse_token(Context& context, const Error& error);
   std::string auth_success_of(const Context& context) const;
