@@ -71,7 +71,8 @@ int main(int argc, char** argv) {
       "abusers have chatted before, the others are new. A user counts once. The precision of a sort of "
       "abuse counts all normal users that were reported against it alone.\n\n"
       "The traffic is made up, and by whoever made the detector: real users will be stranger. "
-      "The default takes no action but a report.\n\n"
+      "The default takes no action but a report. A bot that was never anything else can't be told from a "
+      "sensor or a game client by its beat, and is not: half of the bots here have chatted before.\n\n"
       "## The default (`robust`)\n\n{}\n{}\n## Mean and two sigma (`two_sigma`)\n\n{}\n{}",
       seed, table(tidewire::guard::traffic::run(AnomalyMethod::robust, seed)),
       other_seeds(AnomalyMethod::robust, seed),

@@ -25,7 +25,13 @@ Anomalies::Verdict Anomalies::judge(const LimitKey& user, const Activity& activi
                                     const AnomalyPolicy& policy, Population& everybody, std::int64_t now_ms) {
   const auto judge_by = [&](UserHabits& habits) -> Verdict {
     Verdict verdict{.finding = habits.judge(activity, policy.method, everybody, now_ms)};
-    if (verdict.finding && policy.holds()) habits.hold(now_ms + policy.hold_ms);
+    const bool weighs = verdict.finding &&
+                        (verdict.finding->kind != AnomalyKind::bot_timing || habits.is_unusual_otherwise());
+    if (weighs && policy.holds()) {
+      verdict.action = policy.action;
+      // What is found while one is in force does not lengthen it.
+      if (habits.held_until_ms() <= now_ms) habits.hold(now_ms + policy.hold_ms);
+    }
     if (policy.holds()) verdict.held_until_ms = habits.held_until_ms();
     return verdict;
   };

@@ -63,10 +63,12 @@ class Anomalies {
 
   struct Verdict {
     std::optional<AnomalyFinding> finding = {};
-    std::int64_t held_until_ms = 0;  // also by what another connection of the user did; mono
+    std::int64_t held_until_ms = 0;                // also by what another connection of the user did; mono
+    AnomalyAction action = AnomalyAction::report;  // what follows the finding
   };
   // Judges a window of one of the key's connections. `everybody` is the calling shard's. Where the policy
-  // holds, a finding holds the user. An empty key is judged as somebody new each time.
+  // holds, a finding holds the user, unless it is held, or its beat is all that is unusual. An empty key is
+  // judged as somebody new each time.
   Verdict judge(const LimitKey& user, const Activity& activity, const AnomalyPolicy& policy,
                 Population& everybody, std::int64_t now_ms);
   // Until when the user is held, mono; 0: not.

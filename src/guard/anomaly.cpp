@@ -24,11 +24,14 @@ std::string AnomalyFinding::evidence() const {
   static constexpr std::array<std::string_view, kAnomalyKinds> kWhat{
       "requests", "failed requests", "refused channels (about)", "bytes", "of 4 in regularity"};
   const std::string_view what = kWhat[static_cast<std::size_t>(kind)];
-  if (kind == AnomalyKind::bot_timing)
-    return fmt::format("{:.1f} {}; this user's usual {:.1f}, everybody's {:.1f}", value, what, usual,
-                       population);
-  return fmt::format("{:.0f} {} in {} s; this user's usual {:.0f}, everybody's {:.0f}", value, what,
-                     ActivityMeter::kWindow_ms / 1000, usual, population);
+  const int digits = kind == AnomalyKind::bot_timing ? 1 : 0;
+  const auto number = [&](float of) {
+    return of == kUnknown ? std::string("not known yet") : fmt::format("{:.{}f}", of, digits);
+  };
+  const std::string window =
+      kind == AnomalyKind::bot_timing ? "" : fmt::format(" in {} s", ActivityMeter::kWindow_ms / 1000);
+  return fmt::format("{} {}{}; this user's usual {}, everybody's {}", number(value), what, window,
+                     number(usual), number(population));
 }
 
 Activity ActivityMeter::take() {
@@ -61,6 +64,11 @@ void ActivityMeter::message(Writer writer, std::int64_t now_ms) {
     by_programs_ = static_cast<std::uint16_t>(std::min(by_programs_ + 1, 0xFFFF));
   else
     note_interval(now_ms);
+}
+
+void ActivityMeter::take_back(std::size_t bytes) {
+  if (requests_ > 0) --requests_;
+  bytes_ -= static_cast<std::uint32_t>(std::min<std::size_t>(bytes, bytes_));
 }
 
 void ActivityMeter::error() { errors_ = static_cast<std::uint16_t>(std::min(errors_ + 1, 0xFFFF)); }

@@ -45,10 +45,12 @@ struct Activity {
 };
 
 struct AnomalyFinding {
+  static constexpr float kUnknown = -1;
+
   AnomalyKind kind = AnomalyKind::burst;
   float value = 0;       // in the window: requests, errors, channels, bytes; the beat as it is
-  float usual = 0;       // the same for the user before
-  float population = 0;  // and for everybody
+  float usual = 0;       // the same for the user before, or unknown
+  float population = 0;  // and for everybody, or unknown
   float score = 0;       // how unusual: in scales above both, summed up (CUSUM), or in sigmas
 
   // A sentence with the numbers.
@@ -78,6 +80,8 @@ class ActivityMeter {
   void request(std::size_t bytes, std::int64_t now_ms);
   // It is a message, and who writes such.
   void message(Writer writer, std::int64_t now_ms);
+  // The request was refused by what follows an anomaly, so it was none.
+  void take_back(std::size_t bytes);
   // It was refused.
   void error();
   // Refused for its channel: `channel_hash` tells channels apart.

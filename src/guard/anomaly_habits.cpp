@@ -16,6 +16,9 @@ constexpr std::array<float, kAnomalyKinds> kLeast{4.95f, 3.17f, 2.0f, 9.0f, 2.5f
 // Where programs write, 400 requests and 2 MiB.
 constexpr std::array<float, kAnomalyKinds> kLeastOfPrograms{8.65f, 3.17f, 2.0f, 11.0f, 5.0f};
 
+// What is supposed to be everybody's usual as long as nobody is known: 20 requests and 32 KiB in a window.
+constexpr std::array<float, kAnomalyKinds> kSupposedMiddle{4.39f, 0, 0, 5.04f, 1.0f};
+
 // Twice as much is nothing yet for somebody whose windows are all alike.
 constexpr float kLeastScale = 0.75f;
 // Somebody of whom little is known counts as average with the weight of so many windows.
@@ -44,17 +47,23 @@ float plain(AnomalyKind kind, float measure) {
 
 }  // namespace
 
-void Population::learn(const Activity& activity) {
+Population::Population() {
+  for (auto& of_kinds : usual_)
+    for (std::size_t i = 0; i < kAnomalyKinds; ++i)
+      of_kinds[i] = {.middle = kSupposedMiddle[i],
+                     .high = kSupposedMiddle[i] + kLeastScale,
+                     .mean = kSupposedMiddle[i],
+                     .variance = kLeastScale * kLeastScale,
+                     .windows = Usual::kSupposed};
+}
+
+void Population::learn(const Activity& activity, bool by_machine) {
   const auto measures = activity.measures();
   for (std::size_t i = 0; i < kAnomalyKinds; ++i) {
     const float x = measures[i];
     if (x < 0) continue;
-    Usual& usual = usual_[activity.by_machine ? 1 : 0][i];
+    Usual& usual = usual_[by_machine ? 1 : 0][i];
     ++usual.windows;
-    if (usual.windows == 1) {
-      usual.middle = usual.high = usual.mean = x;
-      continue;
-    }
     // A quantile by steps up and down in the proportion in which samples should lie on its two sides.
     const float step = std::max(0.01f, 2.0f / static_cast<float>(std::min(usual.windows, 100'000u)));
     usual.middle += x > usual.middle ? step : -step;
@@ -128,7 +137,29 @@ float UserHabits::robust_score(AnomalyKind kind, float measure, const Population
     habit.location += weight * off;
     habit.scale += weight * (1.25f * std::abs(off) - habit.scale);
   }
+  return sum_up(kind, unusual);
+}
 
+bool UserHabits::is_steady(const Activity& activity) const {
+  constexpr std::size_t kBeat = index_of(AnomalyKind::bot_timing);
+  return (windows_[kBeat] == 0 ? activity.beat : habits_[kBeat].location) >= kLeast[kBeat];
+}
+
+float UserHabits::beat_score(float beat) {
+  constexpr auto kKind = AnomalyKind::bot_timing;
+  Habit& habit = habits_[index_of(kKind)];
+  std::uint8_t& beats = windows_[index_of(kKind)];
+  if (beats == 0) habit.location = beat;
+  const float unusual = (beat - habit.location) / kLeastScale;
+  if (unusual < kAllowance || (reported_ >> index_of(kKind) & 1u) != 0) {
+    if (beats < 255) ++beats;
+    habit.location += std::max(kLearning, 1.0f / static_cast<float>(beats)) * (beat - habit.location);
+  }
+  return sum_up(kKind, unusual);
+}
+
+float UserHabits::sum_up(AnomalyKind kind, float unusual) {
+  const std::size_t i = index_of(kind);
   float rise = std::min(unusual, kMostPerWindow) - kAllowance;
   // A beat is of many messages already.
   if (unusual >= kFarOff || kind == AnomalyKind::bot_timing) rise *= 2;
@@ -157,29 +188,34 @@ std::optional<AnomalyFinding> UserHabits::judge(const Activity& activity, Anomal
   seen_s_ = now_s;
   if (now_s - reported_s_ >= kQuiet_ms / 1000) reported_ = 0;
   const auto measures = activity.measures();
-  const auto& least = activity.by_machine ? kLeastOfPrograms : kLeast;
+  const bool robust = method == AnomalyMethod::robust;
+  const bool steady = robust && is_steady(activity);
+  const bool by_machine = activity.by_machine || steady;
+  const auto& least = by_machine ? kLeastOfPrograms : kLeast;
   std::optional<AnomalyFinding> found;
   for (std::size_t i = 0; i < kAnomalyKinds; ++i) {
     const float measure = measures[i];
     if (measure < 0) continue;
     const auto kind = static_cast<AnomalyKind>(i);
-    const Population::Usual& usual = everybody.of(kind, activity.by_machine);
+    const Population::Usual& usual = everybody.of(kind, by_machine);
     const float before = habits_[i].location;
-    const bool known = windows_[i] > 0;
-    const bool robust = method == AnomalyMethod::robust;
-    const auto score = robust ? robust_score(kind, measure, usual) : sigma_score(kind, measure, usual);
+    const bool known = windows_[i] > 0, population_known = usual.known();
+    const float score = !robust                           ? sigma_score(kind, measure, usual)
+                        : kind == AnomalyKind::bot_timing ? beat_score(measure)
+                                                          : robust_score(kind, measure, usual);
     const bool unusual = robust ? score >= kThreshold && measure >= least[i] : score > 2;
     if (!unusual || (reported_ >> i & 1u) != 0) continue;
     // Of two that are as unusual the later kind says more.
     if (found && found->score > score) continue;
-    found = AnomalyFinding{.kind = kind,
-                           .value = plain(kind, measure),
-                           .usual = plain(kind, known ? before : usual.middle),
-                           .population = plain(kind, usual.middle),
-                           .score = score};
+    found =
+        AnomalyFinding{.kind = kind,
+                       .value = plain(kind, measure),
+                       .usual = known ? plain(kind, before) : AnomalyFinding::kUnknown,
+                       .population = population_known ? plain(kind, usual.middle) : AnomalyFinding::kUnknown,
+                       .score = score};
   }
   // Abusers do not teach what is usual.
-  if (method == AnomalyMethod::two_sigma || (!found && reported_ == 0)) everybody.learn(activity);
+  if (method == AnomalyMethod::two_sigma || (!found && reported_ == 0)) everybody.learn(activity, by_machine);
   if (!found) return found;
   reported_ = static_cast<std::uint8_t>(reported_ | 1u << index_of(found->kind));
   reported_s_ = now_s;

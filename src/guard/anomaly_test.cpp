@@ -121,13 +121,85 @@ TEST(Anomalies, EachKindIsFoundWithinAFewWindows) {
            {{.requests = 200, .bytes = 10'000}, burst},
            {{.requests = 20, .errors = 20}, error_flood},
            {{.requests = 7, .errors = 7, .refused_channels = 7}, channel_scan},
-           {{.requests = 5, .bytes = 5'000'000}, size},
-           {{.requests = 5, .beat = 4}, bot_timing}}) {
+           {{.requests = 5, .bytes = 5'000'000}, size}}) {
     World world;
     const int windows = windows_until_reported(world, activity, kind);
     EXPECT_GE(windows, 1) << name_of(kind);
     EXPECT_LE(windows, 4) << name_of(kind);
   }
+}
+
+Activity beating(float beat, std::uint32_t requests = 5) {
+  return {.requests = requests, .bytes = 1'000, .beat = beat};
+}
+
+// Writes as people do for a while, and then at a beat: what is found.
+std::optional<AnomalyFinding> becomes_a_bot(World& world, Anomalies::Verdict& verdict) {
+  for (int i = 0; i < 3; ++i) EXPECT_FALSE(world.judge(kUser, beating(0.8f)).finding);
+  for (int i = 0; i < 4 && !verdict.finding; ++i) verdict = world.judge(kUser, beating(4));
+  return verdict.finding;
+}
+
+TEST(Anomalies, ABeatIsUnusualForWhoHadNone) {
+  World world;
+  Anomalies::Verdict verdict;
+  const auto found = becomes_a_bot(world, verdict);
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->kind, bot_timing);
+  EXPECT_NE(found->evidence().find("4.0 of 4 in regularity; this user's usual 0.8"), std::string::npos)
+      << found->evidence();
+}
+
+TEST(Anomalies, WhoKeptABeatFromTheBeginningIsAProgram) {
+  World world;
+  for (int i = 0; i < 100; ++i) {
+    EXPECT_FALSE(world.judge(kUser, beating(i % 5 == 0 ? 3.6f : Activity::kNoBeat)).finding) << "a sensor";
+    EXPECT_FALSE(world.judge({.high = 1, .low = 3}, beating(3.2f, 41)).finding) << "a game client";
+  }
+  std::optional<AnomalyFinding> found;
+  for (int i = 0; i < 5 && !found; ++i) found = world.judge(kUser, {.requests = 2'000}).finding;
+  ASSERT_TRUE(found) << "a program has its bounds too";
+  EXPECT_EQ(found->kind, burst);
+}
+
+TEST(Anomalies, ABeatAloneIsToldAndNotActedOn) {
+  World world({.action = AnomalyAction::refuse, .hold_ms = 60'000});
+  Anomalies::Verdict alone;
+  ASSERT_TRUE(becomes_a_bot(world, alone));
+  EXPECT_EQ(alone.action, AnomalyAction::report);
+  EXPECT_EQ(alone.held_until_ms, 0);
+
+  World other({.action = AnomalyAction::refuse, .hold_ms = 15'000});
+  Anomalies::Verdict verdict;
+  while (!verdict.finding) verdict = other.judge(kUser, {.requests = 5, .bytes = 5'000'000});
+  EXPECT_EQ(verdict.action, AnomalyAction::refuse);
+  const std::int64_t first_ms = verdict.held_until_ms;
+  other.now_ms = first_ms;
+  Anomalies::Verdict again;
+  ASSERT_TRUE(becomes_a_bot(other, again));
+  EXPECT_EQ(again.action, AnomalyAction::refuse);
+  EXPECT_GT(again.held_until_ms, first_ms);
+}
+
+TEST(Anomalies, ASteadyRateOfTheOnlyUserThereIsIsNone) {
+  Anomalies anomalies;
+  Population everybody;
+  traffic::Dice dice{6};
+  for (std::int64_t now_ms = 0; now_ms < 3'600'000; now_ms += 10'000) {
+    const auto requests = static_cast<std::uint32_t>(dice.between(36, 44));
+    ASSERT_FALSE(
+        anomalies.judge(kUser, {.requests = requests, .bytes = 4'000}, {}, everybody, now_ms).finding);
+  }
+}
+
+TEST(Anomalies, TheEvidenceSaysWhatIsNotKnown) {
+  Anomalies anomalies;
+  Population everybody;
+  std::optional<AnomalyFinding> found;
+  for (std::int64_t now_ms = 0; !found; now_ms += 10'000)
+    found = anomalies.judge(kUser, {.requests = 3'000}, {}, everybody, now_ms).finding;
+  EXPECT_EQ(found->evidence(),
+            "3000 requests in 10 s; this user's usual not known yet, everybody's not known yet");
 }
 
 TEST(Anomalies, TheEvidenceHasTheNumbers) {
@@ -175,6 +247,40 @@ TEST(Anomalies, OnlyAPolicyThatHoldsHolds) {
     EXPECT_EQ(world.anomalies.held_until_ms(kUser), until_ms);
     EXPECT_EQ(world.anomalies.held_until_ms({.high = 9, .low = 9}), 0);
   }
+}
+
+TEST(Anomalies, WhatIsFoundDuringAHoldDoesNotLengthenIt) {
+  World world({.action = AnomalyAction::refuse, .hold_ms = 60'000});
+  Anomalies::Verdict first;
+  while (!first.finding) first = world.judge(kUser, {.requests = 300});
+  Anomalies::Verdict second;
+  while (!second.finding) second = world.judge(kUser, {.requests = 30, .errors = 30, .refused_channels = 30});
+  ASSERT_LT(world.now_ms, first.held_until_ms);
+  EXPECT_EQ(second.held_until_ms, first.held_until_ms);
+}
+
+TEST(Anomalies, AHoldIsNeverLongerThanAsked) {
+  UserHabits habits;
+  for (std::int64_t until_ms = 1'000'000; until_ms < 1'002'000; until_ms += 7) {
+    habits.hold(until_ms);
+    EXPECT_LE(habits.held_until_ms(), until_ms);
+    EXPECT_GT(habits.held_until_ms(), until_ms - 4);
+  }
+}
+
+TEST(ActivityMeter, WhatIsTakenBackWasNoRequest) {
+  ActivityMeter meter;
+  meter.request(100, 1'000);
+  meter.take_back(100);
+  EXPECT_TRUE(meter.empty());
+  EXPECT_FALSE(meter.due(100'000));
+  meter.take_back(100);  // what an earlier window had
+  meter.request(50, 20'000);
+  meter.request(7, 21'000);
+  meter.take_back(50);
+  const Activity activity = meter.take();
+  EXPECT_EQ(activity.requests, 1u);
+  EXPECT_EQ(activity.bytes, 7u);
 }
 
 TEST(Anomalies, UsersAreForgottenAndBounded) {
@@ -241,12 +347,14 @@ TEST(PopulationWatch, ASurgeOfEverybodyIsOneReport) {
 TEST(AnomalyTraffic, TheDefaultFindsAbuseAndLeavesUsersAlone) {
   const traffic::Outcome outcome = traffic::run(AnomalyMethod::robust, 1);
   EXPECT_GE(outcome.precision(), 0.98);
-  EXPECT_GE(outcome.recall(), 0.99);
+  EXPECT_GE(outcome.recall(), 0.9);
   EXPECT_GE(outcome.sorts.size(), 16u);
   for (const traffic::Score& score : outcome.sorts) {
     if (!score.abuse) continue;
-    EXPECT_GE(score.alarmed, score.users * 9 / 10) << score.sort;
-    EXPECT_LE(score.median_delay_s(), 200) << score.sort;
+    // A bot that was never anything else is a program like any other; and a beat takes 24 messages.
+    const bool is_bot = score.sort.contains("bot");
+    EXPECT_GE(score.alarmed, score.users * (is_bot ? 5 : 9) / 10) << score.sort;
+    EXPECT_LE(score.median_delay_s(), is_bot ? 300 : 200) << score.sort;
   }
 }
 

@@ -155,6 +155,20 @@ inline std::vector<Sort> normal_sorts() {
          if (a.failed && l.dice.chance(0.5)) a.refused_channel = l.dice.any();
          return in_turns(l, 8, 20, l.dice.between(10, 80), l.dice.human_ms(70, 0.6));
        }},
+      {"sensor with a steady timer",
+       [](Life& l, Act& a) {
+         // Each at its own period, into a stream of its own.
+         constexpr std::int64_t kPeriods_ms[] = {500, 1000, 2000, 5000};
+         if (l.phase == 0) l.phase = kPeriods_ms[l.dice.between(0, 4)];
+         a = {.bytes = 140, .writer = Writer::person};
+         return l.dice.timer_ms(l.phase, 0.01);
+       }},
+      {"game client, four a second",
+       [](Life& l, Act& a) {
+         // A match, and a while in the lobby.
+         a = {.bytes = 80, .writer = Writer::person};
+         return in_turns(l, 500, 2500, l.dice.timer_ms(250, 0.04), l.dice.between(20, 120) * kSecond_ms);
+       }},
   };
 }
 

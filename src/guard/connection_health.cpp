@@ -31,7 +31,7 @@ void ConnectionHealth::set_latency(std::int64_t latency_us) {
 
 void ConnectionHealth::note_round_trip(std::int64_t round_trip_us) {
   round_trip_us = std::clamp<std::int64_t>(round_trip_us, 0, kUnmeasured * kUnit_us);
-  heard_ = ever_heard_ = true;
+  silent_looks_ = 0;
   set_latency(latency_ == kUnmeasured ? round_trip_us : (latency_us() + round_trip_us) / 2);
 }
 
@@ -55,10 +55,12 @@ ConnectionHealth::Parts ConnectionHealth::parts(const HealthLimits& limits) cons
 }
 
 bool ConnectionHealth::pass(const HealthLimits& limits) {
-  heard_ = heard_ || requests_ > requests_before_;
-  ever_heard_ = ever_heard_ || heard_;
+  const bool heard = silent_looks_ == 0;
+  ever_heard_ = ever_heard_ || heard;
   // Who was never asked, as on an event stream, is not silent.
-  if (ever_heard_) activity_ = static_cast<std::uint8_t>((activity_ + (heard_ ? 256 : 0)) / 2);
+  if (ever_heard_ && (heard || silent_looks_ > limits.quiet_looks))
+    activity_ = static_cast<std::uint8_t>((activity_ + (heard ? 256 : 0)) / 2);
+  if (silent_looks_ < kMost) ++silent_looks_;
   const double score = parts(limits).total();
   const HealthStatus before = status_;
   using enum HealthStatus;
@@ -72,8 +74,6 @@ bool ConnectionHealth::pass(const HealthLimits& limits) {
     status_ = healthy;
   requests_ /= 2;
   errors_ /= 2;
-  requests_before_ = requests_;
-  heard_ = false;
   return status_ != before;
 }
 

@@ -2,11 +2,13 @@
 // errors among them, and signs of life, judged once every `health.interval`.
 //
 // score = 0.5 latency + 0.3 errors + 0.2 activity, each part from 0 (worst) to 1; 1 where nothing has
-// been measured. Latency and errors reach 0 at twice their limit. The states have hysteresis: a
-// connection gets worse below a bound and better only clearly above it. Pure; owned by the
-// connection's shard.
+// been measured. Latency and errors reach 0 at twice their limit. Activity falls only at looks before
+// which a sign of life was due and did not come, so an idle peer that answers its pings has a steady
+// score however often it is looked at. The states have hysteresis: a connection gets worse below a bound
+// and better only clearly above it. Pure; owned by the connection's shard.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <string_view>
 
@@ -20,6 +22,14 @@ std::string_view name_of(HealthStatus status);
 struct HealthLimits {
   std::int64_t max_latency_ms = 500;  // health.max_latency; 0: latency says nothing
   double max_error_rate = 0.1;        // health.max_error_rate
+  // Looks in a row that may pass without a sign of life.
+  std::uint16_t quiet_looks = 1;
+
+  // An idle peer is heard once a heartbeat, and a quarter of one later where the network dawdles.
+  static std::uint16_t quiet_looks_of(std::int64_t interval_ms, std::int64_t heartbeat_ms) {
+    const std::int64_t looks = 5 * heartbeat_ms / (4 * std::max<std::int64_t>(interval_ms, 1));
+    return static_cast<std::uint16_t>(std::clamp<std::int64_t>(looks, 0, 0xFFFF));
+  }
 };
 
 class ConnectionHealth {
@@ -30,7 +40,9 @@ class ConnectionHealth {
   // So few requests are taken as so many, or one mistake would be a rate of 1.
   static constexpr std::uint32_t kFewRequests = 10;
 
+  // Also a sign of life.
   void note_request() {
+    silent_looks_ = 0;
     if (requests_ < kMost) ++requests_;
   }
   void note_error() {
@@ -65,9 +77,8 @@ class ConnectionHealth {
   std::uint16_t latency_ = kUnmeasured;
   std::uint16_t requests_ = 0;
   std::uint16_t errors_ = 0;
-  std::uint16_t requests_before_ = 0;  // at the last pass: what came since is a sign of life
-  std::uint8_t activity_ = 255;        // of 255
-  bool heard_ = false;                 // a round trip since the last pass
+  std::uint16_t silent_looks_ = 1;  // since the last sign of life; the one to come included
+  std::uint8_t activity_ = 255;     // of 255
   bool ever_heard_ = false;
   HealthStatus status_ = HealthStatus::healthy;
 };

@@ -99,6 +99,65 @@ TEST(ConnectionHealth, SeesSilenceOfWhoHasBeenHeard) {
   EXPECT_GT(health.parts(kLimits).activity, 0.95);
 }
 
+// A peer that says nothing but answers each ping after `round_trip_ms`: the score at every look but the
+// first.
+struct Idle {
+  std::int64_t heartbeat_ms, interval_ms, round_trip_ms;
+
+  std::vector<double> scores(ConnectionHealth& health, std::int64_t for_ms,
+                             const HealthLimits& limits) const {
+    std::vector<double> out;
+    for (std::int64_t now_ms = 1; now_ms <= for_ms; ++now_ms) {
+      if (now_ms > round_trip_ms && (now_ms - round_trip_ms) % heartbeat_ms == 0)
+        health.note_round_trip(round_trip_ms * 1000);
+      if (now_ms % interval_ms != 0) continue;
+      health.pass(limits);
+      if (now_ms > heartbeat_ms + round_trip_ms) out.push_back(health.parts(limits).total());
+    }
+    return out;
+  }
+  HealthLimits limits() const {
+    return {.max_latency_ms = 2 * round_trip_ms,
+            .quiet_looks = HealthLimits::quiet_looks_of(interval_ms, heartbeat_ms)};
+  }
+};
+
+TEST(ConnectionHealth, OfASteadyIdlePeerIsSteadyHoweverOftenItIsLookedAt) {
+  for (const Idle& idle :
+       {Idle{400, 200, 100}, Idle{500, 500, 100}, Idle{500, 400, 100}, Idle{1000, 200, 60},
+        Idle{1000, 10, 300}, Idle{100, 1000, 30}, Idle{3000, 1000, 250}, Idle{400, 210, 399}}) {
+    ConnectionHealth health;
+    const std::vector<double> scores = idle.scores(health, 60'000, idle.limits());
+    ASSERT_FALSE(scores.empty());
+    for (const double score : scores)
+      ASSERT_DOUBLE_EQ(score, 0.875) << idle.heartbeat_ms << " " << idle.interval_ms;
+    EXPECT_EQ(health.status(), healthy);
+  }
+}
+
+TEST(ConnectionHealth, SilenceBeginsOnceASignOfLifeIsOverdue) {
+  const Idle idle{.heartbeat_ms = 1000, .interval_ms = 200, .round_trip_ms = 50};
+  ConnectionHealth health;
+  idle.scores(health, 10'100, idle.limits());  // the last answer came at 10,050
+  for (int i = 0; i < 7; ++i) {
+    health.pass(idle.limits());
+    EXPECT_EQ(health.parts(idle.limits()).activity, 1) << i;
+  }
+  health.pass(idle.limits());
+  EXPECT_LT(health.parts(idle.limits()).activity, 0.6);
+  health.note_request();
+  health.pass(idle.limits());
+  EXPECT_GT(health.parts(idle.limits()).activity, 0.7);
+}
+
+TEST(ConnectionHealth, ALookOftenerThanCanBeCountedSeesNoSilence) {
+  EXPECT_EQ(HealthLimits::quiet_looks_of(10, 3'600'000), 0xFFFF);
+  ConnectionHealth health;
+  health.note_request();
+  for (int i = 0; i < 100'000; ++i) health.pass({.quiet_looks = 0xFFFF});
+  EXPECT_EQ(health.parts(kLimits).activity, 1);
+}
+
 TEST(ConnectionHealth, CountsAPingThatIsStillUnderWay) {
   ConnectionHealth health;
   health.note_round_trip(1'000);

@@ -64,27 +64,29 @@ guard::Anomalies::Verdict Sessions::judge(const Watched& who, const guard::Activ
   guard::Anomalies& anomalies = shared_.limits.anomalies();
   if (who.tenant >= everybody_.size()) everybody_.resize(who.tenant + std::size_t{1});
   Everybody& everybody = everybody_[who.tenant];
-  const auto report = [&](const guard::AnomalyFinding& finding, bool population) {
+  const auto report = [&](const guard::AnomalyFinding& finding, bool population,
+                          guard::AnomalyAction action) {
     guard::AnomalyReport told{.unix_ms = now.unix_ms,
                               .tenant = who.tenant,
                               .kind = finding.kind,
                               .population = population,
                               .score = finding.score,
                               .evidence = finding.evidence(),
-                              .action = population ? guard::AnomalyAction::report : policy.action};
+                              .action = action};
     if (!population) {
       told.address = who.address.text();
       told.user = who.user;
     }
     anomalies.report(std::move(told));
   };
-  if (const auto surge = everybody.watch.add(activity, now.mono_ms())) report(*surge, true);
+  if (const auto surge = everybody.watch.add(activity, now.mono_ms()))
+    report(*surge, true, guard::AnomalyAction::report);
   auto verdict = anomalies.judge(who.key, activity, policy, everybody.usual, now.mono_ms());
   if (!verdict.finding) return verdict;
-  report(*verdict.finding, false);
+  report(*verdict.finding, false, verdict.action);
   // `report` only reports. The user's other connections here know at once; those on other shards with their
   // own next window, or the next look at the record.
-  if (!policy.holds() || who.user.empty()) return verdict;
+  if (verdict.action == guard::AnomalyAction::report || who.user.empty()) return verdict;
   shared_.limits.records().bad(who.key, guard::Offence::anomaly, now.mono_ms());
   each_of_user(who.tenant, who.user, [&](Handle, Session& each) {
     each.hold(verdict.held_until_ms);

@@ -40,10 +40,14 @@ std::optional<Error> Sessions::pass_rate(const LoneCaller& caller, const Time& n
 }
 
 void Sessions::watch_call(const UserCall& call, const Time& now) {
-  const guard::LimitKey key = shared_.keys.user(tenants_[call.tenant].name, call.user);
-  recent_.note_talker(key, call.bytes,
+  const guard::LimitKey user = shared_.keys.user(tenants_[call.tenant].name, call.user);
+  recent_.note_talker(user, call.bytes,
                       [&](Talker& talker) { talker = {.tenant = call.tenant, .name = call.user}; });
   if (options_.anomaly.action == guard::AnomalyAction::off) return;
+  guard::Anomalies& anomalies = shared_.limits.anomalies();
+  if (call.outcome == ErrorCode::rate_limited && options_.anomaly.holds() &&
+      anomalies.held_until_ms(user) > now.mono_ms())
+    return;
   guard::CallWatch::Call noted{.bytes = call.bytes, .failed = is_fault(call.outcome)};
   if (call.publishes) {
     const Namespace* ns = namespaces_.find(protocol::namespace_of(call.channel));
@@ -51,8 +55,8 @@ void Sessions::watch_call(const UserCall& call, const Time& now) {
   }
   if (!call.channel.empty() && is_of_channel(call.outcome))
     noted.refused_channel = channel_hash(call.channel);
-  const auto ended = shared_.limits.anomalies().calls().note(
-      {.key = key, .tenant = call.tenant, .user = call.user, .address = call.address}, noted, now.mono_ms());
+  const auto ended = anomalies.calls().note(
+      {.key = user, .tenant = call.tenant, .user = call.user, .address = call.address}, noted, now.mono_ms());
   if (ended) judge_calls(*ended, now);
 }
 

@@ -80,6 +80,46 @@ TEST(Callers, RefuseRefusesTheUserHoweverItComesAndItsRecordLearns) {
   EXPECT_LT(ann.factor(), 800) << "it is remembered longer than it is held";
 }
 
+// Four requests a second for so long, by calls and by messages; when the last one was refused for the hold.
+std::int64_t refused_until_ms(TestShards& shards, Caller& caller, std::int64_t for_ms) {
+  const auto peer = shards.open(caller.who);
+  const std::int64_t begin_ms = shards.now.mono_ms();
+  std::int64_t last_ms = 0;
+  for (std::int64_t gone_ms = 0; gone_ms < for_ms; gone_ms = shards.now.mono_ms() - begin_ms) {
+    const auto refusal = caller.pass_rate();
+    caller.call("room:a", refusal ? std::optional(refusal->code) : std::nullopt);
+    const std::string code = shards.code_of(peer, R"({"type":"publish","channel":"room:a","data":1})");
+    if (refusal && refusal->message.starts_with("unusual")) {
+      EXPECT_LE(refusal->retry_after_ms, kHold_ms - gone_ms);
+      EXPECT_EQ(code, "rate_limited");
+      last_ms = gone_ms;
+    }
+    shards.pass(487);
+    shards.sessions().judge_calls(shards.now);
+  }
+  return last_ms;
+}
+
+TEST(Callers, TheHoldsOwnRefusalsAreNoAnomalyAndDoNotLengthenIt) {
+  TestShards shards(1, acting(guard::AnomalyAction::refuse));
+  Caller ann{shards};
+  ann.scan();
+  const std::size_t before = shards.limits.anomalies().latest().size();
+  EXPECT_NEAR(static_cast<double>(refused_until_ms(shards, ann, kHold_ms + 5'000)), kHold_ms, 500);
+  EXPECT_EQ(shards.limits.anomalies().latest().size(), before);
+}
+
+TEST(Callers, WhatSlowRefusesIsNoAnomaly) {
+  TenantLimits limits;
+  limits.guard = {.messages_per_minute = 4, .burst = 1, .penalty_ms = 0, .adaptive = false};
+  TestShards shards(1, acting(guard::AnomalyAction::slow), limits);
+  Caller ann{shards};
+  ann.scan();
+  const std::size_t before = shards.limits.anomalies().latest().size();
+  refused_until_ms(shards, ann, kHold_ms - 1'000);
+  EXPECT_EQ(shards.limits.anomalies().latest().size(), before);
+}
+
 TEST(Callers, SlowHalvesTheirRate) {
   TenantLimits limits;
   limits.guard = {.messages_per_minute = 60, .burst = 20, .adaptive = false};

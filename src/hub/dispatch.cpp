@@ -49,7 +49,12 @@ Sessions::Taken Sessions::on_text(Handle connection, std::string_view text, cons
     return Taken::yes;
   }
   const std::string id = std::move(request->id);
-  Context context{.connection = connection, .session = *session, .now = now, .id = id, .type = request->type};
+  Context context{.connection = connection,
+                  .session = *session,
+                  .now = now,
+                  .id = id,
+                  .type = request->type,
+                  .bytes = text.size()};
   return dispatch(context, std::move(*request), awaited);
 }
 
@@ -81,6 +86,12 @@ void Sessions::note_malformed(Handle connection, Session& session, const Time& n
     end_answered(connection, session, ErrorCode::invalid_message);
 }
 
+// A request that only a dry run lets pass.
+void Sessions::note_dry_run(const Session& session) {
+  shared_.limits.dry_run().note(tenant_of(session).name,
+                                session.identity ? session.identity->user_id.view() : std::string_view());
+}
+
 // False when the request was refused.
 bool Sessions::pass_rate(Context& context, const protocol::Request& request) {
   if (!counts_against_rate(request.body)) return true;
@@ -110,8 +121,7 @@ bool Sessions::pass_rate(Context& context, const protocol::Request& request) {
     note_offence(session, is_in_penalty ? guard::Offence::penalty : guard::Offence::refused, now_ms);
   }
   if (verdict.would_refuse) {
-    shared_.limits.dry_run().note(tenant_of(session).name,
-                                  session.identity ? session.identity->user_id.view() : std::string_view());
+    note_dry_run(session);
     return true;
   }
   ++counts_of(session.tenant).rate_limited;

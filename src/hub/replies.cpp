@@ -27,7 +27,10 @@ void Sessions::refuse(Context& context, const Error& error, std::string_view cha
   // What the server lacks is not the connection's fault.
   if (error.code != ErrorCode::unavailable && error.code != ErrorCode::internal)
     context.session.health.note_error();
-  watch_failure(context.session, error, channel);
+  if (error.code == ErrorCode::rate_limited && is_held(context.session, context.now.mono_ms()))
+    context.session.activity.take_back(context.bytes);
+  else
+    watch_failure(context.session, error, channel);
   reply(context, protocol::error_message(error, context.id, context.type, channel));
 }
 

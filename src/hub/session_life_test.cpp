@@ -101,6 +101,18 @@ TEST(SessionLife, CountsFailuresAndEndsAtTheThird) {
   EXPECT_TRUE(shards.ask(peer, R"({"type":"ping"})").empty()) << "nothing is taken after that";
 }
 
+TEST(SessionLife, ADryRunCarriesOutAnEleventhAuthAndReportsIt) {
+  TenantLimits limits;
+  limits.guard.dry_run = true;
+  TestShards shards(1, {.anonymous_capabilities = {}}, limits);
+  const auto peer = shards.open(nullptr);
+  const std::string good = R"({"type":"auth","token":")" + shards.token("u", 60'000) + "\"}";
+  for (int i = 0; i < 15; ++i) EXPECT_THAT(shards.ask(peer, good).front(), HasSubstr("auth_success"));
+  EXPECT_EQ(shards.limits.dry_run().total(), 5u);
+  for (int i = 0; i < 3; ++i) shards.ask(peer, R"({"type":"auth","token":"x"})");
+  EXPECT_EQ(shards.at(peer).closed, "1008 token_malformed");
+}
+
 TEST(SessionLife, RefusesAnEleventhAuthWithinAMinute) {
   TestShards shards;
   const auto peer = shards.open();

@@ -219,6 +219,7 @@ class Sessions {
     const Time& now;
     std::string_view id;
     std::string_view type;
+    std::size_t bytes = 0;  // of its message, as the watch counted it
   };
 
   Session* find(Handle connection);
@@ -260,13 +261,18 @@ class Sessions {
     return session.shared_keys.user ? session.shared_keys.user : session.shared_keys.address;
   }
   bool is_held(const Session& session, guard::AnomalyAction by, std::int64_t now_ms) const {
-    return options_.anomaly.action == by && session.held_until_ms() > now_ms;
+    return options_.anomaly.action == by && is_held(session, now_ms);
+  }
+  // What is refused then is not watched, or the server's own answers would be an anomaly.
+  bool is_held(const Session& session, std::int64_t now_ms) const {
+    return options_.anomaly.holds() && session.held_until_ms() > now_ms;
   }
 
   // requests/*.cpp: each answers, now or later
   void carry_out(Context& context, protocol::PingRequest&& request);
   Taken authenticate(Context& context, const protocol::AuthRequest& request, const Awaited& awaited);
   bool pass_auth_rate(Context& context);
+  void note_dry_run(const Session& session);
   Taken wait_for(Context& context, const Refusal& refusal);
   Taken refuse_token(Context& context, const Error& error);
   std::string auth_success_of(const Context& context) const;

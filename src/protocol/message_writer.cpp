@@ -19,6 +19,7 @@ std::string auth_error_message(const Error& error, std::string_view id) {
   writer.text("code", name_of(error.code)).text("message", error.message);
   writer.boolean("retryable", error.code == ErrorCode::unavailable || error.code == ErrorCode::auth_timeout ||
                                   error.code == ErrorCode::rate_limited ||
+                                  error.code == ErrorCode::connection_limit ||
                                   error.code == ErrorCode::token_not_yet_valid);
   if (error.retry_after_ms > 0) writer.number("retry_after_ms", error.retry_after_ms);
   return writer.finish();

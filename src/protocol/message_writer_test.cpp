@@ -53,6 +53,7 @@ TEST(AuthErrorMessage, SaysWhetherTheSameTokenMayBeTriedAgain) {
   EXPECT_TRUE(retryable(ErrorCode::unavailable));
   EXPECT_TRUE(retryable(ErrorCode::auth_timeout));
   EXPECT_TRUE(retryable(ErrorCode::token_not_yet_valid));
+  EXPECT_TRUE(retryable(ErrorCode::connection_limit)) << "another connection of the user may close";
   EXPECT_FALSE(retryable(ErrorCode::token_expired));
   EXPECT_FALSE(retryable(ErrorCode::token_invalid));
   EXPECT_FALSE(retryable(ErrorCode::user_mismatch));

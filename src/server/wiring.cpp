@@ -66,7 +66,10 @@ std::expected<std::vector<auth::Key>, config::ConfigProblem> static_keys(
 }
 
 guard::HealthLimits health_limits(const config::Settings& settings) {
-  return {.max_latency_ms = settings.health.max_latency_ms, .max_error_rate = settings.health.max_error_rate};
+  return {.max_latency_ms = settings.health.max_latency_ms,
+          .max_error_rate = settings.health.max_error_rate,
+          .quiet_looks = guard::HealthLimits::quiet_looks_of(settings.health.interval_ms,
+                                                             settings.heartbeat.interval_ms)};
 }
 
 hub::Access access_of(config::Access access) {

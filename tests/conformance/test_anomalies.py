@@ -78,6 +78,36 @@ async def test_refuse_refuses_the_user_and_nobody_else(start):
 
 
 @clause("P3")
+@pytest.mark.slow_clock(60)
+async def test_the_holds_own_refusals_do_not_lengthen_it(start, http):
+    """Clarifications: "with what remains of `anomaly.hold`"; what is refused meanwhile counts in nothing"""
+    server = start(settings(action="refuse", hold="12s"))
+    client = await Client.connect(server, mint(unique("u")))
+    await flood(client)
+
+    async def ask() -> dict:
+        return await client.request({"type": "publish", "channel": "room:hold", "data": 1})
+
+    refusal: dict = {}
+    for _ in range(150):  # the window ends ten seconds after its first message
+        refusal = await ask()
+        if refusal["type"] == "error" and "unusual" in refusal["message"]:
+            break
+        await asyncio.sleep(0.1)
+    assert refusal["code"] == "rate_limited", refusal
+    assert refusal["retry_after_ms"] <= 12_000
+    left_ms = refusal["retry_after_ms"]
+    while refusal["type"] == "error" and "unusual" in refusal["message"]:
+        assert refusal["retry_after_ms"] <= left_ms
+        left_ms = refusal["retry_after_ms"]
+        await asyncio.sleep(0.1)
+        refusal = await ask()
+    assert left_ms < 3000, "it ended when it was said to"
+    assert counted(http, server, "burst") == 1
+    assert counted(http, server, "error_flood") == 0
+
+
+@clause("P3")
 async def test_slow_halves_the_rate(start):
     limits = {"limits": {"burst": 1000, "messages_per_minute": 1000, "penalty": "0s"}}
     server = start(settings(action="slow", hold="1h") | limits)

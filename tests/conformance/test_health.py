@@ -89,6 +89,29 @@ async def test_who_never_answers_a_ping_is_the_longer_the_worse(start, http):
 
 
 @clause("8.connection-health", "P6")
+async def test_an_idle_peer_with_steady_round_trips_has_a_steady_state(start, http):
+    """P6: it is looked at five times for each ping that it answers"""
+    server = start(
+        {"heartbeat": {"interval": "1s"}, "health": {"interval": "200ms", "max_latency": "2s"}},
+    )
+    name = unique("idle")
+    raw = await RawWebSocket.open(server, f"/ws?inbox=manual&token={mint(name)}")
+    reader = asyncio.create_task(slow_reader(raw, 0.6, []))
+
+    def seen() -> dict:
+        return health(http, server, name)[0]
+
+    await eventually(lambda: seen()["latency_ms"] is not None, "a measured round trip")
+    states = []
+    for _ in range(40):
+        states.append(seen())
+        await asyncio.sleep(0.1)
+    assert {s["status"] for s in states} == {"HEALTHY"}, states
+    assert max(s["latency_ms"] for s in states) >= 500, "the answers were late"
+    reader.cancel()
+
+
+@clause("8.connection-health", "P6")
 async def test_errors_degrade_a_connection_and_are_forgotten(server, http):
     """P6: error rate is a part of the score"""
     name = unique("clumsy")

@@ -41,6 +41,10 @@ bool Sessions::pass_auth_rate(Context& context) {
   ++counts_of(context.session.tenant).rate_checked;
   const std::int64_t wait_ms = context.session.more().auth_rate.check(context.now.mono_ms());
   if (wait_ms <= 0) return true;
+  if (tenant_of(context.session).limits.guard.dry_run) {
+    note_dry_run(context.session);
+    return true;
+  }
   ++counts_of(context.session.tenant).rate_limited;
   Error error = fail(ErrorCode::rate_limited, "too many `auth` messages").error();
   error.retry_after_ms = wait_ms;
