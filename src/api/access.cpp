@@ -132,14 +132,17 @@ bool Router::admit_user(Call& call, std::string_view token) {
   }
 
   watch(call, tenant_id, std::string((*verdict)->user_id));
-  if (const auto over = sessions_.pass_rate(
-          {.tenant = tenant_id, .identity = verdict->get(), .address = call.client}, call.now)) {
-    if (call.route.serve == &Router::publish) sessions_.note_publishes(tenant_id, 1);
-    call.respond(problem_answer(*over));
-    return false;
-  }
   call.caller = {.tenant = tenant_id, .server = false, .identity = std::move(*verdict)};
   return true;
+}
+
+bool Router::pass_rate(Call& call) {
+  if (call.caller.server) return true;
+  const auto over = sessions_.pass_rate(
+      {.tenant = call.caller.tenant, .identity = call.caller.identity.get(), .address = call.client},
+      call.now);
+  if (over) call.respond(problem_answer(*over));
+  return !over;
 }
 
 // What a user calls counts in what is usual for it (requirement P3), however it ends.

@@ -131,6 +131,25 @@ TEST(UserTokens, AreHeldToTheUsersRateAndApiKeysAreNot) {
   for (int i = 0; i < 100; ++i) EXPECT_EQ(world.get("/api/v1/channels/room:a/history").status, 200);
 }
 
+TEST(UserTokens, SpendNothingOnWhatIsMalformedWhichIsNamedBeforeTheRate) {
+  World world;
+  const std::string token = world.token("ann");
+  const auto publish = [&](const std::string& body) {
+    return world.as(token, "POST", "/api/v1/publish", body).status;
+  };
+  const auto malformed = [&] {
+    for (const std::string body : {"{", "[]", R"({"channel":5})", "\xff"})
+      EXPECT_EQ(publish(body), 400) << body;
+    EXPECT_EQ(world.as(token, "GET", "/api/v1/channels/room:a/history?limit=x").status, 400);
+  };
+  for (int i = 0; i < 30; ++i) malformed();
+  int allowed = 0;
+  while (publish(kMessage) == 200 && allowed < 1000) ++allowed;
+  // Not a token was taken, but the user's record knows of it.
+  EXPECT_EQ(allowed, 25);
+  malformed();
+}
+
 // A tenant whose keys are fetched, and none has been yet.
 struct RemoteKeys {
   explicit RemoteKeys(World& world)

@@ -100,6 +100,7 @@ void Router::channel(Call& call) {
 void Router::history(Call& call) {
   auto request = history_request(call.segments.front(), call.request.query);
   if (!request) return call.respond(problem_answer(request.error()));
+  if (!pass_rate(call)) return;
   calls_.history(origin_of(call.caller), std::move(*request),
                  [channel = std::move(call.segments.front()),
                   respond = std::move(call.respond)](Result<hub::HistoryPage> page) {
@@ -115,6 +116,7 @@ void Router::history(Call& call) {
 }
 
 void Router::presence(Call& call) {
+  if (!pass_rate(call)) return;
   const std::string channel = std::move(call.segments.front());
   calls_.presence(
       origin_of(call.caller), channel,
@@ -126,6 +128,7 @@ void Router::presence(Call& call) {
 }
 
 void Router::snapshot(Call& call) {
+  if (!pass_rate(call)) return;
   const std::string channel = std::move(call.segments.front());
   calls_.snapshot(origin_of(call.caller), channel,
                   [channel, respond = std::move(call.respond)](const Result<hub::ChannelSnapshot>& snapshot) {

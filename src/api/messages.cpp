@@ -73,6 +73,7 @@ void Router::publish(Call& call) {
     call.watched->channel = request->channel;
     call.watched->publishes = !request->ephemeral;
   }
+  if (!pass_rate(call)) return;
   Receipt receipt{.channel = request->channel, .ephemeral = request->ephemeral};
   calls_.publish(
       origin_of(call.caller), std::move(*request), call.now,

@@ -110,6 +110,9 @@ class Router {
                                                               const IpAddress& client, const Time& now);
   hub::TenantId tenant_of(const wire::HttpRequest& request, std::string_view token) const;
   bool admit_user(Call& call, std::string_view token);
+  // What has been understood counts, with a user's token (protocol §3: size, JSON, envelope, rate). False:
+  // it was one too many, and has been answered.
+  bool pass_rate(Call& call);
   void watch(Call& call, hub::TenantId tenant, const std::string& user_id);
   // True where the directory has the user, or there is none; else the call has been answered, or waits.
   bool knows_user(Call& call, const std::string& user_id);

@@ -123,6 +123,7 @@ void Router::revoke(Call& call) {
 void Router::connection_health(Call& call) {
   auto asked = query_text(call.request.query, "user");
   if (!asked) return call.respond(problem_answer(asked.error()));
+  if (!pass_rate(call)) return;
   auto id = std::move(*asked);
   if (!call.caller.server) {
     const std::string own(call.caller.identity->user_id);

@@ -43,9 +43,12 @@ void Sessions::watch_call(const UserCall& call, const Time& now) {
   const guard::LimitKey user = shared_.keys.user(tenants_[call.tenant].name, call.user);
   recent_.note_talker(user, call.bytes,
                       [&](Talker& talker) { talker = {.tenant = call.tenant, .name = call.user}; });
+  using enum ErrorCode;
+  if (call.outcome == invalid_json || call.outcome == invalid_message || call.outcome == too_large)
+    shared_.limits.records().bad(user, guard::Offence::malformed, now.mono_ms());
   if (options_.anomaly.action == guard::AnomalyAction::off) return;
   guard::Anomalies& anomalies = shared_.limits.anomalies();
-  if (call.outcome == ErrorCode::rate_limited && options_.anomaly.holds() &&
+  if (call.outcome == rate_limited && options_.anomaly.holds() &&
       anomalies.held_until_ms(user) > now.mono_ms())
     return;
   guard::CallWatch::Call noted{.bytes = call.bytes, .failed = is_fault(call.outcome)};

@@ -180,6 +180,37 @@ async def test_an_eleventh_auth_within_a_minute_is_rate_limited(server):
     assert reply["code"] == "rate_limited", reply
 
 
+@clause("6.auth-limit", "6.dry-run", "P1", "A1")
+async def test_a_dry_run_carries_out_an_eleventh_auth(start):
+    """§9 `limits.dry_run`: "nobody is refused"; §2: the third failure still ends the connection"""
+    server = start({"limits": {"dry_run": True}})
+    me = unique("u")
+    client = await Client.connect(server)
+    for _ in range(15):
+        reply = await client.request({"type": "auth", "token": mint(me)})
+        assert reply["type"] == "auth_success", reply
+    for _ in range(3):
+        reply = await client.request({"type": "auth", "token": "x"})
+        assert (reply["type"], reply["code"]) == ("auth_error", "token_malformed")
+    assert await client.closed() == (1008, "token_malformed")
+
+
+@clause("3.order", "6.rate", "P1")
+def test_over_http_what_is_malformed_takes_no_token(start, http):
+    """§3: "size, JSON, envelope, rate" """
+    server = start({"limits": {"messages_per_minute": 1, "burst": 2, "adaptive": False}})
+    token = mint(unique("u"))
+
+    def publish(body: str) -> int:
+        return http(server, "POST", "/api/v1/publish", key=token, content=body).status_code
+
+    malformed = ["{", "[]", '{"channel":5}']
+    assert [publish(body) for body in malformed * 5] == [400] * 15
+    good = '{"channel":"room:x","data":1}'
+    assert [publish(good) for _ in range(11)] == [200] * 10 + [429]
+    assert [publish(body) for body in malformed] == [400] * 3
+
+
 @clause("6.frames", "P1", "P7")
 async def test_past_the_frame_rate_a_connection_is_only_read_more_slowly(start):
     """§6: "a second bucket of `limits.frames_per_second` (200, …; burst 5 times that …), past which the
@@ -250,6 +281,7 @@ async def test_a_user_with_too_many_connections_is_refused(start):
     anonymous = await Client.connect(server)
     reply = await anonymous.request({"type": "auth", "token": mint(me)})
     assert (reply["type"], reply["code"]) == ("auth_error", "connection_limit")
+    assert reply["retryable"] is True, "another connection may close"
     assert (await anonymous.request(history()))["code"] == "unauthorized"
     assert (await anonymous.request({"type": "auth", "token": mint(unique("v"))}))["type"] == "auth_success"
     await first.close()
