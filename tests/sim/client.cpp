@@ -409,6 +409,7 @@ void Client::on_reply(const Json& message, std::int64_t sent_us) {
       inbox_asked_us_ = owed.at_us;
     }
     identity_ = message.at("user").at("id").dump();
+    for (auto& [channel, who] : entered_) who = identity_;  // the presence is the user's now
   }
   if (type == "history") return view_.on_history(message, owed.request, owed.at_us, sent_us);
   if (type == "presence") {
