@@ -152,10 +152,7 @@ TEST(UserTokens, SpendNothingOnWhatIsMalformedWhichIsNamedBeforeTheRate) {
 
 // A tenant whose keys are fetched, and none has been yet.
 struct RemoteKeys {
-  explicit RemoteKeys(World& world)
-      : tenant(static_cast<hub::TenantId>(world.tenants.size())), world_(world) {
-    world.add_tenant("remote", "", auth::JwksState::never_fetched);
-  }
+  explicit RemoteKeys(World& world) : world_(world) {}
   World::Ask publish() const {
     const std::string token =
         signer_.token(auth::Algorithm::ES256, R"({"alg":"ES256","kid":"k"})", R"({"sub":"ann"})");
@@ -167,7 +164,7 @@ struct RemoteKeys {
     world_.tenants[tenant].verifier.set_keys(
         std::make_shared<const auth::KeyRing>()->with_jwks(std::move(keys)));
   }
-  hub::TenantId tenant;
+  static constexpr hub::TenantId tenant = World::kRemote;
 
  private:
   World& world_;
@@ -177,7 +174,7 @@ struct RemoteKeys {
 TEST(UserTokens, WaitForAKeySetOnceAndThenAreJudged) {
   std::vector<hub::TenantId> fetched;
   Hooks hooks;
-  hooks.find_tenant = [](auto, auto) { return hub::TenantId{2}; };
+  hooks.find_tenant = [](auto, auto) { return World::kRemote; };
   hooks.fetch_keys = [&](hub::TenantId tenant) { fetched.push_back(tenant); };
   World world({}, std::move(hooks));
   RemoteKeys remote(world);
@@ -204,7 +201,7 @@ TEST(UserTokens, WaitForAKeySetOnceAndThenAreJudged) {
 
 TEST(UserTokens, AreNoFailedAttemptsWhileKeysCannotBeRead) {
   Hooks hooks;
-  hooks.find_tenant = [](auto, auto) { return hub::TenantId{2}; };
+  hooks.find_tenant = [](auto, auto) { return World::kRemote; };
   World world({}, std::move(hooks));
   const RemoteKeys remote(world);
   for (int i = 0; i < 20; ++i) EXPECT_EQ(world.send(remote.publish()).status, 503);
@@ -212,7 +209,7 @@ TEST(UserTokens, AreNoFailedAttemptsWhileKeysCannotBeRead) {
 
 TEST(UserTokens, WaitForAKeySetInABoundedNumber) {
   Hooks hooks;
-  hooks.find_tenant = [](auto, auto) { return hub::TenantId{2}; };
+  hooks.find_tenant = [](auto, auto) { return World::kRemote; };
   hooks.fetch_keys = [](hub::TenantId) {};
   World world({}, std::move(hooks));
   const RemoteKeys remote(world);

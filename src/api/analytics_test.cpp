@@ -21,7 +21,7 @@ TEST(Analytics, ShowWhatTheShardsSaw) {
   EXPECT_THAT(answer.body, HasSubstr(R"("health":{"HEALTHY":3,"DEGRADED":0,"UNHEALTHY":0})"));
   EXPECT_THAT(answer.body, HasSubstr(R"({"user":"ann","messages":3,"messages_error":0,"bytes":45})"));
   EXPECT_THAT(answer.body, HasSubstr(R"("anomalies":[],"circuits":[])"));
-  EXPECT_THAT(answer.body, HasSubstr(R"("overload":{"step":"calm")"));
+  EXPECT_THAT(answer.body, HasSubstr(R"("overload":{"state":"ok","step":"calm")"));
 }
 
 TEST(Analytics, TakeInAnomaliesAndCircuitsOfOthers) {

@@ -67,11 +67,13 @@ class World {
   static constexpr std::uint64_t kSeed = 42;
 
   enum class Directory : bool { none, asked };
+  static constexpr hub::TenantId kRemote = 2;  // a tenant whose keys nobody has yet
 
   explicit World(Options options = {}, Hooks hooks = {}, Directory directory = Directory::none) {
     if (directory == Directory::asked) shared.users = &known_users;
     add_tenant("default", std::string(kDevelopmentSecret));
     add_tenant("acme", "the secret of acme");
+    add_tenant("remote", "", auth::JwksState::never_fetched);
     for (hub::ShardId self = 0; self < kShards; ++self) {
       const auto post = [this, self](hub::ShardId to, hub::Message&& message) {
         queue_.push_back({to, {self, std::move(message)}});
