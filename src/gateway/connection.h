@@ -49,6 +49,8 @@ struct ConnectionExtras {
   std::unique_ptr<DedicatedDeflate> dedicated;
   std::unique_ptr<std::string> held;  // bytes that were read and not looked at yet
 
+  std::uint64_t acknowledged = 0;  // bytes by the peer's system, when it was last asked
+
   // Mono milliseconds; 0: does not apply.
   std::int64_t taken_ms = 0;      // while the socket is full: when it last took bytes
   std::int64_t answer_by_ms = 0;  // likewise, over HTTP: the answer comes too slowly then

@@ -142,6 +142,7 @@ bool Gateway::refuse_by_head(Connection& connection) {
   const auto refusal = on_head_(*head, client_of(connection, *head));
   if (!refusal) return false;
   stage.keep_alive = false;
+  stage.answering = true;  // by on_head
   respond(connection.handle, *refusal);
   return true;
 }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 #include <limits>
+#include <utility>
 
 #include "gateway/gateway.h"
 #include "wire/frame.h"
@@ -89,9 +90,15 @@ void Gateway::on_timer(Connection& connection) {
   const ConnectionExtras& extras = connection.extras();
   if (over(extras.close_by_ms)) return end_overdue(connection);
   // Bytes that it sends do not count: who talks and never listens is cut off too (protocol §6).
-  if (stalled && extras.taken_ms != 0 &&
-      (over(extras.taken_ms + options_.write_timeout_ms) || over(extras.answer_by_ms)))
-    return lose(connection);
+  if (stalled && extras.taken_ms != 0) {
+    if (over(extras.answer_by_ms)) return lose(connection);
+    if (over(extras.taken_ms + options_.write_timeout_ms)) {
+      // The socket has room again only once a good part of it is through.
+      if (!connection.send_open || !has_acknowledged(connection, connection.stream.progress()))
+        return lose(connection);
+      connection.more().taken_ms = now;
+    }
+  }
   if (stalled && has_send_circuit(connection)) takes_deliveries(connection);
   if (over(extras.resume_ms)) holding_.push_back(connection.handle);
   if (over(extras.pace_opens_ms)) {
@@ -112,20 +119,44 @@ void Gateway::on_timer(Connection& connection) {
       [[fallthrough]];
     case Connection::State::echo:
       // While its socket is full, a peer's life is judged by the bytes it takes (protocol §5).
-      if (!stalled && !connection.holding && over(connection.last_life_ms + 2 * options_.heartbeat_ms))
-        return start_close(connection, 1001, "heartbeat_timeout");
+      if (!stalled && !connection.holding && over(connection.last_life_ms + 2 * options_.heartbeat_ms)) {
+        if (!is_on_the_way(connection)) return start_close(connection, 1001, "heartbeat_timeout");
+        connection.last_life_ms = now - options_.heartbeat_ms;
+      }
       if (over(connection.ping_due_ms)) beat(connection);
       break;
     case Connection::State::sse:
       sessions_->on_timer(connection.handle, loop_.now());
       if (connection.state != Connection::State::sse) return;
-      if (over(connection.ping_due_ms)) beat(connection);
+      if (over(connection.ping_due_ms)) {
+        if (!stalled && has_vanished(connection)) return lose(connection);
+        beat(connection);
+      }
       break;
     case Connection::State::closing:
     case Connection::State::gone:
       break;
   }
   reschedule(connection);
+}
+
+// Whether the peer's system has acknowledged bytes since it was asked last.
+bool Gateway::has_acknowledged(Connection& connection, const net::Stream::Progress& progress) {
+  return std::exchange(connection.more().acknowledged, progress.acknowledged) != progress.acknowledged;
+}
+
+// What lies in the socket before our ping, which a slow peer is still taking, keeps its answer away.
+bool Gateway::is_on_the_way(Connection& connection) {
+  constexpr std::size_t kFewPings = 4096;
+  const net::Stream::Progress progress = connection.stream.progress();
+  return progress.outstanding > kFewPings && has_acknowledged(connection, progress);
+}
+
+// An event stream's client never says a word: what it acknowledges is its sign of life.
+bool Gateway::has_vanished(Connection& connection) {
+  const net::Stream::Progress progress = connection.stream.progress();
+  if (has_acknowledged(connection, progress) || progress.outstanding == 0) connection.last_life_ms = now_ms();
+  return now_ms() - connection.last_life_ms >= options_.write_timeout_ms;
 }
 
 // Asks the peer for a sign of life, or gives one where it can't answer. A full socket has no room for it.
@@ -155,6 +186,7 @@ bool Gateway::takes_deliveries(Connection& connection) {
   const std::int64_t taken_ms = connection.extras().taken_ms;
   if (taken_ms == 0 || now_ms() - taken_ms < options_.send_failures * 1000) return true;
   connection.send_open = true;
+  has_acknowledged(connection, connection.stream.progress());  // from here on
   ++counts_.send_circuits_open;
   ++counts_.send_circuits_opened;
   return false;

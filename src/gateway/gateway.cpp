@@ -56,11 +56,12 @@ Gateway::~Gateway() {
   });
 }
 
-void Gateway::connect(hub::Sessions& sessions, OnRequest on_request, OnHead on_head, FindTenant find_tenant,
-                      FetchKeys fetch_keys, AskUser ask_user) {
+void Gateway::connect(hub::Sessions& sessions, OnRequest on_request, OnHead on_head, OnAnswer on_answer,
+                      FindTenant find_tenant, FetchKeys fetch_keys, AskUser ask_user) {
   sessions_ = &sessions;
   on_request_ = std::move(on_request);
   on_head_ = std::move(on_head);
+  on_answer_ = std::move(on_answer);
   find_tenant_ = std::move(find_tenant);
   fetch_keys_ = std::move(fetch_keys);
   ask_user_ = std::move(ask_user);
@@ -95,6 +96,7 @@ void Gateway::respond(Handle handle, const wire::HttpAnswer& response) {
   Connection* connection = connections_.get(handle);
   if (connection == nullptr || connection->state != Connection::State::http) return;
   HttpStage& stage = *connection->http;
+  if (!stage.answering) on_answer_(stage.reader.request(), response.status);
   std::vector<wire::HttpField> fields;
   if (!response.body.empty()) fields.push_back({"Content-Type", response.content_type});
   for (const auto& [name, value] : response.fields) fields.push_back({name, value});
@@ -234,6 +236,14 @@ void Gateway::drop(Handle handle, Lane lane) {
     connection->extras().sse->drop(lane.priority, lane.channel);
 }
 
+void Gateway::hurry(Handle handle, Lane lane) {
+  Connection* connection = connections_.get(handle);
+  if (connection != nullptr && connection->outbox) connection->outbox->hurry(lane.priority, lane.channel);
+  if (connection == nullptr || !connection->extras().sse) return;
+  connection->extras().sse->hurry(lane.priority, lane.channel);
+  touch(*connection);
+}
+
 void Gateway::notify_when_drained(Handle handle) {
   Connection* connection = connections_.get(handle);
   if (connection == nullptr) return;
@@ -245,7 +255,7 @@ void Gateway::close(Handle handle, std::uint16_t code, std::string_view reason) 
   Connection* connection = connections_.get(handle);
   if (connection == nullptr) return;
   // One that has not begun is answered by open_stream().
-  if (connection->state == Connection::State::sse && connection->extras().sse->begun())
+  if (connection->state == Connection::State::sse && connection->extras().sse->has_begun())
     return finish_close(*connection);
   start_close(*connection, code, reason);
 }
@@ -264,6 +274,11 @@ void Gateway::ask_user(Handle connection, hub::TenantId tenant, const std::strin
 void Gateway::note_refused_token(const IpAddress& client, const Error& error) {
   log::info("token refused",
             {{"code", name_of(error.code)}, {"reason", error.message}, {"address", client.text()}});
+}
+
+void Gateway::note_turned_away(const IpAddress& client, std::int64_t for_ms) {
+  log::warn("address turned away",
+            {{"reason", guard::Attempts::kBlockedReason}, {"address", client.text()}, {"for_ms", for_ms}});
 }
 
 void Gateway::end_turn() {

@@ -55,6 +55,8 @@ class Gateway final : public hub::Outbound {
   // A request that can only be refused, judged by its head while its body is still to come.
   using OnHead =
       std::function<std::optional<wire::HttpAnswer>(const wire::HttpRequest&, const IpAddress& client)>;
+  // Has been answered by the gateway itself; neither of the above has seen it.
+  using OnAnswer = std::function<void(const wire::HttpRequest&, int status)>;
   // The tenant of an upgrade by its Host, or by the tenant that its token names.
   using FindTenant = std::function<hub::TenantId(std::string_view host, std::string_view token)>;
   using FetchKeys = std::function<void(hub::TenantId)>;
@@ -66,8 +68,8 @@ class Gateway final : public hub::Outbound {
   ~Gateway();
 
   // Once, before connections come.
-  void connect(hub::Sessions& sessions, OnRequest on_request, OnHead on_head, FindTenant find_tenant,
-               FetchKeys fetch_keys, AskUser ask_user);
+  void connect(hub::Sessions& sessions, OnRequest on_request, OnHead on_head, OnAnswer on_answer,
+               FindTenant find_tenant, FetchKeys fetch_keys, AskUser ask_user);
 
   void accept(net::Stream stream, const IpAddress& peer);
   void respond(Handle connection, const wire::HttpAnswer& answer);
@@ -95,6 +97,7 @@ class Gateway final : public hub::Outbound {
   bool push(Handle connection, protocol::DeliveryBatch& batch, std::size_t first, std::size_t last,
             Lane lane) override;
   void drop(Handle connection, Lane lane) override;
+  void hurry(Handle connection, Lane lane) override;
   void notify_when_drained(Handle connection) override;
   void close(Handle connection, std::uint16_t code, std::string_view reason) override;
   void deadline_changed(Handle connection) override;
@@ -104,6 +107,7 @@ class Gateway final : public hub::Outbound {
   void fetch_keys(hub::TenantId tenant, std::string_view kid) override;
   void ask_user(Handle connection, hub::TenantId tenant, const std::string& user_id) override;
   void note_refused_token(const IpAddress& client, const Error& error) override;
+  void note_turned_away(const IpAddress& client, std::int64_t for_ms) override;
 
  private:
   friend class Connection;
@@ -148,6 +152,8 @@ class Gateway final : public hub::Outbound {
     // With which a WebSocket ends that was made to say so; empty: none is made.
     std::string_view reason = {};
     std::optional<Error> token = {};  // what is wrong with it
+    // `problem` with the token's own sentence; for as long as this is there.
+    wire::HttpProblem answer() const;
   };
   void refuse_upgrade(Connection& connection, const wire::UpgradeRequest& asked, const RefusedAsker& refused);
   // Who asks; nothing while that waits for keys, or for what the directory says of the user. The connection's
@@ -169,9 +175,9 @@ class Gateway final : public hub::Outbound {
 
   // sse_open.cpp: from a request to an event stream
   void open_stream(Connection& connection, const wire::HttpRequest& request, const hub::Awaited& awaited);
-  std::expected<std::optional<hub::Opening>, wire::HttpProblem> judge_stream(Connection& connection,
-                                                                             const wire::HttpRequest& request,
-                                                                             const hub::Awaited& awaited);
+  std::expected<std::optional<hub::Opening>, RefusedAsker> judge_stream(Connection& connection,
+                                                                        const wire::HttpRequest& request,
+                                                                        const hub::Awaited& awaited);
   std::optional<wire::HttpProblem> count_stream(Connection& connection, const hub::Opening& opening);
   void start_stream(Connection& connection, hub::Opening&& opening, std::unique_ptr<SseStream> stream);
 
@@ -199,6 +205,9 @@ class Gateway final : public hub::Outbound {
   void push_brotli(Connection& connection, protocol::DeliveryBatch& batch, std::size_t first,
                    std::size_t last, Lane lane);
   static bool has_send_circuit(const Connection& connection);
+  static bool has_acknowledged(Connection& connection, const net::Stream::Progress& progress);
+  bool is_on_the_way(Connection& connection);
+  bool has_vanished(Connection& connection);
   bool takes_deliveries(Connection& connection);
   bool has_room(Connection& connection);
   void close_send_circuit(Connection& connection);
@@ -223,6 +232,7 @@ class Gateway final : public hub::Outbound {
   hub::Sessions* sessions_ = nullptr;
   OnRequest on_request_;
   OnHead on_head_;
+  OnAnswer on_answer_;
   FindTenant find_tenant_;
   FetchKeys fetch_keys_;
   AskUser ask_user_;

@@ -6,15 +6,17 @@
 
 namespace tidewire::gateway {
 
-void Lanes::drop(hub::Priority lane, Handle channel) {
+void Lanes::take(hub::Priority lane, Handle channel, const std::function<void(std::string_view)>& taken) {
   Ring<Piece>& pieces = lanes_[static_cast<std::size_t>(lane)];
   for (std::size_t left = pieces.size(); left > 0; --left) {
     Piece piece = std::move(pieces.front());
     pieces.pop_front();
-    if (piece.channel == channel)
-      bytes_ -= piece.size;
-    else
+    if (piece.channel != channel) {
       pieces.push_back(std::move(piece));
+      continue;
+    }
+    bytes_ -= piece.size;
+    taken(piece.view());
   }
 }
 

@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <string_view>
 #include <utility>
 
@@ -55,7 +56,11 @@ class Lanes {
     if (lane.front().size == 0) lane.pop_front();
   }
   // Drops the channel's pieces in a lane.
-  void drop(hub::Priority lane, Handle channel);
+  void drop(hub::Priority lane, Handle channel) {
+    take(lane, channel, [](std::string_view) {});
+  }
+  // Takes them out, in their order.
+  void take(hub::Priority lane, Handle channel, const std::function<void(std::string_view)>& taken);
   void clear();
 
   // In their order, as long as `see` answers true.

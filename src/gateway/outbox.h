@@ -41,6 +41,10 @@ class Outbox {
 
   // Drops the channel's deliveries that were not begun.
   void drop(hub::Priority lane, Handle channel) { lanes_.drop(lane, channel); }
+  // Makes them replies, which go out before later ones.
+  void hurry(hub::Priority lane, Handle channel) {
+    lanes_.take(lane, channel, [this](std::string_view frames) { add_reply({}, frames); });
+  }
   // Drops all deliveries that were not begun: the connection is closing.
   void drop_deliveries() { lanes_.clear(); }
 

@@ -170,6 +170,25 @@ TEST_F(OutboxTest, DropsNothingThatWasBegun) {
   EXPECT_EQ(all(), large + "[close]");
 }
 
+TEST_F(OutboxTest, SendsWhatIsHurriedBeforeLaterReplies) {
+  stall();
+  keep(hub::Priority::low, "[a1]", {1, 1});
+  keep(hub::Priority::low, "[b1]", {2, 1});
+  keep(hub::Priority::low, "[a2]", {1, 1});
+  outbox.add_reply("", "[earlier]");
+  outbox.hurry(hub::Priority::low, {1, 1});
+  outbox.add_reply("", "[later]");
+  EXPECT_EQ(all(), "()[earlier][a1][a2][later][b1]");
+}
+
+TEST_F(OutboxTest, SendsWhatIsHurriedBehindWhatWasCopied) {
+  outbox.copy_delivery("[1]");
+  keep(hub::Priority::low, "[a]", {1, 1});
+  outbox.hurry(hub::Priority::low, {1, 1});
+  outbox.add_reply("", "[later]");
+  EXPECT_EQ(all(), "[1][a][later]");
+}
+
 TEST_F(OutboxTest, GoesOnWithWhatADirectWriteLeft) {
   fill();
   outbox.begin_with(SharedBytes("0123456789"), 4, 6);

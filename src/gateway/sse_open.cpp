@@ -1,9 +1,6 @@
 // From an HTTP request to an event stream (protocol §8 `/sse`). To the hub it is a connection like any
 // other, which asks nothing more once it is open.
 
-#include <netinet/tcp.h>
-#include <sys/socket.h>
-
 #include "gateway/gateway.h"
 #include "gateway/refusal.h"
 #include "gateway/sse_request.h"
@@ -60,34 +57,35 @@ void Gateway::open_stream(Connection& connection, const wire::HttpRequest& reque
     return respond(connection.handle, preflight(request.headers.count("origin") > 0, shared));
 
   auto opening = judge_stream(connection, request, awaited);
-  if (!opening) return refuse(opening.error());
+  if (!opening) return refuse(opening.error().answer());
   if (!*opening) return;  // it waits
   auto channels = read_sse_request(request);
   if (!channels) return refuse(channels.error());
   if (const auto over = count_stream(connection, **opening)) return refuse(*over);
   start_stream(connection, std::move(**opening),
                std::make_unique<SseStream>(head_of(shared), std::move(*channels)));
-  if (connection.extras().sse->begun()) return;
+  if (connection.extras().sse->has_begun()) return;
 
   // The hub has closed it in place of a first word: its user has too many connections.
   const wire::HttpAnswer answer = refusal_answer(
       problem_of(ErrorCode::connection_limit, "too many connections of this user", kRetryAfterMs), shared);
   std::vector<wire::HttpField> fields{{"Content-Type", answer.content_type}};
   for (const auto& [name, value] : answer.fields) fields.push_back({name, value});
-  send_lines(connection, wire::write_http_response(answer.status, fields, answer.body, wire::KeepAlive::no));
+  outbox_of(connection)
+      .add_reply(wire::write_http_response(answer.status, fields, answer.body, wire::KeepAlive::no), {});
   finish_close(connection);
 }
 
 // Who asks, as for a WebSocket (protocol §2), but that there is always a status to say no with, and that an
 // anonymous one has no way to authenticate later.
-std::expected<std::optional<hub::Opening>, wire::HttpProblem> Gateway::judge_stream(
+std::expected<std::optional<hub::Opening>, Gateway::RefusedAsker> Gateway::judge_stream(
     Connection& connection, const wire::HttpRequest& request, const hub::Awaited& awaited) {
-  if (draining()) return std::unexpected(kDraining);
+  if (draining()) return std::unexpected(RefusedAsker{.problem = kDraining});
   auto opening = judge(connection, request, {}, awaited);
-  if (!opening) return std::unexpected(opening.error().problem);
-  if (*opening && (*opening)->identity == nullptr && options_.auth_required)
-    return std::unexpected(problem_of(ErrorCode::unauthorized, meaning_of(ErrorCode::unauthorized)));
-  return *std::move(opening);
+  if (opening && *opening && (*opening)->identity == nullptr && options_.auth_required)
+    return std::unexpected(
+        RefusedAsker{.problem = problem_of(ErrorCode::unauthorized, meaning_of(ErrorCode::unauthorized))});
+  return opening;
 }
 
 // Counts the stream in the limits, as a connection and as the `subscribe` that it is.
@@ -102,14 +100,11 @@ std::optional<wire::HttpProblem> Gateway::count_stream(Connection& connection, c
 
 void Gateway::start_stream(Connection& connection, hub::Opening&& opening,
                            std::unique_ptr<SseStream> stream) {
-  // A stream's client never says a word, so it is the kernel that notices when it has vanished.
-  const auto timeout_ms = static_cast<unsigned>(options_.write_timeout_ms);
-  ::setsockopt(connection.stream.fd(), IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof timeout_ms);
-
   connection.more().sse = std::move(stream);
   connection.state = Connection::State::sse;
   retired_http_.push_back(std::move(connection.http));  // the request being read is still in it
   connection.begun_ms = 0;
+  connection.clear(&ConnectionExtras::answer_by_ms);
   connection.ping_due_ms = now_ms() + options_.heartbeat_ms;
   opening.connection_id = random_.next();
   sessions_->open(connection.handle, std::move(opening), loop_.now());

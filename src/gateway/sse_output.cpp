@@ -34,7 +34,6 @@ void Gateway::send_event(Connection& connection, std::string_view json) {
   Outbox& outbox = outbox_of(connection);
   if (outbox.stalled() || stream.has_replies()) return stream.keep_reply(json, start);
   rendered_.clear();
-  if (!stream.begun()) stream.begin(rendered_);
   stream.render(rendered_, json, start);
   send_rendered(connection);
 }

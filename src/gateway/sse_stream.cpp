@@ -20,11 +20,6 @@ SseStream::SseStream(std::string head, std::vector<protocol::SubscribeItem> chan
   }
 }
 
-void SseStream::begin(std::string& out) {
-  begun_ = true;
-  out += std::exchange(head_, {});
-}
-
 protocol::SubscribeItem SseStream::take_next() {
   protocol::SubscribeItem item = std::move(channels_[next_++]);
   if (!has_next()) std::exchange(channels_, {});
@@ -52,6 +47,7 @@ bool SseStream::note(std::string_view json, std::optional<std::uint64_t> start) 
 }
 
 void SseStream::render(std::string& out, std::string_view json, std::optional<std::uint64_t> start) {
+  begin(out);
   wire::append_sse_event(out, note(json, start) ? token_.text() : std::string_view(), json);
 }
 
@@ -70,15 +66,27 @@ void SseStream::keep_delivery(hub::Priority lane, SharedBytes frames, std::size_
   lanes_.add(lane, {.bytes = std::move(frames), .offset = offset, .size = size, .channel = channel});
 }
 
+void SseStream::hurry(hub::Priority lane, Handle channel) {
+  lanes_.take(lane, channel, [this](std::string_view frames) {
+    while (!frames.empty()) {
+      const wire::WrittenFrame frame = wire::first_written_frame(frames);
+      keep_reply(frame.payload, {});
+      frames.remove_prefix(frame.bytes);
+    }
+  });
+}
+
 void SseStream::render_waiting(std::string& out, std::size_t bytes) {
   while (has_replies() && out.size() < bytes) {
     const Reply reply = std::move(replies_.front());
     replies_.pop_front();
     reply_bytes_ -= reply.text.size();
-    if (reply.is_lines)
+    if (reply.is_lines) {
+      begin(out);
       out += reply.text;
-    else
+    } else {
       render(out, reply.text, reply.start);
+    }
   }
   if (!open_ || has_replies()) return;
   while (!lanes_.empty() && out.size() < bytes) {

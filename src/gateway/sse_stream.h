@@ -12,6 +12,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/ring.h"
@@ -24,12 +25,11 @@ namespace tidewire::gateway {
 class SseStream {
  public:
   // At most protocol::kResumePositionsMax channels, with the positions that the client came with. `head` is
-  // the response's, which goes out before the first event.
+  // the response's, which goes out before whatever is rendered first.
   SseStream(std::string head, std::vector<protocol::SubscribeItem> channels);
 
-  bool begun() const { return begun_; }
-  // Appends the head, once.
-  void begin(std::string& out);
+  // Something has been said, or waits.
+  bool has_begun() const { return head_.empty() || has_replies(); }
 
   // The channels that were not asked of the hub yet, in their order.
   bool has_next() const { return next_ < channels_.size(); }
@@ -49,6 +49,8 @@ class SseStream {
   void keep_delivery(hub::Priority lane, SharedBytes frames, std::size_t offset, std::size_t size,
                      Handle channel);
   void drop(hub::Priority lane, Handle channel) { lanes_.drop(lane, channel); }
+  // As Outbox::hurry().
+  void hurry(hub::Priority lane, Handle channel);
   void drop_deliveries() { lanes_.clear(); }
 
   // Counts bytes that the client sends behind its request. False once they are more than idle talk.
@@ -70,6 +72,7 @@ class SseStream {
     std::optional<std::uint64_t> start;
     bool is_lines = false;
   };
+  void begin(std::string& out) { out += std::exchange(head_, {}); }
   // Moves the position in the message's channel; true when the event has an `id:`.
   bool note(std::string_view json, std::optional<std::uint64_t> start);
 
@@ -78,7 +81,6 @@ class SseStream {
   std::size_t next_ = 0;
   std::vector<std::uint64_t> keys_;  // of the channels
   protocol::ResumeToken token_;      // the positions of those that have one: what the next `id:` says
-  bool begun_ = false;
   bool open_ = false;
   Ring<Reply> replies_;
   std::size_t reply_bytes_ = 0;

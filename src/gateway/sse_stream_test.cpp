@@ -88,10 +88,20 @@ TEST_F(SseStreamTest, AnEventIsOneDataLineAndNothingElse) {
 
 TEST_F(SseStreamTest, BeginsWithItsHeadOnce) {
   SseStream one("HEAD\r\n\r\n", items({"a"}));
-  EXPECT_FALSE(one.begun());
-  one.begin(out);
-  EXPECT_TRUE(one.begun());
-  EXPECT_EQ(out, "HEAD\r\n\r\n");
+  EXPECT_FALSE(one.has_begun());
+  one.render(out, "{}");
+  EXPECT_TRUE(one.has_begun());
+  one.render(out, "{}");
+  EXPECT_EQ(out, "HEAD\r\n\r\ndata: {}\n\ndata: {}\n\n");
+}
+
+TEST_F(SseStreamTest, WhatWaitsComesBehindItsHead) {
+  SseStream one("HEAD\r\n\r\n", items({"a"}));
+  one.keep_lines("retry: 5\n\n");
+  EXPECT_TRUE(one.has_begun());
+  one.keep_reply("{}", {});
+  one.render_waiting(out, 1000);
+  EXPECT_EQ(out, "HEAD\r\n\r\nretry: 5\n\ndata: {}\n\n");
 }
 
 TEST_F(SseStreamTest, TheIdHoldsEveryChannelThatWasAnswered) {
@@ -217,6 +227,21 @@ TEST_F(SseStreamTest, WhatIsDroppedMovesNothing) {
   stream.drop_deliveries();
   EXPECT_EQ(stream.queued(), 0u);
   EXPECT_FALSE(stream.can_render());
+}
+
+TEST_F(SseStreamTest, WhatIsHurriedGoesBeforeLaterRepliesAndMovesItsPosition) {
+  answer_both();
+  out.clear();
+  keep(Priority::medium, {message("b", 8)}, {2, 1});
+  keep(Priority::medium, {message("a", 6), message("a", 7)}, {1, 1});
+  stream.hurry(Priority::medium, {1, 1});
+  const std::string notice = R"({"type":"unsubscribed","channel":"a","code":"revoked"})";
+  stream.keep_reply(notice, {});
+  stream.render_waiting(out, 1 << 20);
+  EXPECT_EQ(seen().data,
+            (std::vector<std::string>{message("a", 6), message("a", 7), notice, message("b", 8)}));
+  EXPECT_EQ(seen().positions["a"], (Position{"ea", 7}));
+  EXPECT_EQ(stream.queued(), 0u);
 }
 
 TEST_F(SseStreamTest, HandsOutItsChannelsInOrder) {

@@ -81,7 +81,8 @@ void Gateway::upgrade(Connection& connection, const wire::HttpRequest& request, 
 // A browser can't read the status of a failed upgrade, so it is the new WebSocket that says why it ends.
 void Gateway::refuse_upgrade(Connection& connection, const wire::UpgradeRequest& asked,
                              const RefusedAsker& refused) {
-  if (refused.reason.empty() || options_.reject_with_http) return refuse_request(connection, refused.problem);
+  if (refused.reason.empty() || options_.reject_with_http)
+    return refuse_request(connection, refused.answer());
   become_websocket(connection, asked);
   if (refused.token)
     send_frame(connection, wire::Opcode::text, protocol::auth_error_message(*refused.token, {}));
@@ -121,6 +122,12 @@ std::expected<std::optional<hub::Opening>, Gateway::RefusedAsker> Gateway::judge
                       .identity = std::move(identity),
                       .address = client,
                       .manual_inbox = wire::query_parameter(request.query, "inbox") == "manual"};
+}
+
+wire::HttpProblem Gateway::RefusedAsker::answer() const {
+  wire::HttpProblem said = problem;
+  if (token && !token->message.empty()) said.detail = token->message;
+  return said;
 }
 
 Gateway::RefusedAsker Gateway::refused_token(hub::TenantId tenant, const IpAddress& client, Error&& error) {
@@ -176,6 +183,7 @@ void Gateway::become_websocket(Connection& connection, const wire::UpgradeReques
   connection.reader = wire::MessageReader(&reader_limits_[connection.tenant]);
   retired_http_.push_back(std::move(connection.http));  // the request being read is still in it
   connection.begun_ms = 0;
+  connection.clear(&ConnectionExtras::answer_by_ms);
   connection.ping_due_ms = now_ms() + options_.heartbeat_ms;
   reschedule(connection);
 }

@@ -34,6 +34,9 @@ class Outbound {
   // Forgets what waits in the lane: the channel's subscription has ended.
   virtual void drop(Handle connection, Lane lane) = 0;
 
+  // What waits in the lane goes out before whatever is sent from now on.
+  virtual void hurry(Handle connection, Lane lane) = 0;
+
   // Call Sessions::on_drained() once the connection has room for more.
   virtual void notify_when_drained(Handle connection) = 0;
 
@@ -61,6 +64,9 @@ class Outbound {
 
   // A token was refused, however it was shown. Never said of an address that is turned away already.
   virtual void note_refused_token(const IpAddress&, const Error&) {}
+
+  // So many were refused that the address is turned away from now on.
+  virtual void note_turned_away(const IpAddress&, std::int64_t /*for_ms*/) {}
 
  protected:
   ~Outbound() = default;

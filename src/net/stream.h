@@ -71,6 +71,13 @@ class Stream {
   bool has_buffered_input() const { return tls_ != nullptr && tls_has_buffered_input(); }
   // How many bytes the kernel takes beyond those on their way before the socket counts as full.
   void set_unsent_limit(std::size_t bytes);
+  // What the peer's system has taken of all that was written, and what it has not: with TLS, of its records.
+  // One that takes bytes moves `acknowledged`, however full the socket is meanwhile.
+  struct Progress {
+    std::uint64_t acknowledged = 0;
+    std::size_t outstanding = 0;
+  };
+  Progress progress() const;
   // Plain TCP, or TLS whose handshake is done.
   bool ready() const { return tls_ == nullptr || tls_ready(); }
 

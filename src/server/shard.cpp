@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <fstream>
 #include <utility>
 
@@ -48,24 +47,21 @@ std::int64_t held_bytes() {
   return (resident - of_files) * ::sysconf(_SC_PAGESIZE);
 }
 
-std::int64_t steady_us() {
-  return std::chrono::duration_cast<std::chrono::microseconds>(
-             std::chrono::steady_clock::now().time_since_epoch())
-      .count();
-}
+// The time, mono, as of this very call.
+std::int64_t now_us(const net::Loop& loop) { return loop.now().mono_us + loop.elapsed_us(); }
 
 // The same near `limit_bytes` without what the allocator keeps for later: after one peak that would look like
 // use for ever. Giving it back takes its time, of which this spends a twentieth at most. One caller at a
 // time.
-std::int64_t used_bytes(std::int64_t limit_bytes, std::int64_t now_ms) {
+std::int64_t used_bytes(std::int64_t limit_bytes, const net::Loop& loop, std::int64_t now_ms) {
   static std::int64_t next_ms = 0;
   const std::int64_t held = held_bytes();
   if (static_cast<double>(held) < guard::Overload::kRelief * static_cast<double>(limit_bytes) ||
       now_ms < next_ms)
     return held;
-  const std::int64_t began_us = steady_us();
+  const std::int64_t began_us = now_us(loop);
   ::malloc_trim(0);
-  next_ms = now_ms + std::max<std::int64_t>(1000, 20 * (steady_us() - began_us) / 1000);
+  next_ms = now_ms + std::max<std::int64_t>(1000, 20 * (now_us(loop) - began_us) / 1000);
   return held_bytes();
 }
 
@@ -125,7 +121,7 @@ Shard::Shard(const Plan& plan, hub::Sessions::Shared shared, Server server)
                          std::move(done));
                    },
                .circuits = server_.circuits,
-               .clock_us = [this] { return loop_.now().mono_us + loop_.elapsed_us(); },
+               .clock_us = [this] { return now_us(loop_); },
                .add_metrics = [this](telemetry::Snapshot& snapshot) { server_.add_metrics(snapshot); }},
               loop_.now()),
       ticker_([this] { tick(); }),
@@ -145,6 +141,7 @@ Shard::Shard(const Plan& plan, hub::Sessions::Shared shared, Server server)
       [this](const wire::HttpRequest& head, const IpAddress& client) {
         return router_.refuse_by_head(head, client, loop_.now());
       },
+      [this](const wire::HttpRequest& request, int status) { router_.note_answered(request, status); },
       [this](std::string_view host, std::string_view token) { return tenant_for(host, token); },
       [this](hub::TenantId tenant) { server_.need_keys(tenant); },
       [this](hub::TenantId tenant, const std::string& user) { server_.ask_user(self_, tenant, user); });
@@ -296,7 +293,7 @@ void Shard::watch_load() {
   guard::SharedOverload& overload = shared_.limits.overload();
   const std::int64_t now_ms = (loop_.now().mono_us + elapsed_us) / 1000;
   overload.report(self_, longest_us, now_ms);
-  const auto memory = [&] { return used_bytes(overload_limits_.max_memory, now_ms); };
+  const auto memory = [&] { return used_bytes(overload_limits_.max_memory, loop_, now_ms); };
   const auto change = overload.judge(overload_limits_, memory, now_ms);
   if (!change) return;
   const auto level = change->to > change->from ? telemetry::LogLevel::warn : telemetry::LogLevel::info;

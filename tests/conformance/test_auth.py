@@ -9,7 +9,7 @@ import time
 import pytest
 from client import Client, channel, eventually, unique
 from raw import exchange, upgrade_request
-from server import SECRET
+from server import API_KEY, SECRET
 from tokens import KEY_OF_ALGORITHM, KeySetServer, b64, jwk, mint, private_key, public_pem, sign
 
 clause = pytest.mark.clause
@@ -512,6 +512,16 @@ async def test_a_token_that_is_badly_encoded_is_there_all_the_same(server, tail)
     await assert_refused(await by_way(server, "query", token), "token_malformed")
 
 
+@clause("2.token-ways", "A1")
+@pytest.mark.parametrize("way", WAYS)
+async def test_an_api_key_in_a_tokens_place_is_named_as_one(server, way):
+    """§2: a token is the user's; a key is for HTTP calls (§8)"""
+    client = await by_way(server, way, API_KEY)
+    first = await client.next()
+    assert (first["type"], first["code"]) == ("auth_error", "token_malformed"), first
+    assert "API key" in first["message"] and "token (JWT)" in first["message"], first
+
+
 # -- repeated failures
 
 
@@ -566,7 +576,8 @@ async def test_failures_in_auth_messages_count_for_the_address(start):
 @clause("2.attempts", "O4", "C7")
 @pytest.mark.parametrize("way", ["query", "message", "sse", "http"])
 async def test_a_refused_token_is_logged_however_it_came_and_not_while_its_address_is_turned_away(start, http, way):
-    """Requirement O4: the same line for all, with the code, the reason and the address, and never the token"""
+    """Requirement O4: the same line for all, with the code, the reason and the address, and never the token;
+    then one that the address is turned away, and for how long"""
     server = start({"auth": {"attempts_per_minute": 2, "attempts_penalty": "30s"}, "log": {"format": "json"}})
     bad = mint("mallory", key="another-secret-of-more-than-thirty-two-bytes")
     talker = await Client.connect(server)
@@ -595,6 +606,9 @@ async def test_a_refused_token_is_logged_however_it_came_and_not_while_its_addre
     assert {line["code"] for line in lines} == {"token_invalid"}
     assert all(line["reason"] and set(line) == set(lines[0]) for line in lines)
     assert bad not in server.log() and bad.split(".")[2] not in server.log()
+    (turned_away,) = [line for line in map(json.loads, server.log().splitlines()) if line["event"] == "address turned away"]
+    assert (turned_away["level"], turned_away["address"], turned_away["for_ms"]) == ("warn", "127.0.0.1", 30_000)
+    assert "\ntidewire_auth_penalties_total 1\n" in http(server, "GET", "/metrics").text
 
 
 @clause("2.attempts", "C7")

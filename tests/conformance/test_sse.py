@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import re
 import socket
 
 import pytest
 from client import Client, channel, eventually, poll_value, unique
-from raw import RawSocket, exchange
+from raw import RawSocket, RawWebSocket, exchange
 from server import memory_bound_kib
 from sse import Stream, query_of, request_of
 from test_cleanup import stats
@@ -439,6 +440,7 @@ async def test_a_bad_token_is_401(server):
         ):
             response, problem = await refused(server, query, headers)
             assert (response.status, problem["code"]) == (401, code), (token, query)
+            assert code != "token_invalid" or "no key" in problem["detail"], problem
             assert response.header("www-authenticate") == "Bearer"
     basic = {"Authorization": "Basic dTpw"}  # another scheme counts as absent
     stream = await Stream.open(server, channel(), query=query_of(token=good), headers=basic)
@@ -896,6 +898,52 @@ async def test_a_stream_that_takes_nothing_is_cut_off(start, http):
     publisher = await user(server)
     await publish_bodies(publisher, name, 200, 100_000)
     await poll_value(lambda: stats(server, http)["connections"], 1, "only the publisher is left")
+
+
+@clause("8.sse", "6.liveness", "P7")
+async def test_a_stream_behind_an_answer_that_is_still_being_taken(server):
+    """A kept-alive connection asks for a stream while it reads its last answer: that is no user with too many"""
+    publisher = await user(server)
+    name = channel()
+    await publish_bodies(publisher, name, 50, 40_000)
+    token = mint(unique("sse"))
+    raw = await RawSocket.connect(server, receive_buffer=4096)
+    await raw.send(
+        f"GET /api/v1/channels/{name.replace(':', '%3A')}/history HTTP/1.1\r\nHost: x\r\n"
+        f"Authorization: Bearer {token}\r\n\r\n".encode()
+    )
+    head = await raw.read_until(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200")
+    length = int(re.search(rb"content-length: (\d+)", head.lower())[1])
+    assert length > 1_500_000
+    await raw.send(request_of(server, query_of(channel=name, token=token, inbox="manual"), {}))
+    await raw.read(length, 30)
+    stream = await Stream.begun(raw)
+    assert (await stream.answers(name))[0]["seq"] == 50
+
+
+@clause("8.sse", "5.slow-reader", "6.liveness", "P7")
+@pytest.mark.slow_clock(60)
+async def test_a_slow_reader_that_takes_bytes_all_the_time_is_not_cut_off(start, http):
+    """§6: only who "takes not one byte" for `server.write_timeout`, however much the kernel holds for it"""
+    server = start({"server": {"write_timeout": "7s"}})
+    name = channel()
+    stream = await follow(server, name, receive_buffer=4096)
+    socket = await RawWebSocket.open(
+        server, headers={"Authorization": f"Bearer {mint(unique('v'))}"}, receive_buffer=4096
+    )
+    await socket.text(json.dumps({"type": "subscribe", "channel": name}))
+    assert b'"subscribed"' in (await socket.message()).payload
+    publisher = await user(server)
+    await publish_bodies(publisher, name, 60, 100_000)
+
+    async def take(raw) -> None:
+        for _ in range(175):
+            assert await asyncio.get_running_loop().sock_recv(raw.sock, 1000), "it was cut off"
+            await asyncio.sleep(0.1)
+
+    await asyncio.gather(take(stream.raw), take(socket))
+    assert stats(server, http)["connections"] == 3
 
 
 @clause("8.sse", "9.drain", "O5")
