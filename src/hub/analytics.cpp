@@ -19,6 +19,7 @@ ShardCounts& ShardCounts::operator+=(const ShardCounts& part) {
   sum.rate_limited += part.rate_limited;
   sum.penalties += part.penalties;
   sum.auth_failures += part.auth_failures;
+  sum.auth_penalties += part.auth_penalties;
   sum.went_behind += part.went_behind;
   sum.send_circuits_open += part.send_circuits_open;
   sum.send_circuits_opened += part.send_circuits_opened;
@@ -44,6 +45,7 @@ ShardCounts ShardCounts::since(const ShardCounts& then) const {
   now.rate_limited -= then.rate_limited;
   now.penalties -= then.penalties;
   now.auth_failures -= then.auth_failures;
+  now.auth_penalties -= then.auth_penalties;
   now.went_behind -= then.went_behind;
   now.send_circuits_opened -= then.send_circuits_opened;
   now.pages_asked -= then.pages_asked;

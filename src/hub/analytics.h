@@ -29,7 +29,8 @@ struct ShardCounts {
   std::uint64_t connections = 0, users = 0, channels = 0, subscriptions = 0;
   std::uint64_t connections_opened = 0, messages_in = 0, messages_out = 0, bytes_in = 0, bytes_out = 0;
   std::uint64_t rate_checked = 0;  // requests that the rate limit has judged, refused ones too
-  std::uint64_t malformed = 0, rate_limited = 0, penalties = 0, auth_failures = 0, went_behind = 0, gaps = 0;
+  std::uint64_t malformed = 0, rate_limited = 0, penalties = 0, went_behind = 0, gaps = 0;
+  std::uint64_t auth_failures = 0, auth_penalties = 0;  // tokens refused; addresses turned away for them
   std::array<std::uint64_t, protocol::kRequestTypes> requests{};  // by type; publishes over HTTP too
   std::array<std::uint64_t, guard::kHealthStatuses> health{};     // connections, by status
   std::uint64_t ended_unhealthy = 0;

@@ -191,18 +191,14 @@ void Sessions::end_lost(const SubscriptionLost& lost) {
   Subscription* subscription = session->find(lost.subscription);
   if (subscription == nullptr) return want_page(lost.session, *session);  // as after a CatchUpResult
   Replica& replica = *replicas_.get(subscription->replica);
-  // What waits in the batch came before this.
+  // What waits in the batch and in the lane came before this.
   if (replica.turn) flush(subscription->replica, replica);
+  outbound_.hurry(lost.session, {replica.priority, subscription->replica});
   const std::string channel(replica.key.name);
-  // Its `subscribed` may still wait for the replies before it, and must not come after this.
-  const bool joining = subscription->state == Subscription::State::joining;
   end_subscription(lost.session, *session, *subscription);
-  std::string notice =
-      protocol::MessageWriter("unsubscribed").text("channel", channel).text("code", lost.code).finish();
-  if (joining)
-    reply(lost.session, *session, std::move(notice));
-  else
-    outbound_.send(lost.session, notice);
+  // Behind its `subscribed`, or one of subscribing again, should that still wait for earlier replies.
+  reply(lost.session, *session,
+        protocol::MessageWriter("unsubscribed").text("channel", channel).text("code", lost.code).finish());
   want_page(lost.session, *session);
 }
 

@@ -250,12 +250,8 @@ TEST_F(CatchUpFlow, APageThatComesAfterTheChannelWasOpenedAnewIsPassedOver) {
   const auto reading = std::ranges::find_if(operations, read);
   ASSERT_NE(reading, operations.end());
   for (const log::Operation& operation : operations)
-    if (const auto* append = std::get_if<log::Append>(&operation))
-      shards_.home().handle(log::Failed{.channel = append->channel,
-                                        .what = log::Failed::What::append,
-                                        .number = append->number,
-                                        .error = fail(ErrorCode::unavailable).error()},
-                            shards_.now);
+    if (std::holds_alternative<log::Append>(operation))
+      shards_.home().handle(append_fails(operation), shards_.now);
   shards_.home().handle(log::ReadDone{.channel = std::get<log::Read>(*reading).channel,
                                       .number = std::get<log::Read>(*reading).number,
                                       .first_seq = 1,

@@ -26,6 +26,7 @@
 #include "hub/types.h"
 #include "kinds/fold.h"
 #include "kinds/inbox.h"
+#include "kinds/member_changes.h"
 #include "kinds/owned_run.h"
 #include "log/log.h"
 
@@ -44,6 +45,7 @@ struct PendingEntry {
   Handle skip;
   std::vector<Asker> repeats;  // the same key again, answered when this one is
   kinds::Event event = {};     // where the channel folds
+  std::string member = {};     // of a session: who joins or leaves by it; empty: nobody
   std::optional<Acked> acked;  // it was asked for by an `ack`
   // What must not be said before this entry is safe, in order; with the error if it never will be.
   std::vector<std::function<void(const Error*)>> held;
@@ -96,12 +98,15 @@ struct Folded {
   struct Window {
     std::int64_t ends_ms = 0;  // mono
     bool scheduled = false;
-    bool whole = false;  // only the whole state can stand for what waits
+    bool whole = false;    // only the whole state can stand for what waits
+    bool telling = false;  // and it waits for the log
     std::vector<kinds::Run> runs;
     std::size_t bytes = 0;
     // Who published all that waits and wants none of it back; null where somebody else did too.
     Handle skip = {};
     ShardId skip_shard = 0;
+    // What must come behind the whole state that is being told.
+    std::vector<std::function<void()>> behind = {};
   };
   // A message that is safe, and whose publisher is told so once it is in the inboxes of those who are away.
   struct Telling {
@@ -145,8 +150,8 @@ struct Folded {
   std::vector<Reader> readers;
   std::unique_ptr<Window> window;
   RunCheck run_check;
-  std::unique_ptr<Tellings> tellings;  // null until there was one
-  std::size_t leaves_pending = 0;      // of a session, on their way
+  std::unique_ptr<Tellings> tellings;                     // null until there was one
+  std::unique_ptr<kinds::MemberChanges> changes_pending;  // of a session, on their way; null: none
 
   bool is_telling() const { return tellings && !tellings->all.empty(); }
 };
@@ -260,6 +265,8 @@ struct Channel {
     if (kind == Kind::upload) return std::max(ns->conflate_ms, kUploadConflateMs);
     return kind == Kind::document ? ns->conflate_ms : 0;
   }
+  // Live deliveries have come up to here; less than `seq` while a window holds some back.
+  std::uint64_t shown() const { return folded() && folded()->window ? folded()->shown : seq; }
   // What a reader has missed is merged for it.
   bool merges() const { return kind == Kind::agent || conflate_ms() > 0; }
   std::size_t subscribers() const {

@@ -75,18 +75,18 @@ void Sessions::flush(Handle handle, Replica& replica) {
   const bool presence_changed =
       !turn.for_all && std::ranges::any_of(turn.items, &Replica::Turn::Item::presence_only);
   for (Subscriber& subscriber : replica.subscribers) {
-    if (subscriber.ahead && !catch_up_alone(replica, subscriber)) continue;
     if (!subscriber.live) {
       if (subscriber.presence && presence_changed)
         find(subscriber.connection)->find(subscriber.subscription)->presence_missed = true;
       continue;
     }
     std::size_t taken = count;
-    if (!turn.for_all)
+    if (!turn.for_all || subscriber.ahead)
       taken = push_some(replica, subscriber, lane);
     else if (!outbound_.push(subscriber.connection, turn.batch, 0, count, lane))
       taken = 0;
     if (taken < count) fall_behind(replica, subscriber, taken);
+    if (subscriber.ahead) subscriber.ahead = next_seq_of(subscriber) > replica.seq + 1;
   }
   std::unique_ptr<Replica::Turn> used = std::move(replica.turn);
   if (spare_turns_.size() >= kSpareTurns || turn.batch.bytes() > kSpareTurnBytes) return;
@@ -96,11 +96,22 @@ void Sessions::flush(Handle handle, Replica& replica) {
   spare_turns_.push_back(std::move(used));
 }
 
-// Pushes the runs of messages that are for this subscriber; answers where it had to stop.
+std::uint64_t Sessions::next_seq_of(const Subscriber& subscriber) {
+  return find(subscriber.connection)->find(subscriber.subscription)->needs.next_seq();
+}
+
+// Pushes the runs of messages that are for this subscriber; answers where it had to stop. One who began in
+// the middle of a conflated channel's window knows what comes before its own position, and stops at the
+// merged delivery of which it has a part: it gets its own.
 std::size_t Sessions::push_some(Replica& replica, const Subscriber& subscriber, Outbound::Lane lane) {
   Replica::Turn& turn = *replica.turn;
+  const std::uint64_t next_seq = subscriber.ahead ? next_seq_of(subscriber) : 0;
   const auto wanted = [&](const Replica::Turn::Item& item) {
-    return item.skip != subscriber.connection && (!item.presence_only || subscriber.presence);
+    const bool known = item.seq != 0 && item.seq < next_seq;
+    return !known && item.skip != subscriber.connection && (!item.presence_only || subscriber.presence);
+  };
+  const auto is_known_in_part = [&](const Replica::Turn::Item& item) {
+    return item.first_seq < next_seq && item.seq >= next_seq;
   };
   std::size_t begin = 0;
   while (begin < turn.items.size()) {
@@ -108,17 +119,18 @@ std::size_t Sessions::push_some(Replica& replica, const Subscriber& subscriber, 
       ++begin;
       continue;
     }
+    if (is_known_in_part(turn.items[begin])) return begin;
     std::size_t end = begin + 1;
-    while (end < turn.items.size() && wanted(turn.items[end])) ++end;
+    while (end < turn.items.size() && wanted(turn.items[end]) && !is_known_in_part(turn.items[end])) ++end;
     if (!outbound_.push(subscriber.connection, turn.batch, begin, end, lane)) return begin;
     begin = end;
   }
   return begin;
 }
 
-// The connection is full: from here on the subscription is a position, the first numbered message at
-// or behind `from`. Where only ephemeral ones were left they are lost to it, as the protocol allows
-// (§4 `ephemeral`).
+// The connection is full, or has a part of what comes: from here on the subscription is a position, the first
+// numbered message at or behind `from` that it lacks. Where only ephemeral ones were left they are lost to
+// it, as the protocol allows (§4 `ephemeral`).
 void Sessions::fall_behind(const Replica& replica, Subscriber& subscriber, std::size_t from) {
   Session& session = *find(subscriber.connection);
   Subscription& subscription = *session.find(subscriber.subscription);
@@ -128,39 +140,20 @@ void Sessions::fall_behind(const Replica& replica, Subscriber& subscriber, std::
     if (items[i - 1].seq != 0) next_seq = items[i - 1].first_seq;
     if (items[i - 1].presence_only && subscriber.presence) subscription.presence_missed = true;
   }
+  next_seq = std::max(next_seq, subscription.needs.next_seq());
   if (next_seq > replica.seq && !subscription.presence_missed) return;
   go_behind(session, subscriber, subscription, next_seq);
 }
 
 void Sessions::go_behind(Session& session, Subscriber& subscriber, Subscription& subscription,
                          std::uint64_t next_seq) {
-  subscriber.live = false;
+  subscriber.live = subscriber.ahead = false;
   subscription.state = Subscription::State::behind;
   subscription.needs.set_next_seq(next_seq);
   ++session.behind;
   ++replicas_.get(subscription.replica)->behind;
   ++counts_of(session.tenant).went_behind;
   outbound_.notify_when_drained(subscriber.connection);
-}
-
-// One who began in the middle of a conflated channel's window has a part of what the merged delivery
-// stands for: it gets its own. True when what waits is for it as for everybody.
-bool Sessions::catch_up_alone(Replica& replica, Subscriber& subscriber) {
-  Session& session = *find(subscriber.connection);
-  Subscription& subscription = *session.find(subscriber.subscription);
-  bool knows_some = false, lacks_some = false;
-  for (const Replica::Turn::Item& item : replica.turn->items) {
-    if (item.seq == 0) continue;
-    knows_some |= item.first_seq < subscription.needs.next_seq();
-    lacks_some |= item.seq >= subscription.needs.next_seq();
-  }
-  subscriber.ahead = subscription.needs.next_seq() > replica.seq + 1;
-  if (!knows_some) return true;
-  if (!lacks_some) return false;
-  subscriber.ahead = false;
-  if (subscriber.presence) subscription.presence_missed = true;
-  go_behind(session, subscriber, subscription, subscription.needs.next_seq());
-  return false;
 }
 
 // Its `subscribed` has been sent: from now on the subscription is among the subscribers.
@@ -205,8 +198,10 @@ void Sessions::end_subscription(Handle connection, Session& session, Subscriptio
   --counts_of(session.tenant).subscriptions;
   // One that the home does not count yet is taken back when its answer comes.
   if (subscription.counted)
-    post_(replica.home_shard,
-          UnsubscribeCommand{.channel = replica.key, .follower = handle, .session = connection});
+    post_(replica.home_shard, UnsubscribeCommand{.channel = replica.key,
+                                                 .follower = handle,
+                                                 .session = connection,
+                                                 .subscription = subscription.number});
   subscription = std::move(session.subscriptions.back());
   session.subscriptions.pop_back();
   if (--replica.subscriptions > 0) return;

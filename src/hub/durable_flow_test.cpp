@@ -13,14 +13,6 @@ using testing::IsEmpty;
 const std::string kPublish = R"({"type":"publish","id":"p","channel":"log:1"})";
 const std::string kSubscribe = R"({"type":"subscribe","id":"s","channel":"log:1"})";
 
-log::Outcome append_fails(const log::Operation& operation) {
-  const auto& append = std::get<log::Append>(operation);
-  return log::Failed{.channel = append.channel,
-                     .what = log::Failed::What::append,
-                     .number = append.number,
-                     .error = fail(ErrorCode::unavailable).error()};
-}
-
 TEST(DurableFlow, ShowsNothingBeforeItIsStored) {
   TestShards shards;
   const auto a = shards.open();

@@ -9,7 +9,7 @@ constexpr std::size_t kBesideBody = 2;  // in the list, a brace and a comma
 }
 
 void History::append(Entry entry, const HistoryBounds& bounds) {
-  if (bounds.messages == 0) return;
+  if (bounds.messages == 0) return clear();  // what a reload has left would end before the latest
   if (!kept_) kept_ = std::make_unique<Kept>();
   Ring<Entry>& entries = kept_->entries;
   TIDEWIRE_CHECK(entries.empty() || entry.seq == entries.back().seq + 1);

@@ -41,6 +41,16 @@ std::string page(const History& history, std::uint64_t after, std::uint64_t befo
   return out;
 }
 
+TEST(History, IsEmptyWhereNothingMayBeKeptAndBeginsAnewWhenItMayAgain) {
+  History history = filled(1, 3);
+  history.append(entry(4), {.messages = 0});
+  EXPECT_TRUE(history.empty());
+  EXPECT_FALSE(history.holds(3));
+  history.append(entry(5), kTen);
+  EXPECT_EQ(history.first_seq(), 5u);
+  EXPECT_EQ(read(history, 5), "5 end");
+}
+
 TEST(History, IsEmptyAtFirst) {
   const History history;
   EXPECT_TRUE(history.empty());

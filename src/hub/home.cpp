@@ -167,7 +167,7 @@ void Home::begin_subscription(ShardId from, SubscribeCommand&& command, Handle h
                         .reason = {},
                         .messages = {},
                         .members = {},
-                        .shown = channel.conflate_ms() > 0 ? channel.folded()->shown : channel.seq};
+                        .shown = channel.shown()};
   if (!command.again) start_position(command, channel, now, state);
   if (!state.recovered.value_or(false)) state.snapshot = std::move(snapshot);
   if (command.presence) state.members = channel.presence() ? channel.presence()->members_json() : "[]";
@@ -195,7 +195,8 @@ void Home::handle(ShardId from, UnsubscribeCommand&& command, const Time& now) {
   TIDEWIRE_CHECK(channel != nullptr);  // followed channels are not swept
   if (channel->folded())
     std::erase_if(channel->folded()->readers, [&](const Folded::Reader& reader) {
-      return reader.shard == from && reader.session == command.session;
+      return reader.shard == from && reader.session == command.session &&
+             reader.subscription == command.subscription;
     });
   Channel::Follower& follower = follower_of(*channel, from, command.follower);
   TIDEWIRE_CHECK(follower.subscribers > 0);

@@ -12,7 +12,6 @@
 #include <map>
 #include <memory>
 #include <queue>
-#include <span>
 #include <string>
 #include <vector>
 
@@ -167,31 +166,44 @@ class Home {
   const SharedBytes& snapshot_of(Channel& channel, const Time& now);
   enum class Save : std::uint8_t { when_worth_it, now };
   void save_state(Handle handle, Channel& channel, Save save);
-  void show(Handle handle, Channel& channel, const PendingEntry& pending, const Time& now);
-  void close_window(Handle handle, Channel& channel, const Time& now);
-  void refill_window(Handle handle, Channel& channel);
-  void schedule_window(Handle handle, Folded::Window& window);
-  std::optional<Backlog> start_backlog(Handle handle, Channel& channel, const Time& now);
-  void answer_backlog(ShardId to, const CatchUpCommand& command, Channel& channel, const Time& now);
+  void answer_with_whole(ShardId to, const CatchUpCommand& command, Channel& channel, CatchUpItem&& item);
   void answer_with_snapshot(ShardId to, const CatchUpCommand& command, Channel& channel, const Time& now);
   // False when the items can only be told as the whole state, which has then been answered.
   bool merge(ShardId to, const CatchUpCommand& command, Channel& channel, std::vector<CatchUpItem>& items,
              const Time& now);
   void after_event(Handle handle, Channel& channel, const Time& now);
-  static std::vector<kinds::Event> changes_pending(const Channel& channel);
+
+  // home_windows.cpp
+  void show(Handle handle, Channel& channel, const PendingEntry& pending, const Time& now);
+  void close_window(Handle handle, Channel& channel, const Time& now);
+  void refill_window(Handle handle, Channel& channel);
+  void schedule_window(Handle handle, Folded::Window& window);
+
+  // home_inboxes.cpp
+  std::optional<Backlog> start_backlog(Handle handle, Channel& channel, const Time& now);
+  void answer_backlog(ShardId to, const CatchUpCommand& command, Channel& channel, const Time& now);
+
+  // home_tellings.cpp
+  static bool is_leave(const PendingEntry& pending);
+  static void expect_change(Channel& channel, const PendingEntry& pending);
+  static void forget_change(Channel& channel, const PendingEntry& pending);
+  static const kinds::MemberChanges& changes_pending(const Channel& channel);
   bool tell_absent(Handle handle, Channel& channel, const kinds::Event& event,
-                   std::span<const kinds::Event> later, Folded::Telling&& telling);
+                   const kinds::MemberChanges& later, Folded::Telling&& telling);
   bool tell_again(Handle handle, Channel& channel, std::uint64_t seq, const PendingEntry::Asker& asker);
   bool may_tell(const Channel& channel) const;
   void tell_on();
-  void answer_told(Channel& channel, const Folded::Telling& told);
   void tell_some(Handle handle, Channel& channel, std::size_t bytes_max);
+  void answer_told(Channel& channel, const Folded::Telling& told);
+
   // review.cpp
   void review_presence(ShardId from, Channel& channel, const ReviewCommand& command, bool allowed,
                        const Time& now);
   void review_reader(ShardId from, Channel& channel, const ReviewCommand& command, bool allowed);
-  void revoke_readers(Channel& channel, const kinds::Event& leave);
+  void revoke_readers(Channel& channel, std::string_view left);
   void leave_presence(Channel& channel, const Author& author, Handle skip, ShardId skip_shard);
+
+  // home_runs.cpp
   void watch_run(Handle handle, Channel& channel);
   void check_runs(const Time& now);
   // Looks at all of them anew: their namespace may say another time now.

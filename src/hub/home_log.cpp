@@ -66,7 +66,6 @@ void Home::on(log::Opened&& opened, const Time& now) {
   folded.saved_bytes = opened.snapshot.size();
   folded.unsaved_bytes = 0;
   folded.snapshot = {};
-  folded.leaves_pending = 0;
   if (folded.tellings) folded.tellings->told.clear();  // the seqs may be those of another epoch now
   fold_log(opened.channel, *channel, now);
 }
@@ -119,10 +118,9 @@ void Home::finish_opening(Handle handle, const Time& now) {
   durable.state = DurableState::State::open;
   if (channel.folded()) {
     Folded& folded = *channel.folded();
-    if (folded.window && folded.shown < channel.seq)
-      refill_window(handle, channel);
-    else
-      folded.shown = channel.seq;
+    // (Under another epoch it may not reach as far.)
+    folded.shown = folded.window ? std::min(folded.shown, channel.seq) : channel.seq;
+    if (folded.window) refill_window(handle, channel);
     // A run's creator can't have come back before the server was there.
     if (const kinds::OwnedRun* run = channel.run())
       folded.idle_from_ms = std::min(std::max(run->last_event_ms(), started_ms_), now.unix_ms);
@@ -177,6 +175,7 @@ void Home::on(log::Failed&& failed, const Time& now) {
       const PendingEntry pending = std::move(durable.pending.front());
       durable.pending.pop_front();
       if (!pending.key.empty()) channel->keys()->give_up(pending.key);
+      if (!pending.member.empty()) forget_change(*channel, pending);
       answer(pending, *channel, &failed.error);
       if (!durable.pending.empty()) return;
       durable.assigned = channel->seq;

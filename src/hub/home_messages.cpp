@@ -28,10 +28,6 @@ bool waits_in_window(const Channel& channel) {
   return channel.folded() && channel.folded()->window && channel.folded()->shown < channel.seq;
 }
 
-bool is_leave(const Channel& channel, const PendingEntry& pending) {
-  using enum kinds::SessionAction::Kind;
-  return channel.kind == Kind::session && kinds::session_action_kind(pending.event.name) == leave;
-}
 }  // namespace
 
 void Home::handle(ShardId from, PublishCommand&& command, const Time& now) {
@@ -59,9 +55,10 @@ void Home::handle(ShardId from, PublishCommand&& command, const Time& now) {
   if (channel.kind == Kind::session && kinds::SessionChannel::is_message(pending.event) && !may_tell(channel))
     return answer(pending.asker, channel, std::unexpected(overload_error()));
   if (channel.folded()) {
-    const auto taken = channel.folded()->fold->take(pending.event, asker);
+    auto taken = channel.folded()->fold->take(pending.event, asker);
     if (!taken) return refuse_settled(handle, channel, pending.asker, taken.error());
     if (taken->dropped) return answer_dropped(handle, channel, pending.asker);
+    pending.member = std::move(taken->member);
   }
   if (command.ephemeral) return take_ephemeral(handle, channel, std::move(pending), now);
   append(handle, channel, std::move(pending), now);
@@ -84,7 +81,8 @@ void Home::take_ephemeral(Handle handle, Channel& channel, PendingEntry&& pendin
     if (error == nullptr && waits_in_window(there)) close_window(handle, there, now);
     // Where only the whole state can stand for the window, it goes when that is safe.
     if (error != nullptr || !waits_in_window(there)) return show_ephemeral(there, pending);
-    settle(there, [this, handle, pending](const Error*) { show_ephemeral(*channels_.get(handle), pending); });
+    there.folded()->window->behind.push_back(
+        [this, handle, pending] { show_ephemeral(*channels_.get(handle), pending); });
   });
 }
 
@@ -171,7 +169,7 @@ void Home::append(Handle handle, Channel& channel, PendingEntry&& pending, const
                            .seq = pending.entry.seq,
                            .until_ms = now.unix_ms + options_.idempotency_window_ms});
   }
-  if (is_leave(channel, pending)) ++channel.folded()->leaves_pending;
+  if (!pending.member.empty()) expect_change(channel, pending);
   if (channel.kind == Kind::inbox) {
     Folded& folded = *channel.folded();
     const std::uint64_t oldest = static_cast<const kinds::Inbox&>(*folded.fold).oldest_seq();
@@ -192,9 +190,9 @@ void Home::commit(Handle handle, Channel& channel, PendingEntry&& pending, const
   if (!pending.key.empty())
     channel.keys_wanted().add(std::move(pending.key), channel.seq,
                               now.unix_ms + options_.idempotency_window_ms);
-  if (is_leave(channel, pending)) {
-    if (channel.durable()) --channel.folded()->leaves_pending;
-    revoke_readers(channel, pending.event);
+  if (!pending.member.empty()) {
+    if (channel.durable()) forget_change(channel, pending);
+    if (is_leave(pending)) revoke_readers(channel, pending.member);
   }
   show(handle, channel, pending, now);
   if (channel.kind == Kind::session &&

@@ -7,6 +7,7 @@ namespace {
 
 using testing::AllOf;
 using testing::Contains;
+using testing::Each;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -19,14 +20,6 @@ std::string publish(const std::string& channel, const std::string& rest) {
 std::string subscribe(const std::string& channel, const std::string& rest = {}) {
   return R"({"type":"subscribe","channel":")" + channel + "\"" + rest + "}";
 }
-log::Outcome failed(const log::Operation& operation) {
-  const auto& append = std::get<log::Append>(operation);
-  return log::Failed{.channel = append.channel,
-                     .what = log::Failed::What::append,
-                     .number = append.number,
-                     .error = fail(ErrorCode::unavailable).error()};
-}
-
 TEST(KindFlow, ChecksAnEventAgainstThoseThatAreStillOnTheirWay) {
   TestShards shards;
   const auto a = shards.open();
@@ -62,7 +55,7 @@ TEST(KindFlow, BuildsTheStateAnewWhenAnAppendFails) {
   shards.ask(b, subscribe("doc:1"));
   auto operations = std::exchange(shards.operations(), {});
   ASSERT_EQ(operations.size(), 1u);
-  shards.home().handle(failed(operations[0]), shards.now);
+  shards.home().handle(append_fails(operations[0]), shards.now);
   shards.log_held = false;
   shards.run();
   EXPECT_THAT(shards.take(a), ElementsAre(HasSubstr("unavailable")));
@@ -186,7 +179,7 @@ TEST(KindFlow, LetsNobodyInByAMembershipThatFails) {
   EXPECT_THAT(shards.take(bob), IsEmpty());
   auto operations = std::exchange(shards.operations(), {});
   ASSERT_EQ(operations.size(), 1u);
-  shards.home().handle(failed(operations[0]), shards.now);
+  shards.home().handle(append_fails(operations[0]), shards.now);
   shards.log_held = false;
   shards.run();
   EXPECT_THAT(shards.take(bob), ElementsAre(AllOf(HasSubstr("\"history\""), HasSubstr("forbidden")),
@@ -360,6 +353,39 @@ TEST(KindFlow, AnswersASessionsMessageOnceThoseWhoAreAwayHaveIt) {
   EXPECT_EQ(shards.code_of(b, subscribe("session:1")), "forbidden");
 }
 
+TEST(KindFlow, TellsAMemberWhoJoinsAgainAndLeavesCloseBehindAMessage) {
+  TestShards shards;
+  const auto a = shards.open(TestShards::user("a")), b = shards.open(TestShards::user("b"), 0, false);
+  shards.ask(a, publish("session:1", R"("event":"join")"));
+  shards.ask(a, publish("session:1", R"("event":"join","data":{"user":"b"})"));
+  shards.take(b);
+  shards.say(a, publish("session:1", R"("data":"x")"));
+  shards.say(a, publish("session:1", R"("event":"join","data":{"user":"b"})"));
+  shards.ask(a, publish("session:1", R"("event":"leave","data":{"user":"b"})"));
+  EXPECT_THAT(shards.take(b), ElementsAre(HasSubstr("session_message")));
+}
+
+TEST(KindFlow, AChangeThatFailedTellsNothingOfTheMembers) {
+  TestShards shards;
+  const auto a = shards.open(TestShards::user("a")), b = shards.open(TestShards::user("b"), 0, false);
+  shards.ask(a, publish("session:1", R"("event":"join")"));
+  shards.ask(a, publish("session:1", R"("event":"join","data":{"user":"b"})"));
+  shards.take(b);
+  shards.log_held = true;
+  shards.ask(a, publish("session:1", R"("event":"leave","data":{"user":"b"})"));
+  shards.ask(a, publish("session:1", R"("event":"join","data":{"user":"b"})"));
+  auto operations = std::exchange(shards.operations(), {});
+  for (const log::Operation& operation : operations)
+    if (std::holds_alternative<log::Append>(operation))
+      shards.home().handle(append_fails(operation), shards.now);
+  shards.log_held = false;
+  shards.run();
+  EXPECT_THAT(shards.take(a), Each(HasSubstr("unavailable")));
+  shards.say(a, publish("session:1", R"("data":"x")"));
+  shards.ask(a, publish("session:1", R"("event":"leave","data":{"user":"b"})"));
+  EXPECT_THAT(shards.take(b), ElementsAre(HasSubstr("session_message")));
+}
+
 // A session at shard 0 of a user `a`, with so many members whose inboxes are at shard 1.
 struct FarInboxes {
   explicit FarInboxes(int count)
@@ -467,7 +493,7 @@ TEST(KindFlow, TellsARepeatAgainWhereAnInboxHasFailed) {
   far.shards.work_log(1);  // opens it
   auto operations = std::exchange(far.shards.operations(1), {});
   ASSERT_EQ(operations.size(), 1u);
-  far.shards.home(1).handle(failed(operations[0]), far.shards.now);
+  far.shards.home(1).handle(append_fails(operations[0]), far.shards.now);
   far.shards.run();
   EXPECT_THAT(far.shards.take(far.a), ElementsAre(HasSubstr("unavailable")));
   EXPECT_THAT(far.shards.ask(far.a, publish(far.name, R"("data":1,"key":"k")")),

@@ -42,6 +42,7 @@ struct UnsubscribeCommand {
   ChannelKey channel;
   Handle follower;
   Handle session;
+  std::uint32_t subscription = 0;  // it may have another one to the channel by now
 };
 
 struct PublishCommand {

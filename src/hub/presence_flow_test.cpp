@@ -151,6 +151,17 @@ TEST(PresenceFlow, MissesNoEventWhileSubscribedWaitsForAnEarlierReply) {
   EXPECT_EQ(sent[2], R"({"type":"presence","channel":")" + near + R"(","members":[)" + kA + "]}");
 }
 
+TEST(PresenceFlow, AnEventThatIsOlderThanTheListOfSubscribingAgainGoesBeforeIt) {
+  TestShards shards;
+  const auto a = shards.open(TestShards::user("a")), b = shards.open(TestShards::user("b"));
+  shards.ask(b, watch("room:1"));
+  shards.ask(a, presence("enter", "room:1"));
+  shards.take(b);
+  shards.say(a, presence("leave", "room:1"));
+  EXPECT_THAT(shards.ask(b, watch("room:1")),
+              ElementsAre(HasSubstr(R"("action":"leave")"), HasSubstr(R"("members":[])")));
+}
+
 TEST(PresenceFlow, ListsAnewAfterAReplyThatHadBecomeOld) {
   TestShards shards(2);
   const auto a = shards.open(TestShards::user("a")), b = shards.open(TestShards::user("b"));

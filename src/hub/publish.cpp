@@ -152,6 +152,16 @@ PublishCommand prepare_publish(TenantId tenant, const Admission& admission,
   return command;
 }
 
+std::string event_tail(std::string_view event, std::string_view from_json, std::string_view data,
+                       std::string_view flags_json) {
+  protocol::MessageWriter writer;
+  writer.text("event", event);
+  if (!from_json.empty()) writer.json("from", from_json);
+  if (!flags_json.empty()) writer.json("flags", flags_json);
+  writer.json("data", data);
+  return writer.finish().substr(1);
+}
+
 std::shared_ptr<const Author> make_author(const auth::Identity* identity, std::uint64_t connection) {
   auto author = std::make_shared<Author>();
   author->connection = connection;

@@ -19,6 +19,11 @@ namespace tidewire::hub {
 PublishCommand prepare_publish(TenantId tenant, const Admission& admission,
                                std::shared_ptr<const Author> author, protocol::PublishRequest&& request);
 
+// `PublishCommand::tail` of an event that the server writes itself; `from_json` and `flags_json` may be
+// empty.
+std::string event_tail(std::string_view event, std::string_view from_json, std::string_view data,
+                       std::string_view flags_json = {});
+
 // What the namespace's content policy finds in what a client wrote: JSON, or none.
 guard::ContentFlags judged(const Namespace& ns, std::string_view json);
 Error content_rejected(guard::ContentRule rule);

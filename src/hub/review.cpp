@@ -6,7 +6,6 @@
 
 #include "hub/home.h"
 #include "hub/sessions.h"
-#include "kinds/session_action.h"
 #include "protocol/message_writer.h"
 
 namespace tidewire::hub {
@@ -132,10 +131,8 @@ void Home::review_reader(ShardId from, Channel& channel, const ReviewCommand& co
 
 // A subscription ends with the membership that it rested on, and so does being there. The state may be
 // ahead: who has come back since subscribes again, and who leaves later is still there.
-void Home::revoke_readers(Channel& channel, const kinds::Event& leave) {
-  const auto action = kinds::session_action_of(leave);
-  TIDEWIRE_CHECK(action.has_value());  // it was taken
-  const auto owns = [&](std::string_view user_id) { return user_id != action->user.id; };
+void Home::revoke_readers(Channel& channel, std::string_view left) {
+  const auto owns = [&](std::string_view user_id) { return user_id != left; };
   for (const Folded::Reader& reader : channel.folded()->readers) {
     if (reader.by_right || owns(reader.user_id)) continue;
     post_(reader.shard, SubscriptionLost{.follower = reader.follower,

@@ -211,6 +211,48 @@ TEST_F(ReviewFlow, WhoLeavesASessionIsNoLongerThere) {
   }
 }
 
+TEST_F(ReviewFlow, AMemberStaysAReaderWhereAnEarlierSubscriptionEndsLate) {
+  const auto owner = shards_.open(TestShards::user("a")), b = shards_.open(TestShards::user("b"));
+  shards_.ask(owner, of("publish", "session:1", R"(,"event":"join")"));
+  shards_.ask(owner, of("publish", "session:1", R"(,"event":"join","data":{"user":"b"})"));
+  shards_.say(b, of("subscribe", "session:1"));
+  shards_.say(b, of("unsubscribe", "session:1"));
+  EXPECT_THAT(shards_.ask(b, of("subscribe", "session:1")), Contains(HasSubstr("\"subscribed\"")));
+  shards_.ask(owner, of("publish", "session:1", R"(,"data":1)"));
+  EXPECT_THAT(shards_.take(b), ElementsAre(HasSubstr("\"data\":1")));
+  EXPECT_THAT(shards_.ask(b, of("subscribe", "user:b")), Contains(HasSubstr("\"pending\":[]")));
+  shards_.ask(owner, of("publish", "session:1", R"(,"event":"leave","data":{"user":"b"})"));
+  shards_.ask(owner, of("publish", "session:1", R"(,"data":"secret")"));
+  EXPECT_THAT(shards_.take(b), ElementsAre(revoked("session:1")));
+}
+
+TEST_F(ReviewFlow, WhoIsRemovedGetsWhatCameBefore) {
+  const auto owner = shards_.open(TestShards::user("a")), b = shards_.open(TestShards::user("b"));
+  shards_.ask(owner, of("publish", "session:1", R"(,"event":"join")"));
+  shards_.ask(owner, of("publish", "session:1", R"(,"event":"join","data":{"user":"b"})"));
+  shards_.ask(b, of("subscribe", "session:1"));
+  shards_.ask(owner, of("publish", "session:1", R"(,"event":"leave","data":{"user":"b"})"));
+  EXPECT_THAT(shards_.take(b), ElementsAre(revoked("session:1")));
+  EXPECT_EQ(shards_.at(b).hurried, shards_.at(b).dropped);
+  EXPECT_EQ(shards_.at(b).hurried.size(), 1u);
+}
+
+TEST_F(ReviewFlow, SaysLastThatASubscriptionHasEnded) {
+  auto list = test_namespaces();
+  named(list, "session").open_join = true;
+  shards_.namespaces.replace(list);
+  const auto owner = shards_.open(TestShards::user("a")), b = shards_.open(TestShards::user("b"));
+  for (const auto& peer : {owner, b}) shards_.ask(peer, of("publish", "session:1", R"(,"event":"join")"));
+  shards_.ask(b, of("subscribe", "session:1"));
+  shards_.say(b, of("publish", "session:1", R"(,"event":"leave")"));
+  shards_.say(b, of("publish", "session:1", R"(,"event":"join")"));
+  EXPECT_THAT(shards_.ask(b, of("subscribe", "session:1")),
+              ElementsAre(HasSubstr("\"published\""), HasSubstr("\"published\""), HasSubstr("\"subscribed\""),
+                          revoked("session:1")));
+  EXPECT_EQ(shards_.code_of(b, of("unsubscribe", "session:1")), "not_subscribed");
+  EXPECT_THAT(shards_.ask(b, of("subscribe", "session:1")), ElementsAre(HasSubstr("\"subscribed\"")));
+}
+
 TEST_F(ReviewFlow, LeavingNeedsNoRight) {
   const auto nobody = shards_.open(nullptr);
   EXPECT_THAT(shards_.ask(nobody, of_presence("leave", "room:1")), ElementsAre(HasSubstr(R"("members":[])")));

@@ -163,7 +163,11 @@ bool Sessions::note_refused_token(TenantId tenant, const IpAddress& client, cons
     outbound_.note_refused_token(client, error);
   if (error.code == ErrorCode::unavailable || error.code == ErrorCode::connection_limit) return false;
   ++counts_of(tenant).auth_failures;
-  shared_.attempts.record_failure(client, tenants_[tenant].limits.guard, now.mono_ms());
+  const guard::Limits& limits = tenants_[tenant].limits.guard;
+  if (shared_.attempts.record_failure(client, limits, now.mono_ms())) {
+    ++counts_of(tenant).auth_penalties;
+    outbound_.note_turned_away(client, limits.attempts_penalty_ms);
+  }
   return true;
 }
 

@@ -318,7 +318,7 @@ class Sessions {
   void go_behind(Session& session, Subscriber& subscriber, Subscription& subscription,
                  std::uint64_t next_seq);
   void ask_members(Handle connection, const Replica& replica);
-  bool catch_up_alone(Replica& replica, Subscriber& subscriber);
+  std::uint64_t next_seq_of(const Subscriber& subscriber);
   void fall_behind(const Replica& replica, Subscriber& subscriber, std::size_t from);
   void note_own(Session& session, const ChannelKey& channel, std::uint64_t seq);
 

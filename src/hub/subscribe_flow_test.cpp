@@ -168,11 +168,7 @@ TEST(SubscribeFlow, WhoFollowsAChannelThatBeginsAnewGetsItsStateAndNothingOld) {
   for (const log::Operation& operation : operations)
     if (const auto* append = std::get_if<log::Append>(&operation)) {
       channel = append->channel;
-      shards.home().handle(log::Failed{.channel = append->channel,
-                                       .what = log::Failed::What::append,
-                                       .number = append->number,
-                                       .error = fail(ErrorCode::unavailable).error()},
-                           shards.now);
+      shards.home().handle(append_fails(operation), shards.now);
     }
   // Meanwhile the slow one asks for what it lacks.
   shards.at(slow).full = false;

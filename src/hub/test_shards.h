@@ -70,6 +70,15 @@ inline std::vector<Namespace> test_namespaces() {
           few};
 }
 
+// What the log says of an append that it could not make safe.
+inline log::Outcome append_fails(const log::Operation& operation) {
+  const auto& append = std::get<log::Append>(operation);
+  return log::Failed{.channel = append.channel,
+                     .what = log::Failed::What::append,
+                     .number = append.number,
+                     .error = fail(ErrorCode::unavailable).error()};
+}
+
 // A connection's end as a test sees it.
 class TestOutbound final : public Outbound {
  public:
@@ -79,6 +88,7 @@ class TestOutbound final : public Outbound {
     bool wants_drained = false;
     std::string closed;  // "1008 token_expired"
     std::vector<Handle> dropped;
+    std::vector<Handle> hurried;
   };
 
   Peer& operator[](Handle connection) { return peers_[connection]; }
@@ -93,6 +103,7 @@ class TestOutbound final : public Outbound {
     return true;
   }
   void drop(Handle connection, Lane lane) override { peers_[connection].dropped.push_back(lane.channel); }
+  void hurry(Handle connection, Lane lane) override { peers_[connection].hurried.push_back(lane.channel); }
   void notify_when_drained(Handle connection) override { peers_[connection].wants_drained = true; }
   void close(Handle connection, std::uint16_t code, std::string_view reason) override {
     peers_[connection].closed = std::to_string(code) + " " + std::string(reason);

@@ -37,7 +37,8 @@ struct Run {
 };
 
 struct Taken {
-  bool dropped = false;  // an inbox was full of more important entries: nothing is to be appended
+  bool dropped = false;     // an inbox was full of more important entries: nothing is to be appended
+  std::string member = {};  // of a session: who has joined or left by it; empty: nobody
 };
 
 class Fold {

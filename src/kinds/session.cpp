@@ -1,7 +1,7 @@
 #include "kinds/session.h"
 
 #include <algorithm>
-#include <set>
+#include <iterator>
 
 #include "base/check.h"
 #include "protocol/message_writer.h"
@@ -28,17 +28,10 @@ bool SessionChannel::owned_by(std::string_view user_id) const {
 }
 
 std::vector<std::string> SessionChannel::members_at(
-    std::uint64_t seq, std::span<const Event> later,
+    std::uint64_t seq, const MemberChanges& later,
     const std::function<bool(std::string_view user_id)>& wanted) const {
   std::vector<std::string> users;
-  // Only a member can leave, so one whose first change is that was there before.
-  std::set<std::string> changed;
-  for (const Event& event : later) {
-    const auto action = session_action_of(event);
-    if (!action || (action->kind != Kind::join && action->kind != Kind::leave)) continue;
-    const bool is_first = changed.insert(action->user.id).second;
-    if (is_first && action->kind == Kind::leave && wanted(action->user.id)) users.push_back(action->user.id);
-  }
+  std::ranges::copy_if(later.leavers(), std::back_inserter(users), wanted);
   // Whoever joined later has read up to its join.
   for (const Member& member : members_)
     if (member.read < seq && wanted(member.user_id)) users.push_back(member.user_id);
@@ -76,7 +69,11 @@ Result<void> SessionChannel::admit_join(const Event& event, const Asker& asker) 
 
 Result<Taken> SessionChannel::take(const Event& event, const Asker& asker) {
   auto judged = judge(event, asker);
-  if (judged && event.seq != 0) apply(*session_action_of(event), event);
+  if (!judged || event.seq == 0) return judged;
+  SessionAction action = *session_action_of(event);
+  const bool joins = action.kind == Kind::join && !owned_by(action.user.id);
+  apply(action, event);
+  if (joins || action.kind == Kind::leave) judged->member = std::move(action.user.id);
   return judged;
 }
 

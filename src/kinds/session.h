@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "kinds/fold.h"
+#include "kinds/member_changes.h"
 #include "kinds/session_action.h"
 
 namespace tidewire::kinds {
@@ -47,8 +48,8 @@ class SessionChannel final : public Fold {
   const std::vector<Member>& members() const { return members_; }
 
   // Of those who were members when message `seq` was written and have not read beyond it since, the wanted
-  // ones; `later` are the `join`s and `leave`s behind it, as far as the state has them.
-  std::vector<std::string> members_at(std::uint64_t seq, std::span<const Event> later,
+  // ones; `later` are the changes behind it, as far as the state has them.
+  std::vector<std::string> members_at(std::uint64_t seq, const MemberChanges& later,
                                       const std::function<bool(std::string_view user_id)>& wanted) const;
 
   // Whether this event is one that members who are away get in their inbox.

@@ -31,10 +31,6 @@ struct SessionAction {
 };
 
 SessionAction::Kind session_action_kind(std::string_view event_name);
-inline bool changes_members(std::string_view event_name) {
-  const SessionAction::Kind kind = session_action_kind(event_name);
-  return kind == SessionAction::Kind::join || kind == SessionAction::Kind::leave;
-}
 
 // invalid_event: the data has not the shape that its name asks for, or a `join` or `leave` names nobody.
 Result<SessionAction> session_action_of(const Event& event);

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import copy
 import re
-import shutil
 
 from client import WAIT_S, Client, Message
 
@@ -382,7 +381,6 @@ class Home:
 
     def crash(self):
         self.server.kill()
-        shutil.rmtree(self.server.folder, ignore_errors=True)
         return self.again()
 
     def restart(self):

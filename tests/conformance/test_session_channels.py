@@ -764,6 +764,7 @@ async def test_who_is_told_of_a_message_is_who_was_a_member_at_its_seq(server, h
         {"event": "join", "data": {"user": new}},
         {"data": "between"},
         {"event": "join", "data": {"user": brief}},
+        {"event": "join", "data": {"user": old}},
         {"event": "leave", "data": {"user": old}},
         {"event": "leave", "data": {"user": brief}},
         {"data": "after"},
@@ -785,21 +786,23 @@ async def test_who_is_told_of_a_message_is_who_was_a_member_at_its_seq(server, h
 
 @clause("7.session-leave", "5.order", "K4")
 @pytest.mark.parametrize("namespace", ["session", "open"])
-async def test_a_subscriber_gets_what_came_before_its_leave(server, http, namespace):
-    """§5: "A subscriber gets every seq": also what comes in one piece with the `leave` that ends it [K4, M5]"""
+@pytest.mark.parametrize("before", [["before"], [f"{i}" + "x" * 40_000 for i in range(6)]], ids=["small", "large"])
+async def test_a_subscriber_gets_what_came_before_its_leave(server, http, namespace, before):
+    """§5: "A subscriber gets every seq": also what comes in one piece with the `leave` that ends it, and where
+    it waits for the connection then [K4, M5]"""
     name, (owner, guest) = await session(server, 2, namespace)
     await guest.subscribe(name)
     stream = await Stream.open(server, name, token=mint(me(guest)))
     assert (await stream.answers(name))[0]["type"] == "subscribed"
-    events = [{"data": "before"}, {"event": "leave", "data": {"user": me(guest)}}, {"data": "secret"}]
-    body = {"publish": [{"channel": name} | event for event in events]}
-    answer = http(server, "POST", "/api/v1/batch", json=body)
+    events = [{"data": text} for text in before]
+    events += [{"event": "leave", "data": {"user": me(guest)}}, {"data": "secret"}]
+    answer = http(server, "POST", "/api/v1/batch", json={"publish": [{"channel": name} | e for e in events]})
     assert all("seq" in one for one in answer.json()["results"]), answer.text
-    got = [await guest.next() for _ in range(2)]
-    streamed = [(await stream.event()).message for _ in range(2)]
+    got = [await guest.next() for _ in range(len(before) + 1)]
+    streamed = [(await stream.event()).message for _ in range(len(before) + 1)]
     for one in (got, streamed):
-        assert [m["type"] for m in one] == ["message", "unsubscribed"], one
-        assert one[0]["data"] == "before" and one[1]["code"] == "revoked"
+        assert [m["type"] for m in one] == ["message"] * len(before) + ["unsubscribed"], one
+        assert [m["data"] for m in one[:-1]] == before and one[-1]["code"] == "revoked"
     assert await guest.barrier() == []
 
 

@@ -508,6 +508,22 @@ void Shard::drop(Handle handle, Lane lane) {
                 });
 }
 
+void Shard::hurry(Handle handle, Lane lane) {
+  Connection* connection = connections_.get(handle);
+  if (connection == nullptr) return;
+  auto& waiting = connection->lanes[static_cast<std::size_t>(lane.priority)];
+  std::deque<Connection::Frame> others;
+  for (Connection::Frame& frame : waiting) {
+    if (frame.channel != lane.channel) {
+      others.push_back(std::move(frame));
+      continue;
+    }
+    (connection->stalled ? connection->replies : connection->begun).push_back(std::move(frame));
+    ++connection->frames_max;
+  }
+  waiting = std::move(others);
+}
+
 void Shard::notify_when_drained(Handle handle) {
   Connection* connection = connections_.get(handle);
   if (connection == nullptr) return;

@@ -77,6 +77,7 @@ class Shard final : public hub::Outbound {
   bool push(Handle connection, protocol::DeliveryBatch& batch, std::size_t first, std::size_t last,
             Lane lane) override;
   void drop(Handle connection, Lane lane) override;
+  void hurry(Handle connection, Lane lane) override;
   void notify_when_drained(Handle connection) override;
   void close(Handle connection, std::uint16_t code, std::string_view reason) override;
   void deadline_changed(Handle connection) override;

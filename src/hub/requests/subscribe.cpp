@@ -137,6 +137,8 @@ void Sessions::handle(SubscribeResult&& result, const Time&) {
   if (state.members) answer.json("members", *state.members);
 
   if (Replica* replica = replicas_.get(result.follower)) {
+    // To whom is there already, what is older than the answer goes before it.
+    if (result.again && replica->turn) flush(result.follower, *replica);
     replica->home = state.home;
     // Deliveries up to here went to those who were there; the newcomer has what it needs of them.
     replica->seq = state.shown;
@@ -147,7 +149,8 @@ void Sessions::handle(SubscribeResult&& result, const Time&) {
     const ShardId home = home_of(result.channel);
     post_(home, UnsubscribeCommand{.channel = std::move(result.channel),
                                    .follower = result.follower,
-                                   .session = result.reply.target});
+                                   .session = result.reply.target,
+                                   .subscription = result.subscription});
   } else if (!result.again) {
     subscription->counted = true;
     subscription->needs.set_next_seq(state.next_seq);

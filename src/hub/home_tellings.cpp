@@ -1,0 +1,177 @@
+// A session's messages reach the inboxes of members who are away (protocol §7 `session`).
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "hub/home.h"
+#include "hub/publish.h"
+#include "kinds/session.h"
+#include "protocol/message_writer.h"
+
+namespace tidewire::hub {
+
+bool Home::is_leave(const PendingEntry& pending) {
+  return kinds::session_action_kind(pending.event.name) == kinds::SessionAction::Kind::leave;
+}
+
+void Home::expect_change(Channel& channel, const PendingEntry& pending) {
+  std::unique_ptr<kinds::MemberChanges>& changes = channel.folded()->changes_pending;
+  if (!changes) changes = std::make_unique<kinds::MemberChanges>();
+  changes->add(pending.member, is_leave(pending));
+}
+
+// It is safe, or never will be.
+void Home::forget_change(Channel& channel, const PendingEntry& pending) {
+  std::unique_ptr<kinds::MemberChanges>& changes = channel.folded()->changes_pending;
+  changes->pop(pending.member);
+  if (changes->empty()) changes.reset();
+}
+
+const kinds::MemberChanges& Home::changes_pending(const Channel& channel) {
+  static const kinds::MemberChanges kNone;
+  return channel.folded()->changes_pending ? *channel.folded()->changes_pending : kNone;
+}
+
+// Who was a member as of this message and has no connection here gets it in the inbox, and only then its
+// publisher is answered: what was acknowledged reaches them whatever happens. A key makes telling it twice
+// harmless. `later` are the members' changes behind it. False when there is nobody to tell.
+bool Home::tell_absent(Handle handle, Channel& channel, const kinds::Event& event,
+                       const kinds::MemberChanges& later, Folded::Telling&& telling) {
+  const Namespace* ns = namespaces_.find(kInboxNamespace);
+  if (ns == nullptr || ns->kind != Kind::inbox || !kinds::SessionChannel::is_message(event)) return false;
+  Folded& folded = *channel.folded();
+  std::vector<std::string_view> here;
+  for (const Folded::Reader& reader : folded.readers) here.push_back(reader.user_id);
+  std::ranges::sort(here);
+  telling.users = static_cast<const kinds::SessionChannel&>(*folded.fold)
+                      .members_at(event.seq, later, [&](std::string_view user_id) {
+                        return user_id != event.user_id && !std::ranges::binary_search(here, user_id);
+                      });
+  if (telling.users.empty()) return false;
+  protocol::MessageWriter writer;
+  writer.text("channel", channel.key.name).number("seq", event.seq);
+  if (!event.from_json.empty()) writer.json("from", event.from_json);
+  const std::string data = writer.json("data", event.payload).finish();
+  telling.tail = SharedBytes(event_tail("session_message", {}, data, event.flags_json));
+  telling.key = fmt::format("{} {} {}", channel.key.name, channel.epoch.view(), event.seq);
+  tellings_bytes_ += telling.bytes();
+
+  if (!folded.tellings) folded.tellings = std::make_unique<Folded::Tellings>();
+  Folded::Tellings& tellings = *folded.tellings;
+  const std::uint32_t slot = tellings.next_slot++;
+  tellings.all.emplace(slot, std::move(telling));
+  if (tellings.unsent.empty()) tellers_.push_back(handle);
+  tellings.unsent.push_back(slot);
+  tell_on();
+  return true;
+}
+
+// A message that came again with its key: a crash, or an error, may have come between it and the inboxes of
+// those who are away. False when there is nobody to tell.
+bool Home::tell_again(Handle handle, Channel& channel, std::uint64_t seq, const PendingEntry::Asker& asker) {
+  if (!channel.history().holds(seq)) return false;
+  if (Folded::Tellings* tellings = channel.folded()->tellings.get()) {
+    if (tellings->told.contains(seq)) return false;
+    for (auto& [slot, telling] : tellings->all) {
+      if (telling.seq != seq) continue;
+      telling.duplicate.push_back(asker);
+      return true;
+    }
+  }
+  if (!may_tell(channel)) {
+    answer(asker, channel, std::unexpected(overload_error()));
+    return true;
+  }
+  constexpr std::size_t kHeadBytes = 80;  // an event's name stands behind its seq and timestamp
+  kinds::MemberChanges later;
+  for (std::uint64_t at = seq + 1; at <= channel.seq; ++at) {
+    const SharedBytes& body = channel.history().at(at).body;
+    const std::string_view head = body.view().substr(0, kHeadBytes);
+    if (!head.contains(R"("event":"join")") && !head.contains(R"("event":"leave")")) continue;
+    const auto action = kinds::session_action_of(kinds::event_of(body, 0));
+    if (!action || action->user.id.empty()) continue;
+    later.add(action->user.id, action->kind == kinds::SessionAction::Kind::leave);
+  }
+  for (const std::string& user_id : changes_pending(channel).leavers()) later.add(user_id, true);
+  return tell_absent(handle, channel, kinds::event_of(channel.history().at(seq).body, 0), later,
+                     {.seq = seq, .published = {}, .duplicate = {asker}});
+}
+
+// Who waits for nothing may always begin, so that one busy session keeps no other waiting.
+bool Home::may_tell(const Channel& channel) const {
+  return tellings_bytes_ < kTellingsBytes || !channel.folded()->is_telling();
+}
+
+// As much as may be on its way, so that the log never has to refuse it.
+void Home::tell_on() {
+  const std::size_t bytes_max = kTellBytes / options_.shards;
+  while (!tellers_.empty() && telling_bytes_ < bytes_max) {
+    const Handle handle = tellers_.front();
+    tellers_.pop_front();
+    Channel& channel = *channels_.get(handle);
+    tell_some(handle, channel, bytes_max);
+    if (!channel.folded()->tellings->unsent.empty()) tellers_.push_back(handle);
+  }
+}
+
+// A piece of the session's oldest message that some have not been sent.
+void Home::tell_some(Handle handle, Channel& channel, std::size_t bytes_max) {
+  Folded::Tellings& tellings = *channel.folded()->tellings;
+  const std::uint32_t slot = tellings.unsent.front();
+  Folded::Telling& telling = tellings.all.find(slot)->second;
+  const std::size_t bytes_of_one = telling.bytes_of_one();
+  for (std::size_t bytes = 0; bytes < kTellTurnBytes && telling_bytes_ < bytes_max; bytes += bytes_of_one) {
+    PublishCommand command;
+    command.channel = {channel.key.tenant, auth::UserId(telling.users[telling.next]).inbox()};
+    command.reply = {.kind = ReplyTo::Kind::home, .target = handle, .slot = slot};
+    command.author = server_author();
+    command.tail = telling.tail;
+    command.key = telling.key;
+    command.rights = {.server = true, .subscribe = true, .publish = true};
+    const ShardId home = home_of(command.channel, options_.hash_seed, options_.shards);
+    post_(home, std::move(command));
+    telling_bytes_ += bytes_of_one;
+    ++telling.outstanding;
+    if (++telling.next < telling.users.size()) continue;
+    tellings.unsent.pop_front();
+    return;
+  }
+}
+
+void Home::handle(ShardId, PublishResult&& result, const Time&) {
+  Channel* channel = channels_.get(result.reply.target);
+  TIDEWIRE_CHECK(channel != nullptr);  // one with somebody to answer is not swept
+  Folded::Tellings& tellings = *channel->folded()->tellings;
+  const auto place = tellings.all.find(result.reply.slot);
+  Folded::Telling& telling = place->second;
+  if (!result.result) telling.error = result.result.error();
+  telling_bytes_ -= telling.bytes_of_one();
+  if (--telling.outstanding == 0 && telling.next == telling.users.size()) {
+    const Folded::Telling told = std::move(telling);
+    tellings.all.erase(place);
+    answer_told(*channel, told);
+  }
+  tell_on();
+}
+
+void Home::answer_told(Channel& channel, const Folded::Telling& told) {
+  tellings_bytes_ -= told.bytes();
+  std::set<std::uint64_t>& all_told = channel.folded()->tellings->told;
+  all_told.erase(all_told.begin(), all_told.lower_bound(channel.history().first_seq()));
+  if (!told.error && channel.keys() && channel.history().holds(told.seq)) all_told.insert(told.seq);
+  Published published{.epoch = channel.epoch, .seq = told.seq};
+  const auto answer_all = [&](const std::vector<PendingEntry::Asker>& askers) {
+    for (const PendingEntry::Asker& asker : askers) {
+      if (told.error)
+        answer(asker, channel, std::unexpected(*told.error));
+      else
+        answer(asker, channel, published);
+    }
+  };
+  answer_all(told.published);
+  published.duplicate = true;
+  answer_all(told.duplicate);
+}
+
+}  // namespace tidewire::hub
