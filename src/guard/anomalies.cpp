@@ -24,7 +24,7 @@ Anomalies::~Anomalies() = default;
 Anomalies::Verdict Anomalies::judge(const LimitKey& user, const Activity& activity,
                                     const AnomalyPolicy& policy, Population& everybody, std::int64_t now_ms) {
   const auto judge_by = [&](UserHabits& habits) -> Verdict {
-    Verdict verdict{.finding = habits.judge(activity, policy.method, everybody, now_ms)};
+    Verdict verdict{.finding = habits.judge(activity, policy.method, everybody, now_ms, policy.holds())};
     const bool weighs = verdict.finding &&
                         (verdict.finding->kind != AnomalyKind::bot_timing || habits.is_unusual_otherwise());
     if (weighs && policy.holds()) {

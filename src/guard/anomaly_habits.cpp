@@ -183,10 +183,11 @@ float UserHabits::sigma_score(AnomalyKind kind, float measure, const Population:
 }
 
 std::optional<AnomalyFinding> UserHabits::judge(const Activity& activity, AnomalyMethod method,
-                                                Population& everybody, std::int64_t now_ms) {
+                                                Population& everybody, std::int64_t now_ms, bool holds) {
   const auto now_s = static_cast<std::uint32_t>(std::max<std::int64_t>(now_ms, 0) / 1000);
   seen_s_ = now_s;
   if (now_s - reported_s_ >= kQuiet_ms / 1000) reported_ = 0;
+  const bool hold_ended = holds && now_ms >= held_until_ms();
   const auto measures = activity.measures();
   const bool robust = method == AnomalyMethod::robust;
   const bool steady = robust && is_steady(activity);
@@ -204,7 +205,8 @@ std::optional<AnomalyFinding> UserHabits::judge(const Activity& activity, Anomal
                         : kind == AnomalyKind::bot_timing ? beat_score(measure)
                                                           : robust_score(kind, measure, usual);
     const bool unusual = robust ? score >= kThreshold && measure >= least[i] : score > 2;
-    if (!unusual || (reported_ >> i & 1u) != 0) continue;
+    const bool goes_on = hold_ended && kind != AnomalyKind::bot_timing;
+    if (!unusual || ((reported_ >> i & 1u) != 0 && !goes_on)) continue;
     // Of two that are as unusual the later kind says more.
     if (found && found->score > score) continue;
     found =

@@ -72,13 +72,14 @@ class PopulationWatch {
 // One user's. 64 bytes.
 class UserHabits {
  public:
-  // An anomaly of one kind is not reported again for so long.
+  // An anomaly of one kind is not reported again for so long, unless it goes on after the hold that followed.
   static constexpr std::int64_t kQuiet_ms = 300'000;
   static constexpr std::int64_t kForget_ms = 24 * 3'600'000;
 
   // The most unusual thing about this window, if it is to be reported. Learns it, and so does `everybody`.
+  // `holds`: a hold follows what is found.
   std::optional<AnomalyFinding> judge(const Activity& activity, AnomalyMethod method, Population& everybody,
-                                      std::int64_t now_ms);
+                                      std::int64_t now_ms, bool holds = false);
 
   // Another kind than `bot_timing` was reported lately.
   bool is_unusual_otherwise() const {

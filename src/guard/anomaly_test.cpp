@@ -259,6 +259,22 @@ TEST(Anomalies, WhatIsFoundDuringAHoldDoesNotLengthenIt) {
   EXPECT_EQ(second.held_until_ms, first.held_until_ms);
 }
 
+TEST(Anomalies, WhatGoesOnAfterAHoldIsHeldAgain) {
+  World world({.action = AnomalyAction::refuse, .hold_ms = 60'000});
+  std::vector<std::int64_t> begins_ms;
+  const std::int64_t begin_ms = world.now_ms;
+  while (world.now_ms - begin_ms < 290'000) {
+    const std::int64_t held_until_ms = world.anomalies.held_until_ms(kUser);
+    // Who is refused makes no requests that count.
+    const bool held = world.now_ms < held_until_ms;
+    const auto verdict = held ? world.judge(kUser, {}) : world.judge(kUser, {.requests = 300});
+    EXPECT_FALSE(held && verdict.finding);
+    if (verdict.finding) begins_ms.push_back(world.now_ms);
+  }
+  EXPECT_GE(begins_ms.size(), 3u);
+  for (std::size_t i = 1; i < begins_ms.size(); ++i) EXPECT_GE(begins_ms[i] - begins_ms[i - 1], 60'000);
+}
+
 TEST(Anomalies, AHoldIsNeverLongerThanAsked) {
   UserHabits habits;
   for (std::int64_t until_ms = 1'000'000; until_ms < 1'002'000; until_ms += 7) {
