@@ -1,7 +1,8 @@
-// How many HTTP requests the API has answered, by route and class of status, and how that looks in
-// /metrics. Labels are the table's patterns, so a client adds none. Owned by the shard's thread.
+// How many HTTP requests were answered, by route and class of status, and how that looks in /metrics. Labels
+// are the table's patterns, so a client adds none. Owned by the shard's thread.
 #pragma once
 
+#include <string_view>
 #include <vector>
 
 #include "hub/analytics.h"
@@ -18,13 +19,14 @@ class CallCounts {
  public:
   CallCounts();
 
-  // Without a route: a path that there is not, or a method that the path does not take.
-  void note(const Route* route, int status);
+  // Without a route: what is the gateway's (/sse, /ws), a path that there is not, a method that the path does
+  // not take, or what could not be read.
+  void note(const Route* route, std::string_view path, int status);
 
   const std::vector<hub::CallsByStatus>& by_route() const { return by_route_; }
 
  private:
-  std::vector<hub::CallsByStatus> by_route_;  // the last one is of no route
+  std::vector<hub::CallsByStatus> by_route_;  // the last ones are of no route
 };
 
 // `by_route` is of all shards together.

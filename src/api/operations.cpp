@@ -85,6 +85,8 @@ void add_counts(telemetry::Snapshot& out, const hub::ShardCounts& counts) {
   counter("tidewire_rate_limited_requests_total", "Requests refused by the rate limit.", counts.rate_limited);
   counter("tidewire_rate_limit_penalties_total", "Penalties that began.", counts.penalties);
   counter("tidewire_auth_failures_total", "Tokens refused, wherever they were shown.", counts.auth_failures);
+  counter("tidewire_auth_penalties_total", "Times an address was turned away for its refused tokens.",
+          counts.auth_penalties);
   counter("tidewire_subscriptions_fell_behind_total",
           "Times a subscription went over its connection's budget.", counts.went_behind);
   gauge("tidewire_send_circuits_open", "Connections whose socket takes nothing: their sending side is open.",

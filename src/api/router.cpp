@@ -85,6 +85,12 @@ std::optional<std::vector<std::string>> segments_of(std::string_view path) {
   return segments;
 }
 
+wire::HttpAnswer nothing_there(const wire::HttpRequest& request) {
+  if (!request.headers.has_element("Upgrade", "websocket")) return problem_answer(ErrorCode::not_found);
+  return problem_answer(ErrorCode::not_found,
+                        fmt::format("{}; WebSockets open at /ws", meaning_of(ErrorCode::not_found)));
+}
+
 bool matches(std::string_view pattern, const std::vector<std::string>& segments) {
   for (const std::string& segment : segments) {
     if (pattern.empty()) return false;
@@ -117,10 +123,9 @@ RouteFound find_route(std::string_view method, const std::vector<std::string>& s
   return {};
 }
 
-// By what is announced, or has come where nothing is (chunked).
 constexpr std::size_t kSmallBodyBytes = std::size_t{64} << 10;
 
-// Announced, or here already.
+// Announced, or come already where nothing is (chunked).
 std::uint64_t body_bytes(const wire::HttpRequest& head) {
   return std::max<std::uint64_t>(head.content_length, head.body.size());
 }
@@ -181,16 +186,22 @@ void Router::handle(const wire::HttpRequest& request, const IpAddress& client, c
 
 Router::Respond Router::counted(const Route* route, const Time& now, Respond respond) {
   return [this, route, now, respond = std::move(respond)](wire::HttpAnswer answer) {
-    note_answer(route, answer.status, now);
+    note_answer(route, {}, answer.status, now);
     respond(std::move(answer));
   };
 }
 
-void Router::note_answer(const Route* route, int status, const Time& asked) {
-  answered_.note(route, status);
+void Router::note_answer(const Route* route, std::string_view path, int status, const Time& asked) {
+  answered_.note(route, path, status);
   // Probes and pages would hide how long calls take.
   if (route == nullptr || (route->door != Door::key && route->door != Door::user)) return;
   sessions_.recent().note_call(hooks_.clock_us ? hooks_.clock_us() - asked.mono_us : 0);
+}
+
+void Router::note_answered(const wire::HttpRequest& request, int status) {
+  const auto segments = segments_of(request.raw_path());
+  const RouteFound found = segments ? find_route(request.method, *segments) : RouteFound{};
+  answered_.note(found.route, request.path, status);
 }
 
 std::function<void(wire::HttpAnswer&)> Router::dress_for(const wire::HttpRequest& request) const {
@@ -217,7 +228,7 @@ std::optional<wire::HttpAnswer> Router::refuse_by_head(const wire::HttpRequest& 
   if (head.path == "/sse")  // which is no route
     refusal = refuse_idle_body(head);
   else if (found.allow.empty())
-    refusal = problem_answer(ErrorCode::not_found);
+    refusal = nothing_there(head);
   else if (found.route == nullptr && head.method != "OPTIONS")
     refusal = method_not_allowed(found.allow);
   else if (found.route == nullptr || found.route->method == "GET")
@@ -225,7 +236,7 @@ std::optional<wire::HttpAnswer> Router::refuse_by_head(const wire::HttpRequest& 
   else
     refusal = refuse_post(*found.route, head, client, now);
   if (refusal) {
-    note_answer(found.route, refusal->status, now);
+    note_answer(found.route, head.path, refusal->status, now);
     dress_for(head)(*refusal);
   }
   return refusal;
@@ -249,7 +260,7 @@ void Router::serve(const wire::HttpRequest& request, const IpAddress& client, co
   auto segments = segments_of(request.raw_path());
   const auto [route, allow] = segments ? find_route(request.method, *segments) : RouteFound{};
   if (!awaited.anything()) respond = counted(route, now, std::move(respond));
-  if (allow.empty()) return respond(problem_answer(ErrorCode::not_found));
+  if (allow.empty()) return respond(nothing_there(request));
   if (request.method == "OPTIONS") return preflight(request, allow, respond);
   if (route == nullptr) return respond(method_not_allowed(allow));
 

@@ -46,6 +46,10 @@ class Router {
   std::optional<wire::HttpAnswer> refuse_by_head(const wire::HttpRequest& head, const IpAddress& client,
                                                  const Time& now);
 
+  // Counts an answer that the router was not asked for: to what can't be read or comes too late, at /ws and
+  // at /sse.
+  void note_answered(const wire::HttpRequest& request, int status);
+
   // A tenant's key set has come, or its fetch has failed: the requests that waited for it are judged
   // again. Without a tenant, those of all.
   void keys_changed(const Time& now, std::optional<hub::TenantId> tenant = std::nullopt);
@@ -94,7 +98,7 @@ class Router {
              const hub::Awaited& awaited);
   // Counts the answer, which goes to `respond`.
   Respond counted(const Route* route, const Time& now, Respond respond);
-  void note_answer(const Route* route, int status, const Time& asked);
+  void note_answer(const Route* route, std::string_view path, int status, const Time& asked);
   // Adds to an answer what goes with every one: who may read it, and how it is compressed.
   std::function<void(wire::HttpAnswer&)> dress_for(const wire::HttpRequest& request) const;
   void preflight(const wire::HttpRequest& request, std::string_view allow, const Respond& respond);

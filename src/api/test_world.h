@@ -50,6 +50,7 @@ class Mailbags final : public hub::Outbound {
     return true;
   }
   void drop(Handle, Lane) override {}
+  void hurry(Handle, Lane) override {}
   void notify_when_drained(Handle) override {}
   void close(Handle connection, std::uint16_t code, std::string_view reason) override {
     of(connection).closed = std::to_string(code) + " " + std::string(reason);

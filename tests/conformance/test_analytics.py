@@ -11,6 +11,7 @@ import subprocess
 
 import pytest
 from client import Client, channel, eventually, unique
+from raw import RawSocket
 from server import ROOT
 from tokens import mint
 
@@ -215,6 +216,43 @@ def test_detailed_health_tells_of_the_load(server, http):
 
 
 # -- metrics, rules and dashboard
+
+
+@clause("8.metrics", "O2")
+async def test_what_is_refused_before_it_is_a_call_is_counted_as_well(start, http):
+    """O2: at `/ws` and `/sse`, with a body that nobody takes, and what is no HTTP; each once"""
+    server = start()
+
+    def counted() -> dict[str, int]:
+        rows = [line.rsplit(" ", 1) for line in http(server, "GET", "/metrics").text.splitlines()]
+        rows = [(name, count) for name, count in rows if name.startswith("tidewire_http_requests_total")]
+        return {name.split("{")[1]: int(count) for name, count in rows if "/metrics" not in name}
+
+    async def refused(request: bytes, status: int) -> None:
+        raw = await RawSocket.connect(server)
+        await raw.send(request)
+        assert (await raw.response()).status == status
+
+    def head(start_line: str, fields: str = "") -> bytes:
+        return f"{start_line} HTTP/1.1\r\nHost: {server.host}:{server.port}\r\n{fields}\r\n".encode()
+
+    for request, status, row in (
+        (head("GET /sse?channels=room:a&token=x"), 401, 'route="/sse",status="4xx"}'),
+        (head("POST /sse"), 405, 'route="/sse",status="4xx"}'),
+        (head("POST /sse", "Content-Length: 999999\r\n"), 413, 'route="/sse",status="4xx"}'),
+        (head("OPTIONS /sse"), 204, 'route="/sse",status="2xx"}'),
+        (head("GET /ws"), 426, 'route="/ws",status="4xx"}'),
+        (head("GET /api/ws"), 426, 'route="/ws",status="4xx"}'),
+        (head("GET /ws", "Content-Length: 5\r\n"), 400, 'route="/ws",status="4xx"}'),
+        (head("POST /api/v1/publish", "Content-Length: 99999999\r\n"), 413, 'route="/api/v1/publish",status="4xx"}'),
+        (head("POST /api/v1/publish", "Content-Length: 999999\r\n"), 401, 'route="/api/v1/publish",status="4xx"}'),
+        (head("GET /no/such/path"), 404, 'route="other",status="4xx"}'),
+        (b"GARBAGE\r\n\r\n", 400, 'route="other",status="4xx"}'),
+    ):
+        before = counted()
+        await refused(request, status)
+        after = counted()
+        assert {name: after[name] - before[name] for name in after if after[name] != before[name]} == {row: 1}, request
 
 
 def families(http, server) -> dict[str, set[str]]:

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import pytest
 from client import Client, channel, eventually, unique
-from raw import RawSocket, exchange
+from raw import RawSocket, exchange, upgrade_request
 from server import API_KEY
 from tokens import mint
 
@@ -639,6 +639,15 @@ def test_errors_are_problems(server, http, method, path, status):
     assert reply.headers["content-type"].startswith("application/problem+json")
     body = reply.json()
     assert body["status"] == reply.status_code and isinstance(body["title"], str)
+
+
+@clause("8.errors", "C1")
+@pytest.mark.parametrize("path", ["/", "/websocket", "/api/v1/nowhere"])
+async def test_who_looks_for_the_websocket_elsewhere_is_told_where_it_is(server, http, path):
+    answer = await exchange(server, upgrade_request(server, path=path))
+    assert answer.status == 404 and json.loads(answer.body)["code"] == "not_found"
+    assert json.loads(answer.body)["detail"].endswith("WebSockets open at /ws")
+    assert "/ws" not in assert_problem(http(server, "GET", path), 404, "not_found")["detail"]
 
 
 @clause("8.errors", "C1", "P8")
