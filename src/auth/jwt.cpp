@@ -52,6 +52,9 @@ Result<DecodedJwt> decode_jwt(std::string_view token) {
   if (token.size() > kMaxTokenBytes)
     return fail(ErrorCode::token_malformed, "the token is longer than 8192 bytes");
   const std::optional<Segments> segments = split(token);
+  if (!segments && token.starts_with("tw_"))
+    return fail(ErrorCode::token_malformed,
+                "this is an API key, which is for HTTP calls; a connection needs a user's token (JWT)");
   if (!segments) return fail(ErrorCode::token_malformed, "the token has not three segments");
   std::optional<std::string> signature = base64url_decode(segments->signature);
   if (!signature) return fail(ErrorCode::token_malformed, "the token's signature is not base64url");

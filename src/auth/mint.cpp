@@ -1,5 +1,7 @@
 #include "auth/mint.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -107,8 +109,12 @@ std::expected<std::string, std::string> mint(const MintOptions& options, Time no
     body += ':' + claim.json;
   }
   body += '}';
-  if (!parse_json(header, kMaxTokenDepth) || !parse_json(body, kMaxTokenDepth))
+  const std::optional<JsonValue> said = parse_json(body, kMaxTokenDepth);
+  if (!parse_json(header, kMaxTokenDepth) || !said)
     return std::unexpected("a claim's value is not JSON, not UTF-8 or nested too deeply");
+  for (const char* name : {"exp", "nbf", "iat"})
+    if (const JsonValue* time = said->find(name); time != nullptr && !time->is_number())
+      return std::unexpected(fmt::format("the claim `{}` must be a number, the seconds since 1970", name));
   std::string token = base64url_encode(header) + '.' + base64url_encode(body);
   token += '.' + base64url_encode(key->sign(token));
   if (token.size() > kMaxTokenBytes) return std::unexpected("the token would be longer than 8192 bytes");

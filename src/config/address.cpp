@@ -1,5 +1,7 @@
 #include "config/address.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <charconv>
 
@@ -29,6 +31,13 @@ std::string_view authority_of(std::string_view url) {
   authority = authority.substr(0, authority.find_first_of("/?#\\"));
   if (const std::size_t at = authority.rfind('@'); at != authority.npos) authority.remove_prefix(at + 1);
   return authority;
+}
+
+// An authority that ends inside a password, at a `/` say, looks like a host and a port: nothing of the URL is
+// repeated then. The `@` that gives it away stands behind what was taken for the authority.
+std::unexpected<std::string> no_such(std::string message, std::string_view part, bool may_be_secret) {
+  if (may_be_secret) return no(message + "; a /, ?, # or @ in a user or password is to be percent-encoded");
+  return no(fmt::format("{}: {}", message, part));
 }
 
 // A name of DNS (RFC 1123; bytes from 0x80 on are for IDNA), or an IPv4 address (RFC 3986, section 3.2.2).
@@ -85,19 +94,20 @@ std::expected<void, std::string> check_http_url(std::string_view url) {
   if (colon != host.npos) port = host.substr(colon + 1);
   host = host.substr(0, colon);
   if (host.empty()) return no("has no host");
+  const bool is_cut = std::string_view(host.end(), url.end()).find('@') != url.npos;
   if (host.starts_with('[')) {
     const std::string_view inside = host.substr(1, host.size() - 2);
     const auto address = IpAddress::parse(inside.substr(0, inside.find('%')));  // behind it a zone
     if (!address || inside.find(':') == inside.npos)
-      return no("has no IPv6 address in the brackets of " + std::string(host));
+      return no_such("has no IPv6 address in its brackets", host, is_cut);
   } else if (!is_host_name(host)) {
-    return no("has a host that can't be one: " + std::string(host));
+    return no_such("has a host that can't be one", host, is_cut);
   }
   unsigned number = 1;
   const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), number);
   if (!port.empty() &&
       (error != std::errc() || end != port.data() + port.size() || number < 1 || number > 65535))
-    return no("has a port that is none from 1 to 65535: " + std::string(port));
+    return no_such("has a port that is none from 1 to 65535", port, is_cut || !is_digits(port));
   return {};
 }
 

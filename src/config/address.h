@@ -21,7 +21,8 @@ std::expected<ListenAddress, std::string> parse_listen_address(std::string_view 
 
 // Whether a request could go to an `http://` or `https://` URL, as far as can be said without trying: it has
 // a host that can be one, a port from 1 to 65535 or none, and no character that a URL can't have. The error
-// is the end of a sentence that begins with the key, and repeats nothing of the URL but its host and port.
+// is the end of a sentence that begins with the key, and repeats of the URL its host or port at most, and
+// neither where it may be part of a password.
 std::expected<void, std::string> check_http_url(std::string_view url);
 
 // Whether a URL's host is a loopback address or "localhost".

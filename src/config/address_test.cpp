@@ -66,7 +66,23 @@ TEST(HttpUrl, NeedsAHostAndAPortThatCanBe) {
                           "https://{tenant}/"})
     EXPECT_FALSE(check_http_url(url).has_value()) << url;
   EXPECT_FALSE(check_http_url("https://" + std::string(64, 'a') + "/").has_value());
-  EXPECT_EQ(check_http_url("https://u:hunter2@h:x/").error(), "has a port that is none from 1 to 65535: x");
+}
+
+TEST(HttpUrl, RepeatsItsHostOrPortUnlessThatMayBePartOfAPassword) {
+  EXPECT_EQ(check_http_url("https://h:65536/").error(), "has a port that is none from 1 to 65535: 65536");
+  EXPECT_EQ(check_http_url("https://ada:hunter2@a..b/").error(), "has a host that can't be one: a..b");
+  EXPECT_EQ(check_http_url("https://[h]/").error(), "has no IPv6 address in its brackets: [h]");
+  for (const char* url :
+       {"https://ada:Geheim1/23@dir.example/", "https://ada:65536?23@dir.example/",
+        "https://ada:Geheim#x@dir.example/", "https://ada:Geheim/23@dir.example:443/", "https://ada:Geheim1/",
+        "https://Geheim$1/23:x@dir.example/", "https://[Geheim]/x@dir.example/",
+        "https://ada:x@Geheim$1/2@dir/", "https://u:hunter2@h:Geheim/"}) {
+    const auto checked = check_http_url(url);
+    ASSERT_FALSE(checked.has_value()) << url;
+    EXPECT_EQ(checked.error().find("Geheim"), std::string::npos) << checked.error();
+    EXPECT_EQ(checked.error().find("65536"), std::string::npos) << checked.error();
+    EXPECT_NE(checked.error().find("percent-encoded"), std::string::npos) << checked.error();
+  }
 }
 
 }  // namespace

@@ -389,6 +389,7 @@ TEST(LoadDevelopment, OpensTheServerOnLoopback) {
   EXPECT_EQ(s.limits.messages_per_minute, 1000);
   EXPECT_EQ(s.limits.burst, 50);
   EXPECT_EQ(s.limits.penalty_ms, 5000);
+  EXPECT_EQ(s.auth.attempts_penalty_ms, 5000);
   EXPECT_TRUE(s.admin.enabled);
   EXPECT_TRUE(s.demo.enabled);
   EXPECT_EQ(s.auth.hs256_secret, "development-secret-not-for-production");
@@ -404,6 +405,7 @@ TEST(LoadDevelopment, DiffersFromProductionInNothingElse) {
   s.limits.messages_per_minute = 100;
   s.limits.burst = 10;
   s.limits.penalty_ms = 60'000;
+  s.auth.attempts_penalty_ms = 60'000;
   s.admin.enabled = s.demo.enabled = false;
   EXPECT_EQ(s, production);
 }

@@ -23,11 +23,16 @@ std::string reason_of(const PGresult* result) {
   return reason.empty() ? PQresStatus(PQresultStatus(result)) : reason;
 }
 
-// SQLSTATE class 22.
-bool is_data_exception(const PGresult* result) {
+// Empty where the database gives none.
+std::string_view sqlstate_of(const PGresult* result) {
   const char* state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
-  return state != nullptr && std::strncmp(state, "22", 2) == 0;
+  return state != nullptr ? state : "";
 }
+
+bool is_data_exception(const PGresult* result) { return sqlstate_of(result).starts_with("22"); }
+
+// Among others: a number of parameters that the statement does not have.
+bool is_protocol_violation(const PGresult* result) { return sqlstate_of(result) == "08P01"; }
 
 // Only PQconnectPoll would find them: one port, or one for each host, where an empty one is the default.
 bool has_good_ports(const PQconninfoOption& option) {
@@ -73,6 +78,7 @@ std::expected<void, std::string> PostgresSource::check_url(const std::string& ur
 void PostgresSource::ask(const Question& question, Answer answer) {
   Asked asked;
   asked.question = question;
+  asked.names_tenant = names_tenant_;
   asked.answer = std::move(answer);
   if (state_ == State::ready) return send(std::move(asked));
   waiting_.push_back(std::move(asked));
@@ -138,9 +144,9 @@ bool PostgresSource::send_stage(const Asked& asked) {
            PQsendDescribePrepared(connection_, "") == 1;
   const bool converts = asked.stage == Stage::converting;
   const char* values[] = {asked.question.user.c_str(), asked.question.tenant.c_str()};
-  const char* query = !converts ? options_.query.c_str() : names_tenant_ ? "select $1, $2" : "select $1";
-  return PQsendQueryParams(connection_, query, parameters(), converts ? asked.types.data() : nullptr, values,
-                           nullptr, nullptr, 0) == 1;
+  const char* query = !converts ? options_.query.c_str() : asked.names_tenant ? "select $1, $2" : "select $1";
+  return PQsendQueryParams(connection_, query, asked.names_tenant ? 2 : 1,
+                           converts ? asked.types.data() : nullptr, values, nullptr, nullptr, 0) == 1;
 }
 
 // One write for what a turn brings.
@@ -194,15 +200,16 @@ void PostgresSource::take(pg_result* result) {
   PQclear(result);
 }
 
-void PostgresSource::take_rows(Asked& asked, pg_result* result) const {
+void PostgresSource::take_rows(Asked& asked, pg_result* result) {
   switch (PQresultStatus(result)) {
     case PGRES_TUPLES_OK:
-      if (asked.stage == Stage::asking)
-        asked.outcome.what = PQntuples(result) > 0 ? Outcome::What::exists : Outcome::What::absent;
+      if (asked.stage != Stage::asking) return;
+      asked.outcome.what = PQntuples(result) > 0 ? Outcome::What::exists : Outcome::What::absent;
+      names_tenant_ = asked.names_tenant;
       return;
     case PGRES_COMMAND_OK:
       if (asked.stage == Stage::asking) asked.outcome.reason = "directory.query does not ask for rows";
-      for (int i = 0; i < PQnparams(result) && i < parameters(); ++i)
+      for (int i = 0; i < PQnparams(result) && i < (asked.names_tenant ? 2 : 1); ++i)
         asked.types[static_cast<std::size_t>(i)] = PQparamtype(result, i);
       return;
     case PGRES_PIPELINE_ABORTED:  // what stood behind a failure, which has its reason
@@ -210,6 +217,7 @@ void PostgresSource::take_rows(Asked& asked, pg_result* result) const {
     default:
       asked.has_data_exception = is_data_exception(result);
       if (asked.stage != Stage::asking) return;
+      asked.is_refused_two = asked.names_tenant && is_protocol_violation(result);
       asked.outcome.reason = reason_of(result);
       asked.outcome.of_this_user = asked.has_data_exception;
   }
@@ -220,6 +228,11 @@ bool PostgresSource::needs_more(Asked& asked) const {
   const bool has_data_exception = std::exchange(asked.has_data_exception, false);
   switch (asked.stage) {
     case Stage::asking:
+      if (std::exchange(asked.is_refused_two, false)) {
+        asked.names_tenant = false;
+        asked.outcome = {};
+        return true;
+      }
       asked.stage = Stage::describing;
       return has_data_exception;
     case Stage::describing:

@@ -4,8 +4,10 @@
 //
 // It connects when it is first asked, and again after a loss; what was under way then is asked once more.
 // A value that the parameter's type can't hold (a word where ids are numbers) names nobody; whether a data
-// exception was that, or one of the rows, is found out by handing the database the value alone. Owned by
-// its loop's thread, which should serve nothing else: libpq looks up names without a time limit.
+// exception was that, or one of the rows, is found out by handing the database the value alone. Whether a
+// query with a `$2` has it as a parameter, and not in a literal or comment, the database says too, when it is
+// handed two. Owned by its loop's thread, which should serve nothing else: libpq looks up names without a
+// time limit.
 #pragma once
 
 #include <array>
@@ -53,6 +55,8 @@ class PostgresSource final : public Source, private net::Watcher {
     bool again = false;           // a connection was lost under it before
     Stage stage = Stage::asking;
     bool has_data_exception = false;          // in this stage
+    bool names_tenant = false;                // is asked with both parameters
+    bool is_refused_two = false;              // with both it was no question, perhaps with one
     std::array<std::uint32_t, 2> types = {};  // OIDs; known from `converting` on
     Outcome outcome;
   };
@@ -62,12 +66,11 @@ class PostgresSource final : public Source, private net::Watcher {
   void go_on_connecting();
   void send(Asked&& asked);
   bool send_stage(const Asked& asked);
-  int parameters() const { return names_tenant_ ? 2 : 1; }
   void flush_later();
   void flush();
   void read();
   void take(pg_result* result);
-  void take_rows(Asked& asked, pg_result* result) const;
+  void take_rows(Asked& asked, pg_result* result);
   bool needs_more(Asked& asked) const;
   void watch(std::uint32_t events);
   void unwatch();

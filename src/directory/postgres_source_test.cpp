@@ -134,6 +134,22 @@ TEST_F(PostgresSourceTest, HandsInTheTenantWhereTheQueryNamesIt) {
   EXPECT_EQ(ask(database, {"507"}, "acme")[0].what, What::exists);
 }
 
+TEST_F(PostgresSourceTest, ADollarTwoInALiteralOrCommentIsNoTenant) {
+  for (const char* query : {"select 1 from users where id::text = $1 and '$2' <> ''",
+                            "select 1 from users where id::text = $1 -- and tenant = $2",
+                            "select 1 from users where id = $1::int /* $2 */"}) {
+    PostgresSource database = source(query);
+    for (int round = 0; round < 2; ++round) {
+      const auto outcomes = ask(database, {"7", "8675309", "7"});
+      EXPECT_EQ(outcomes[0].what, What::exists) << query << ": " << outcomes[0].reason;
+      EXPECT_EQ(outcomes[1].what, What::absent) << query;
+      EXPECT_EQ(outcomes[2].what, What::exists) << query;
+    }
+  }
+  PostgresSource other = source("select 1 from users where id::text = $1 and tenant = $2 and $3");
+  for (int round = 0; round < 2; ++round) EXPECT_EQ(ask(other, {"7"})[0].what, What::failed);
+}
+
 TEST_F(PostgresSourceTest, AQueryThatFailsSaysWhyAndBreaksNothing) {
   PostgresSource database = source("select 1 from no_such_table where id = $1");
   const auto outcomes = ask(database, {"1", "2"});

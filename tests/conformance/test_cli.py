@@ -235,6 +235,8 @@ def test_a_file_that_does_not_fit_is_named_with_its_key_and_line(tmp_path):
         ('[directory]\nurl = "postgres://u:hunter2@[db/app"\n', "settings.toml:2: directory.url: "),
         ('[directory]\nurl = "postgres://u:hunter2@db:99999/app"\n', "settings.toml:2: directory.url: "),
         ('[directory]\nurl = "https://u:hunter2@app..example/{id}"\n', "settings.toml:2: directory.url: "),
+        ('[directory]\nurl = "https://u:hunter2/3@app.example/{id}"\n', "settings.toml:2: directory.url: "),
+        ('[directory]\nurl = "postgres://u:hunter2/3@db/app"\n', "settings.toml:2: directory.url: "),
         ('[auth]\nleeway = "1s"\njwks_url = "https://id.example:x/keys"\n', "settings.toml:3: auth.jwks_url: "),
         ('[auth]\njwks_url = "https:///keys"\n', "settings.toml:2: auth.jwks_url: "),
         ('[auth]\njwks_url = "http://id.example/keys"\n', "settings.toml:2: auth.jwks_url: plain http"),
@@ -712,6 +714,16 @@ def test_a_claim_for_the_server_keeps_the_tenant_and_the_grants():
     for claim in ('{"tenant":"beta"}', '{"grants":[]}', "x", "[]"):
         status, out, err = run(*said, "--claim", f"tidewire={claim}")
         assert status == 2 and "tidewire" in err and not out, (claim, out, err)
+
+
+@clause("9.token", "A5")
+@pytest.mark.parametrize("claim", ["exp=soon", "nbf=null", 'iat="5"', "exp=[1]"])
+def test_a_time_that_the_server_would_refuse_is_not_put_into_a_token(claim):
+    """§2: a token whose `exp`, `nbf` or `iat` is no number is `token_malformed`"""
+    status, out, err = run("token", "--user", "alice", "--claim", claim)
+    assert status == 2 and f"`{claim[:3]}` must be a number" in err and not out, (out, err)
+    status, out, err = run("token", "--user", "alice", "--claim", f"{claim[:3]}=1.5e9")
+    assert status == 0 and out, err
 
 
 @clause("9.token", "A5")

@@ -92,6 +92,8 @@ std::string Report::text(std::string_view url, bool coloured) const {
   out += fmt::format("\n{}: score {} of 100; {} passed, {} warnings, {} failed, {} not tried\n",
                      ready() ? "READY" : "NOT READY", score(), count(Outcome::passed), count(Outcome::warned),
                      count(Outcome::failed), count(Outcome::skipped));
+  if (!ready() && count(Outcome::failed) == 0)
+    out += "Nothing failed, but no message was delivered. To have that tried give --token or --secret.\n";
   return out;
 }
 

@@ -58,7 +58,8 @@ std::string Suite::explained(std::string reason) {
   if (!reason.contains(guard::Attempts::kBlockedReason)) return reason;
   held_back_ = true;
   return "the server turns this address away for now, since too many attempts to authenticate from it have "
-         "failed; try again once its auth.attempts_penalty is over (a minute, unless it is set)";
+         "failed; try again once its auth.attempts_penalty is over (a minute, 5 s with --dev, unless it is "
+         "set)";
 }
 
 std::expected<Session, std::string> Suite::connect(std::string_view path, const Headers& headers,
