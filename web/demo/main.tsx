@@ -10,7 +10,7 @@ import { Dashboard } from "./parts/dashboard.js";
 import { Inboxes } from "./parts/inbox.js";
 import { NetworkCard, NetworkSwitch, StatePill } from "./parts/network.js";
 import { Uploads } from "./parts/upload.js";
-import { addressOf, keepWho, knownWho, kNamePattern, kRoomPattern, suggestedWho, type Who } from "./who.js";
+import { addressOf, keepWho, knownWho, kNamePattern, kNameRule, kRoomPattern, suggestedWho, type Who } from "./who.js";
 import { fetchToken, NoTokens, World } from "./world.js";
 
 const kSections = [
@@ -49,14 +49,14 @@ function Gate({ enter }: { enter: (who: Who) => void }): ReactNode {
         <h1>Tidewire, live</h1>
         <p className="lead">Chat, presence, a dashboard, uploads, an agent that streams, an inbox on two devices, and a switch that breaks the network.</p>
         <label htmlFor="name">Your name</label>
-        <input id="name" name="name" required maxLength={24} pattern={kNamePattern} defaultValue={suggested.name} autoComplete="off" spellCheck={false} autoFocus aria-describedby="name-hint" />
+        <input id="name" name="name" required maxLength={24} pattern={kNamePattern} title={kNameRule} defaultValue={suggested.name} autoComplete="off" spellCheck={false} autoFocus aria-describedby="name-hint" />
         <p className="hint" id="name-hint">
-          Any will do: letters, digits, dot, dash, underscore.
+          Any will do: letters A to Z, digits, dot, dash, underscore.
         </p>
         <details>
           <summary>Another room than {suggested.room}</summary>
           <label htmlFor="room">Room</label>
-          <input id="room" name="room" required maxLength={40} pattern={kRoomPattern} defaultValue={suggested.room} autoComplete="off" autoCapitalize="off" spellCheck={false} />
+          <input id="room" name="room" required maxLength={40} pattern={kRoomPattern} title={kNameRule} defaultValue={suggested.room} autoComplete="off" autoCapitalize="off" spellCheck={false} />
         </details>
         {trouble && (
           <p className="banner bad" role="alert">

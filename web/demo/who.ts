@@ -7,6 +7,8 @@ export interface Who {
 
 export const kNamePattern = "[A-Za-z0-9._\\-]{1,24}";
 export const kRoomPattern = "[A-Za-z0-9._\\-]{1,40}";
+// What both patterns say, for a human.
+export const kNameRule = "Only letters A to Z, digits, dot, dash and underscore.";
 
 const kNames = ["Otter", "Puffin", "Heron", "Limpet", "Marlin", "Nautilus", "Osprey", "Plover", "Sanderling", "Petrel", "Curlew", "Narwhal"];
 const kStored = "tidewire-demo";
