@@ -57,16 +57,25 @@ export class Browser {
     await rm(this.#profile, { recursive: true, force: true });
   }
 
+  /** In a window of its own, since a page that is not shown draws a frame a second, and each click waits for some. */
+  async #newPage() {
+    const session = await this.#context.newCDPSession(this.#context.pages()[0]);
+    const opened = this.#context.waitForEvent("page");
+    await session.send("Target.createTarget", { url: "about:blank", newWindow: true });
+    await session.detach();
+    return opened;
+  }
+
   /** A new tab with whatever stands at the address. */
   async open(url) {
-    const page = await this.#context.newPage();
+    const page = await this.#newPage();
     await page.goto(url);
     return page;
   }
 
   /** A new tab with the demo page, past the name card. */
   async join(serverUrl, name, room) {
-    const tab = new Tab(await this.#context.newPage());
+    const tab = new Tab(await this.#newPage());
     await tab.join(serverUrl, name, room);
     return tab;
   }

@@ -46,6 +46,7 @@ test("the way in takes one name and keeps it for this tab", async () => {
   assert.match(await name.inputValue(), /^\w+$/);
   await name.fill("not a name");
   assert.equal(await name.evaluate((field) => field.checkValidity()), false);
+  for (const field of await tab.page.locator(".gate input").all()) assert.match(await field.getAttribute("title"), /letters A to Z, digits/);
   await tab.photograph("way-in");
   await name.fill("Grace");
   await tab.page.getByText("Another room than way-in").click();

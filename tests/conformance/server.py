@@ -11,7 +11,6 @@ import os
 import pathlib
 import queue
 import re
-import shutil
 import signal
 import subprocess
 import tempfile
@@ -104,7 +103,9 @@ class Server:
         data: pathlib.Path | None = None,
         listen: str = "127.0.0.1:0",
     ):
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="tidewire-conformance-"))
+        # Goes with this object, however the server ended.
+        self._folder = tempfile.TemporaryDirectory(prefix="tidewire-conformance-", ignore_cleanup_errors=True)
+        self.folder = pathlib.Path(self._folder.name)
         self.data = data or self.folder / "data"
         self.settings = merged({} if bare else BASE, {"server": {"shards": shards()}}, settings or {})
         self.config = self.folder / "tidewire.toml"
@@ -183,7 +184,7 @@ class Server:
         assert not leaked, f"a token stands in the log: {leaked}"
         assert SECRET not in text, "the signing secret stands in the log"
         assert API_KEY not in text, "the API key stands in the log"
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self._folder.cleanup()
 
     def kill(self) -> None:
         if self.process and self.process.poll() is None:
