@@ -225,7 +225,11 @@ class Client:
         return await self.take(count, timeout_s, type="message", channel=name)
 
     async def barrier(self) -> list[Message]:
-        """A ping and its pong; everything that was unread when the pong came, taken out."""
+        """A ping and its pong; everything that was unread when the pong came, taken out.
+
+        The pong comes from the connection's own shard: it is behind what the same connection's earlier
+        replies were behind, not behind what another connection caused or what is still read from the log.
+        For those, wait for the messages themselves (`next`, `deliveries`) or ask the channel first."""
         tag = unique("barrier-")
         await self.request({"type": "ping", "id": tag})
         before = list(self.inbox)
