@@ -20,7 +20,7 @@ from server import Server
 from websockets.asyncio.client import connect as ws_connect
 from websockets.exceptions import ConnectionClosed
 
-WAIT_S = 8.0
+WAIT_S = 20.0
 _decoder = JSONDecoder()
 
 

@@ -19,7 +19,7 @@ from described import watch  # noqa: E402
 from raw import RawSocket  # noqa: E402
 from server import API_KEY, Server, binary  # noqa: E402
 
-TEST_LIMIT_S = 40
+TEST_LIMIT_S = 60
 
 
 def pytest_addoption(parser):

@@ -15,7 +15,7 @@ import struct
 
 from server import Server
 
-WAIT_S = 8.0
+WAIT_S = 20.0
 TEXT, BINARY, CLOSE, PING, PONG, CONTINUATION = 1, 2, 8, 9, 10, 0
 
 

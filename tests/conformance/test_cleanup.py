@@ -150,7 +150,7 @@ async def test_half_open_peers_are_gone_after_two_heartbeats(server, http):
     def gone():
         return stats(server, http)["connections"] == base["connections"]
 
-    await eventually(gone, "half-open peers gone", timeout_s=5)
+    await eventually(gone, "half-open peers gone")
 
     async def empty():
         reply = await seer.request({"type": "presence", "channel": name, "action": "get"})
@@ -199,7 +199,7 @@ async def test_a_peer_that_does_not_answer_a_close_is_cut_off_after_5_s(start, h
     raw = await RawWebSocket.open(server, "/ws?inbox=manual", headers=headers)
     assert http(server, "POST", f"/api/v1/users/{me}/disconnect").json() == {"disconnected": 1}
     assert await raw.close_frame() == (1000, "disconnected")
-    assert await raw.at_end(timeout_s=8)
+    assert await raw.at_end()
 
 
 @clause("6.cleanup", "C5")

@@ -134,7 +134,7 @@ async def test_idle_kept_alive_connections_do_not_hold_it_up(start):
         assert await raw.at_end()
         raw.close()
     assert await asyncio.to_thread(server.wait) == 0
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 4.5
 
 
 @clause("9.drain", "O5")

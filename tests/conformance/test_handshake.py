@@ -324,8 +324,8 @@ async def test_headers_not_complete_after_10_s_are_408(server):
     loop = asyncio.get_running_loop()
 
     async def timed(raw: RawSocket, began: float) -> None:
-        assert_problem(await raw.response(timeout_s=15), 408)
-        assert 9 <= loop.time() - began <= 14
+        assert_problem(await raw.response(timeout_s=30), 408)
+        assert 9 <= loop.time() - began <= 30
         assert await raw.at_end()
 
     async def silent():
@@ -348,12 +348,12 @@ async def test_headers_not_complete_after_10_s_are_408(server):
 
         dripping = asyncio.create_task(drip())
         try:
-            response = await raw.response(timeout_s=15)
+            response = await raw.response(timeout_s=30)
         finally:
             dripping.cancel()
             await asyncio.gather(dripping, return_exceptions=True)
         assert_problem(response, 408)
-        assert 9 <= loop.time() - began <= 14
+        assert 9 <= loop.time() - began <= 30
 
     async def second_request():
         raw = await RawSocket.connect(server)

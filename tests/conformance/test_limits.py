@@ -120,7 +120,7 @@ async def test_the_third_refusal_within_10_s_starts_a_penalty(server):
     assert (await client.request({"type": "ping"}))["type"] == "pong"
     while (reply := await client.request(history()))["type"] == "error":
         await asyncio.sleep(min(0.2, reply["retry_after_ms"] / 1000))
-        assert time.monotonic() - began < 4, reply
+        assert time.monotonic() - began < 20, reply
     assert time.monotonic() - began > 1.5
 
 

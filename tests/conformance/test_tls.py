@@ -152,8 +152,8 @@ async def test_a_tls_handshake_that_never_ends_is_cut_off(secure):
     reader, writer = await asyncio.open_connection(secure.host, secure.port)
     began = asyncio.get_running_loop().time()
     writer.write(b"\x16\x03\x01\x02\x00")
-    await asyncio.wait_for(reader.read(), 15)
-    assert 9 <= asyncio.get_running_loop().time() - began <= 14
+    await asyncio.wait_for(reader.read(), 30)
+    assert 9 <= asyncio.get_running_loop().time() - began <= 30
     writer.close()
 
 
