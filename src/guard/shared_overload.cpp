@@ -6,10 +6,14 @@
 
 namespace tidewire::guard {
 
-void SharedOverload::report(std::size_t shard, std::int64_t longest_turn_us, std::int64_t now_ms) {
+void SharedOverload::report(std::size_t shard, std::int64_t longest_turn_us, std::int64_t waited_us,
+                            std::int64_t now_ms) {
   TIDEWIRE_CHECK(shard < kMostShards);
-  reports_[shard].longest_turn_us.store(longest_turn_us, std::memory_order_relaxed);
-  reports_[shard].at_ms.store(now_ms, std::memory_order_relaxed);
+  Report& report = reports_[shard];
+  const std::int64_t before_ms = report.at_ms.load(std::memory_order_relaxed);
+  const bool kept_up = before_ms >= 0 && waited_us * kWaitsOf >= (now_ms - before_ms) * 1000;
+  report.lag_us.store(kept_up ? 0 : longest_turn_us, std::memory_order_relaxed);
+  report.at_ms.store(now_ms, std::memory_order_relaxed);
 }
 
 std::optional<Overload::Change> SharedOverload::judge(const OverloadLimits& limits,
@@ -17,16 +21,16 @@ std::optional<Overload::Change> SharedOverload::judge(const OverloadLimits& limi
                                                       std::int64_t now_ms) {
   const std::unique_lock lock(mutex_, std::try_to_lock);
   if (!lock || (judged_ms_ >= 0 && now_ms - judged_ms_ < kSample_ms)) return std::nullopt;
-  judged_ms_ = now_ms;
   OverloadSample sample;
   for (std::size_t i = 0; i < kMostShards; ++i) {
     const std::int64_t at_ms = reports_[i].at_ms.load(std::memory_order_relaxed);
     if (at_ms < 0) break;
     // Two samples' time may pass between two reports of a shard that is well.
     const std::int64_t silent_us = (now_ms - at_ms - 2 * kSample_ms) * 1000;
-    sample.lag_us =
-        std::max({sample.lag_us, silent_us, reports_[i].longest_turn_us.load(std::memory_order_relaxed)});
+    if (at_ms <= judged_ms_ && silent_us < 0) return std::nullopt;
+    sample.lag_us = std::max({sample.lag_us, silent_us, reports_[i].lag_us.load(std::memory_order_relaxed)});
   }
+  judged_ms_ = now_ms;
   if (limits.max_memory > 0) sample.memory = memory();
   const auto change = overload_.update(limits, sample, now_ms);
   step_.store(static_cast<int>(overload_.step()), std::memory_order_relaxed);

@@ -21,11 +21,14 @@ class SharedOverload {
   // As many as `server.shards` allows.
   static constexpr std::size_t kMostShards = 1024;
 
-  // Each shard about every kSample_ms: its longest turn since the last time. `shard` is below kMostShards.
-  void report(std::size_t shard, std::int64_t longest_turn_us, std::int64_t now_ms);
+  // Each shard about every kSample_ms: since the last time, its longest turn and how long its loop waited
+  // for something to do. A loop that found a tenth of the time to wait is not behind, however long one turn
+  // took: the machine was busy with others, whom refusing our users would not help. `shard` is below
+  // kMostShards.
+  void report(std::size_t shard, std::int64_t longest_turn_us, std::int64_t waited_us, std::int64_t now_ms);
 
-  // Judges, unless somebody has within kSample_ms; any shard, after its report. `memory` is asked only
-  // where it is looked at.
+  // Judges, unless somebody has within kSample_ms, or a shard that is not stuck has yet to report: one long
+  // turn is not judged twice. Any shard, after its report. `memory` is asked only where it is looked at.
   std::optional<Overload::Change> judge(const OverloadLimits& limits,
                                         const std::function<std::int64_t()>& memory, std::int64_t now_ms);
 
@@ -43,8 +46,10 @@ class SharedOverload {
   static constexpr std::int64_t kRetryAfter_ms = 2'000;
 
  private:
+  static constexpr std::int64_t kWaitsOf = 10;  // a tenth
+
   struct Report {
-    std::atomic<std::int64_t> longest_turn_us{0};
+    std::atomic<std::int64_t> lag_us{0};
     std::atomic<std::int64_t> at_ms{-1};  // -1: none yet
   };
   std::unique_ptr<Report[]> reports_ = std::make_unique<Report[]>(kMostShards);

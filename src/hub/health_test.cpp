@@ -122,7 +122,7 @@ TEST(HealthPass, EndsTheUnhealthyOnlyWhenTheServerIsOverloaded) {
   EXPECT_EQ(shards.at(ill).closed, "");
   for (int i = 0; i < 30; ++i) {
     shards.pass(100);
-    shards.limits.overload().report(0, 1'000'000, shards.now.mono_ms());
+    shards.limits.overload().report(0, 1'000'000, 0, shards.now.mono_ms());
     shards.limits.overload().judge(
         {.max_lag_ms = 100, .max_memory = 0}, [] { return std::int64_t{0}; }, shards.now.mono_ms());
   }

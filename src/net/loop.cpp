@@ -107,6 +107,7 @@ void Loop::turn(int max_wait_ms) {
       static_cast<std::size_t>(std::max(0, ::epoll_wait(epoll_, events_.get(), kEventsPerTurn, timeout_ms)));
   const bool called = waker_.awake();
   read_time();
+  waited_us_ += now_.mono_us - turn_ended_us_;
 
   for (event_index_ = 0; event_index_ < event_count_;) {
     const epoll_event& event = events_[event_index_++];

@@ -87,6 +87,8 @@ class Loop {
   const Time& now() const { return now_; }
   // How long the last complete turn was at work, without its wait.
   std::int64_t last_turn_us() const { return last_turn_us_; }
+  // How long it has waited between turns, all in all.
+  std::int64_t waited_us() const { return waited_us_; }
   // How long this turn has been at work so far; reads the clock.
   std::int64_t elapsed_us() const;
 
@@ -139,6 +141,7 @@ class Loop {
   std::int64_t wall_minus_mono_us_;
   std::int64_t turn_ended_us_;
   std::int64_t last_turn_us_ = 0;
+  std::int64_t waited_us_ = 0;
   TimerWheel<LoopTimer> timers_;
   Mailbox<std::function<void()>> posted_;
   std::vector<std::function<void()>> posted_now_;

@@ -292,7 +292,8 @@ void Shard::watch_load() {
   if (ticks_ % (1000 / kTickMs) == 0) loop_lag_us_ = std::exchange(loop_lag_now_us_, 0);
   guard::SharedOverload& overload = shared_.limits.overload();
   const std::int64_t now_ms = (loop_.now().mono_us + elapsed_us) / 1000;
-  overload.report(self_, longest_us, now_ms);
+  overload.report(self_, longest_us, loop_.waited_us() - waited_us_, now_ms);
+  waited_us_ = loop_.waited_us();
   const auto memory = [&] { return used_bytes(overload_limits_.max_memory, loop_, now_ms); };
   const auto change = overload.judge(overload_limits_, memory, now_ms);
   if (!change) return;

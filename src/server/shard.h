@@ -131,6 +131,7 @@ class Shard {
   double recheck_credit_ = 0;
   guard::OverloadLimits overload_limits_;
   std::int64_t longest_turn_us_ = 0;  // since the last tick
+  std::int64_t waited_us_ = 0;        // of the loop, as of the last tick
   std::int64_t loop_lag_us_ = 0;      // the longest of the last second and of this one
   std::int64_t loop_lag_now_us_ = 0;
   std::unique_ptr<net::Listener> listener_;

@@ -21,7 +21,7 @@ ACME_SECRET = "acme-secret-of-more-than-thirty-two-bytes"
 PATH = "/api/admin/websocket-analytics"
 SERVER = {
     "settings": {
-        "heartbeat": {"interval": "200ms"},
+        "heartbeat": {"interval": "1s"},
         "api": {"keys": [{"key": "tw_only_read", "scopes": ["read"]}]},
         "tenants": {"acme": {"hs256_secret": ACME_SECRET, "api_key": ACME_KEY}},
     }
