@@ -159,7 +159,7 @@ TEST(SharedOverload, ALongTurnOfOneShardIsJudgedOnce) {
   }
 }
 
-TEST(SharedOverload, ALoopThatFindsTimeToWaitIsNotBehind) {
+TEST(SharedOverload, ALoopThatFindsTimeToWaitBeginsNoOverload) {
   const auto memory = [] { return std::int64_t{0}; };
   const OverloadLimits limits{.max_lag_ms = 100, .max_memory = 0};
   for (const std::int64_t waited_us : {0, 60'000}) {

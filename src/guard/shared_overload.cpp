@@ -11,8 +11,9 @@ void SharedOverload::report(std::size_t shard, std::int64_t longest_turn_us, std
   TIDEWIRE_CHECK(shard < kMostShards);
   Report& report = reports_[shard];
   const std::int64_t before_ms = report.at_ms.load(std::memory_order_relaxed);
-  const bool kept_up = before_ms >= 0 && waited_us * kWaitsOf >= (now_ms - before_ms) * 1000;
-  report.lag_us.store(kept_up ? 0 : longest_turn_us, std::memory_order_relaxed);
+  const bool keeps_up = before_ms >= 0 && waited_us * kWaitsOf >= (now_ms - before_ms) * 1000;
+  report.longest_turn_us.store(longest_turn_us, std::memory_order_relaxed);
+  report.keeps_up.store(keeps_up, std::memory_order_relaxed);
   report.at_ms.store(now_ms, std::memory_order_relaxed);
 }
 
@@ -28,7 +29,9 @@ std::optional<Overload::Change> SharedOverload::judge(const OverloadLimits& limi
     // Two samples' time may pass between two reports of a shard that is well.
     const std::int64_t silent_us = (now_ms - at_ms - 2 * kSample_ms) * 1000;
     if (at_ms <= judged_ms_ && silent_us < 0) return std::nullopt;
-    sample.lag_us = std::max({sample.lag_us, silent_us, reports_[i].lag_us.load(std::memory_order_relaxed)});
+    sample.lag_us = std::max(sample.lag_us, silent_us);
+    if (overload_.step() != Shedding::calm || !reports_[i].keeps_up.load(std::memory_order_relaxed))
+      sample.lag_us = std::max(sample.lag_us, reports_[i].longest_turn_us.load(std::memory_order_relaxed));
   }
   judged_ms_ = now_ms;
   if (limits.max_memory > 0) sample.memory = memory();

@@ -22,9 +22,9 @@ class SharedOverload {
   static constexpr std::size_t kMostShards = 1024;
 
   // Each shard about every kSample_ms: since the last time, its longest turn and how long its loop waited
-  // for something to do. A loop that found a tenth of the time to wait is not behind, however long one turn
-  // took: the machine was busy with others, whom refusing our users would not help. `shard` is below
-  // kMostShards.
+  // for something to do. Of a loop that found a tenth of the time to wait no long turn begins an overload:
+  // nothing waits for it, the machine is busy with others, and refusing users would help nobody. `shard` is
+  // below kMostShards.
   void report(std::size_t shard, std::int64_t longest_turn_us, std::int64_t waited_us, std::int64_t now_ms);
 
   // Judges, unless somebody has within kSample_ms, or a shard that is not stuck has yet to report: one long
@@ -49,7 +49,8 @@ class SharedOverload {
   static constexpr std::int64_t kWaitsOf = 10;  // a tenth
 
   struct Report {
-    std::atomic<std::int64_t> lag_us{0};
+    std::atomic<std::int64_t> longest_turn_us{0};
+    std::atomic<bool> keeps_up{false};
     std::atomic<std::int64_t> at_ms{-1};  // -1: none yet
   };
   std::unique_ptr<Report[]> reports_ = std::make_unique<Report[]>(kMostShards);
