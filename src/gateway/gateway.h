@@ -206,6 +206,7 @@ class Gateway final : public hub::Outbound {
                    std::size_t last, Lane lane);
   static bool has_send_circuit(const Connection& connection);
   static bool has_acknowledged(Connection& connection, const net::Stream::Progress& progress);
+  bool still_takes(Connection& connection);
   bool is_on_the_way(Connection& connection);
   bool has_vanished(Connection& connection);
   bool takes_deliveries(Connection& connection);
