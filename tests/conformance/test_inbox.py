@@ -7,7 +7,7 @@ import asyncio
 import json
 
 import pytest
-from client import Client, eventually, unique
+from client import Client, eventually, reloaded_to, unique
 from model import (
     LEVELS,
     Home,
@@ -782,8 +782,7 @@ async def test_an_entry_has_its_own_priority_whatever_the_namespaces_is(start, h
     for one in reversed(order):
         notify(http, home.server, me, data=one, **({} if one == "none" else {"priority": one}))
     server, each = home.crash(), {"critical": 1, "high": 1, "medium": 1, "low": 1}
-    server.reload(settings("low" if of_namespace == "critical" else "critical"))
-    await eventually(lambda: "reload done" in server.log(), "the reload")
+    await reloaded_to(server, **settings("low" if of_namespace == "critical" else "critical"))
     assert counts(http, server, me) == each
     client = await device(server, me)
     got = [await next_of(client, inbox_of(me)) for _ in order]
