@@ -141,7 +141,7 @@ async def test_a_tenants_key_sees_its_own_tenant_and_nothing_of_others(start, ht
     for client, count in ((acme, 3), (other, 40)):
         await client.subscribe(room)
         await client.request({"type": "presence", "channel": room, "action": "enter", "data": client.hello["tenant"]})
-        for i in range(count):
+        for _ in range(count):
             await client.publish(room, f"of {client.hello['tenant']}")
     await Client.connect(server, mint(unique("default")))
 
