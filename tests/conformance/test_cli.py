@@ -472,7 +472,7 @@ async def test_a_second_signal_ends_at_once(start):
     began = time.monotonic()
     server.terminate()
     await asyncio.to_thread(server.wait)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 4, "the drain takes 5 s"
     server.forget()
 
 

@@ -213,11 +213,11 @@ async def test_a_stream_is_a_connection_like_any_other(server, http):
     """§1: "connection: one WebSocket (or SSE stream)"; §7: "`$all` is every connection of the tenant,
     anonymous and SSE ones too" """
     name = unique("who")
-    before = stats(server, http)["connections"]
+    await eventually(lambda: stats(server, http)["connections"] == 0, "an empty server", 15)
     stream = await follow(server, channel(), token=mint(name))
     other = await Stream.open(server, channel(), query="")
     await other.event()
-    assert stats(server, http)["connections"] == before + 2
+    assert stats(server, http)["connections"] == 2
     found = http(server, "GET", f"/api/v1/users/{name}").json()
     assert found["online"] == 1
     assert found["connections"][0]["connection_id"] == stream.hello["connection_id"]
@@ -254,7 +254,7 @@ async def test_revoke_ends_a_stream_with_auth_error(server, http):
 @clause("8.sse", "A5")
 async def test_a_stream_ends_with_its_token(server):
     """§5: "`auth_expiring` … At its end: `auth_error` with `token_expired`" and the end of the response"""
-    stream = await follow(server, channel(), token=mint(unique("u"), ttl_s=2))
+    stream = await follow(server, channel(), token=mint(unique("u"), ttl_s=4))
     warning = await stream.expect(type="auth_expiring")
     assert warning.names == ["data"]
     (last,) = await stream.rest()
@@ -302,9 +302,6 @@ async def test_a_comment_comes_every_heartbeat(start):
     for _ in range(4):
         block = await stream.block()
         assert block.comment is not None and block.names == [] and block.message is None
-    publisher = await Client.connect(server)
-    await publisher.close()
-    assert stream.raw.buffer == b""
 
 
 # -- the request
