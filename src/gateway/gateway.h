@@ -1,7 +1,7 @@
 // A shard's connections, and the one place that carries out what the hub decides for them.
 //
 // Within a turn everything for a connection is collected; at its end each touched connection is written
-// to once (architecture §1.3). Owned by the shard's thread.
+// to once (ARCHITECTURE.md, idea 3). Owned by the shard's thread.
 #pragma once
 
 #include <expected>
