@@ -19,8 +19,8 @@ constexpr std::size_t kSpareOutboxes = 1024;
 // keep that memory for as long as it likes.
 constexpr std::int64_t kLeastBytesPerMs = 16;
 constexpr std::int64_t kFreeBodyBytes = std::int64_t{64} << 10;
-// How often in a write_timeout a peer whose socket is full is asked what it has taken: one that takes nothing is
-// cut off by a quarter of it late at the most.
+// How often in a write_timeout a peer whose socket is full is asked what it has taken: one that takes nothing
+// is cut off by a quarter of it late at the most.
 constexpr std::int64_t kLooks = 4;
 }  // namespace
 
@@ -142,8 +142,8 @@ bool Gateway::has_acknowledged(Connection& connection, const net::Stream::Progre
   return std::exchange(connection.more().acknowledged, progress.acknowledged) != progress.acknowledged;
 }
 
-// The socket has room again only once a good part of what it holds is through, so a peer that takes little at a
-// time is seen by what its system acknowledges.
+// The socket has room again only once a good part of what it holds is through, so a peer that takes little at
+// a time is seen by what its system acknowledges.
 bool Gateway::still_takes(Connection& connection) {
   ConnectionExtras& extras = connection.more();
   if (has_acknowledged(connection, connection.stream.progress())) extras.acknowledged_ms = now_ms();
