@@ -125,6 +125,7 @@ async def test_with_inbox_manual_nothing_is_followed(server, http, how):
         client = await Client.connect(server)
         assert (await client.request({"type": "auth", "token": mint(me)}))["type"] == "auth_success"
     notify(http, server, me, data=2)
+    assert seqs((await history(client, inbox_of(me)))["messages"]) == [1, 2]  # from where an entry would come, behind it
     assert await client.barrier() == []
     reply = await client.request({"type": "unsubscribe", "channel": inbox_of(me)})
     assert reply["code"] == "not_subscribed"
@@ -344,6 +345,7 @@ async def test_an_inbox_may_be_unsubscribed(server, http):
     client = await device(server, me)
     assert (await client.request({"type": "unsubscribe", "channel": inbox_of(me)}))["type"] == "unsubscribed"
     notify(http, server, me, data=1)
+    assert seqs((await history(client, inbox_of(me)))["messages"]) == [1]  # from where the entry would come, behind it
     assert await client.barrier() == []
     await client.subscribe(inbox_of(me))
     assert pending(http, server, me) == [1]

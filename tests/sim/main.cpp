@@ -1,4 +1,5 @@
-// The simulator: runs the hub in worlds made from seeds (tests/sim/world.h), and says which seed broke a rule.
+// The simulator: runs the hub in worlds made from seeds (tests/sim/world.h), and says which seed broke a
+// rule.
 //
 //   sim --seed N [--steps M] [--verbose]     one world; with --verbose all that happened in it
 //   sim --seeds A..B [--steps M]             many, until one fails
