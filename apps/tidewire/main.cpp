@@ -23,8 +23,11 @@ int main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     // CLI11 only says that a command is missing, also where one is misspelt.
     if (const auto unknown = app.remaining(true);
-        error.get_exit_code() == static_cast<int>(CLI::ExitCodes::RequiredError) && !unknown.empty())
-      tidewire::complain("error: there is no command `" + unknown.front() + "`");
+        error.get_exit_code() == static_cast<int>(CLI::ExitCodes::RequiredError) && !unknown.empty()) {
+      tidewire::complain("error: there is no command `" + unknown.front() +
+                         "`\nRun with --help for more information.");
+      return tidewire::kBadArgument;
+    }
     if (app.exit(error) != 0) return tidewire::kBadArgument;
     return std::cout.flush() ? 0 : tidewire::kNotWritten;  // --help, --version
   }

@@ -1,4 +1,4 @@
-"""What is measured; the budgets are those of ARCHITECTURE.md. Durable channels are in logs.py, and
+"""What is measured; the budgets stand in bench/README.md. Durable channels are in logs.py, and
 what is about connections as such in connections.py."""
 
 from __future__ import annotations

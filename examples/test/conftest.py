@@ -15,13 +15,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-BINARY = Path(os.environ.get("TIDEWIRE_BIN") or os.environ.get("TIDEWIRE_BINARY") or ROOT / "build/release/tidewire")
+BINARY = Path(os.environ.get("TIDEWIRE_BINARY") or ROOT / "build/release/tidewire")
 START_S = 100
 
 
 def pytest_configure(config: pytest.Config) -> None:
     if not BINARY.exists():
-        pytest.exit(f"no binary at {BINARY}: build it, or name it in TIDEWIRE_BIN", returncode=2)
+        pytest.exit(f"no binary at {BINARY}: build it, or name it in TIDEWIRE_BINARY", returncode=2)
 
 
 class Program:

@@ -135,7 +135,7 @@ def story() -> str:
 
 
 def test_agent_run_with_a_server_for_the_time_being(start: Callable[..., Any]) -> None:
-    program = start(EXAMPLES / "run", "agent-run", LISTEN="127.0.0.1:0", TIDEWIRE_BIN=str(BINARY))
+    program = start(EXAMPLES / "run", "agent-run", LISTEN="127.0.0.1:0", TIDEWIRE_BINARY=str(BINARY))
     output = program.ends()
     url = re.findall(r"tidewire ready on (\S+)", output)[0]
     assert "[away for 1.5 s after" in output

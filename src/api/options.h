@@ -76,8 +76,8 @@ struct Hooks {
   // Asks the user directory; Router::user_answered() must follow. Without it, `unavailable` where nothing
   // is known of a user.
   std::function<void(hub::TenantId, const std::string& user_id)> ask_user;
-  // Adds the user to the revocation lists of all shards, then calls `done` on the router's thread.
-  // Without it revoking is `unavailable`.
+  // Makes a revocation outlive a restart, then calls `done` on the router's thread; hub::RevokeUser, asked of
+  // all shards behind it, puts it in force. Without it revoking is `unavailable`.
   std::function<void(hub::TenantId, std::string_view user, std::int64_t before_ms,
                      std::function<void(Result<void>)> done)>
       revoke;

@@ -99,7 +99,8 @@ void Router::disconnect(Call& call) {
       });
 }
 
-// First the lists, then the connections: whoever comes back in between is refused.
+// First it is on the disk. Then each shard takes it into its list and ends the connections that it forbids,
+// also of who has come back from another one meanwhile.
 void Router::revoke(Call& call) {
   const std::string id = std::move(call.segments.front());
   if (!auth::valid_user_id(id)) return call.respond(problem_answer(ErrorCode::invalid_message, kUserIdRule));

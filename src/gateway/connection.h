@@ -52,10 +52,12 @@ struct ConnectionExtras {
   std::uint64_t acknowledged = 0;  // bytes by the peer's system, when it was last asked
 
   // Mono milliseconds; 0: does not apply.
-  std::int64_t taken_ms = 0;      // while the socket is full: when it last took bytes
-  std::int64_t answer_by_ms = 0;  // likewise, over HTTP: the answer comes too slowly then
-  std::int64_t resume_ms = 0;     // read again, when paced
-  std::int64_t close_by_ms = 0;   // cut off then
+  std::int64_t taken_ms = 0;         // while the socket is full: when it last took bytes
+  std::int64_t acknowledged_ms = 0;  // likewise: when the peer's system was last seen to have taken some
+  std::int64_t look_ms = 0;          // likewise: when to ask for that again
+  std::int64_t answer_by_ms = 0;     // likewise, over HTTP: the answer comes too slowly then
+  std::int64_t resume_ms = 0;        // read again, when paced
+  std::int64_t close_by_ms = 0;      // cut off then
   // Of deliveries in bursts (gateway/pace.cpp): none before the first; until the second, once it is set.
   std::int64_t pace_opens_ms = 0;
   std::int64_t pace_closes_ms = 0;

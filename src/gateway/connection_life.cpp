@@ -19,6 +19,9 @@ constexpr std::size_t kSpareOutboxes = 1024;
 // keep that memory for as long as it likes.
 constexpr std::int64_t kLeastBytesPerMs = 16;
 constexpr std::int64_t kFreeBodyBytes = std::int64_t{64} << 10;
+// How often in a write_timeout a peer whose socket is full is asked what it has taken: one that takes nothing
+// is cut off by a quarter of it late at the most.
+constexpr std::int64_t kLooks = 4;
 }  // namespace
 
 // ---- time ----
@@ -35,7 +38,7 @@ void Gateway::reschedule(Connection& connection) {
   if (connection.notify_drained) by(extras.pace_opens_ms);
   const bool stalled = connection.stalled();
   if (stalled && extras.taken_ms != 0) {
-    by(extras.taken_ms + options_.write_timeout_ms);
+    by(extras.look_ms);
     by(extras.answer_by_ms);
     if (has_send_circuit(connection) && !connection.send_open)
       by(extras.taken_ms + options_.send_failures * 1000);
@@ -90,15 +93,9 @@ void Gateway::on_timer(Connection& connection) {
   const ConnectionExtras& extras = connection.extras();
   if (over(extras.close_by_ms)) return end_overdue(connection);
   // Bytes that it sends do not count: who talks and never listens is cut off too (protocol §6).
-  if (stalled && extras.taken_ms != 0) {
-    if (over(extras.answer_by_ms)) return lose(connection);
-    if (over(extras.taken_ms + options_.write_timeout_ms)) {
-      // The socket has room again only once a good part of it is through.
-      if (!connection.send_open || !has_acknowledged(connection, connection.stream.progress()))
-        return lose(connection);
-      connection.more().taken_ms = now;
-    }
-  }
+  if (stalled && extras.taken_ms != 0 &&
+      (over(extras.answer_by_ms) || (over(extras.look_ms) && !still_takes(connection))))
+    return lose(connection);
   if (stalled && has_send_circuit(connection)) takes_deliveries(connection);
   if (over(extras.resume_ms)) holding_.push_back(connection.handle);
   if (over(extras.pace_opens_ms)) {
@@ -145,6 +142,15 @@ bool Gateway::has_acknowledged(Connection& connection, const net::Stream::Progre
   return std::exchange(connection.more().acknowledged, progress.acknowledged) != progress.acknowledged;
 }
 
+// The socket has room again only once a good part of what it holds is through, so a peer that takes little at
+// a time is seen by what its system acknowledges.
+bool Gateway::still_takes(Connection& connection) {
+  ConnectionExtras& extras = connection.more();
+  if (has_acknowledged(connection, connection.stream.progress())) extras.acknowledged_ms = now_ms();
+  extras.look_ms = now_ms() + options_.write_timeout_ms / kLooks;
+  return now_ms() - extras.acknowledged_ms < options_.write_timeout_ms;
+}
+
 // What lies in the socket before our ping, which a slow peer is still taking, keeps its answer away.
 bool Gateway::is_on_the_way(Connection& connection) {
   constexpr std::size_t kFewPings = 4096;
@@ -186,7 +192,6 @@ bool Gateway::takes_deliveries(Connection& connection) {
   const std::int64_t taken_ms = connection.extras().taken_ms;
   if (taken_ms == 0 || now_ms() - taken_ms < options_.send_failures * 1000) return true;
   connection.send_open = true;
-  has_acknowledged(connection, connection.stream.progress());  // from here on
   ++counts_.send_circuits_open;
   ++counts_.send_circuits_opened;
   return false;
@@ -229,7 +234,10 @@ void Gateway::note_stall(Connection& connection, std::size_t written) {
     return;
   }
   ConnectionExtras& extras = connection.more();
-  if (written > 0 || extras.taken_ms == 0) extras.taken_ms = now_ms();
+  if (written > 0 || extras.taken_ms == 0) {
+    extras.taken_ms = extras.acknowledged_ms = now_ms();
+    extras.look_ms = now_ms() + options_.write_timeout_ms / kLooks;
+  }
   // What waits for a WebSocket or a stream has a bound of its own (`limits.outbound_bytes`).
   if (!connection.http) return;
   const std::int64_t latest_ms = now_ms() + options_.write_timeout_ms;

@@ -1,7 +1,7 @@
 // A shard's connections, and the one place that carries out what the hub decides for them.
 //
 // Within a turn everything for a connection is collected; at its end each touched connection is written
-// to once (architecture §1.3). Owned by the shard's thread.
+// to once (ARCHITECTURE.md, idea 3). Owned by the shard's thread.
 #pragma once
 
 #include <expected>
@@ -206,6 +206,7 @@ class Gateway final : public hub::Outbound {
                    std::size_t last, Lane lane);
   static bool has_send_circuit(const Connection& connection);
   static bool has_acknowledged(Connection& connection, const net::Stream::Progress& progress);
+  bool still_takes(Connection& connection);
   bool is_on_the_way(Connection& connection);
   bool has_vanished(Connection& connection);
   bool takes_deliveries(Connection& connection);

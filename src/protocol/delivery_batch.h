@@ -1,6 +1,6 @@
 // What a channel's subscribers on one shard get in one turn: messages in a row, rendered once as
 // WebSocket frames that lie back to back, so that a subscriber costs one write, however many there are
-// (architecture §5). The compressed form is made once, when the first subscriber wants it.
+// (ARCHITECTURE.md, idea 6). The compressed form is made once, when the first subscriber wants it.
 //
 // Built and read on one shard within one turn; keep() gives a reference that outlives it.
 #pragma once

@@ -349,8 +349,13 @@ class Process {
       std::vector<hub::Namespace> namespaces;
     };
     auto copy = std::make_shared<const Copy>(Copy{settings_, tenants_, namespaces_});
+    // It is done when the last of them, and the fetcher of keys, has taken it.
+    auto left = std::make_shared<std::atomic<std::size_t>>(shard_count_ + 1);
+    const auto taken = [left] {
+      if (left->fetch_sub(1) == 1) log::info("reload done");
+    };
     for (hub::ShardId self = 0; self < shard_count_; ++self)
-      shards_[self]->loop().post([this, self, copy, tls] {
+      shards_[self]->loop().post([this, self, copy, tls, taken] {
         shards_[self]->reload({.self = self,
                                .shards = shard_count_,
                                .seeds = seeds_,
@@ -359,9 +364,12 @@ class Process {
                                .namespaces = copy->namespaces,
                                .echo = request_.echo,
                                .tls = tls});
+        taken();
       });
-    shards_.front()->loop().post([this, sources = key_sources()] { fetcher_->set_sources(sources); });
-    log::info("reload done");
+    shards_.front()->loop().post([this, sources = key_sources(), taken] {
+      fetcher_->set_sources(sources);
+      taken();
+    });
   }
 
   ServeRequest request_;

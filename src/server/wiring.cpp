@@ -90,6 +90,31 @@ hub::Access access_of(config::Access access) {
   return hub::Access::server;
 }
 
+wire::DeflateMode deflate_mode_of(config::Compression mode) {
+  switch (mode) {
+    case config::Compression::shared:
+      return wire::DeflateMode::shared;
+    case config::Compression::dedicated:
+      return wire::DeflateMode::dedicated;
+    case config::Compression::off:
+      break;
+  }
+  return wire::DeflateMode::off;
+}
+
+// The settings may include no layer, and no layer them: where both have the same words in the same order, one
+// is cast to the other. A word that only one of them gets would shift those behind it.
+static_assert(static_cast<int>(config::Kind::agent) == static_cast<int>(hub::Kind::agent));
+static_assert(static_cast<int>(config::Priority::low) == static_cast<int>(hub::Priority::low));
+static_assert(static_cast<int>(config::ContentPolicy::reject) ==
+              static_cast<int>(hub::ContentPolicy::reject));
+static_assert(static_cast<int>(config::AnomalyAction::refuse) ==
+              static_cast<int>(guard::AnomalyAction::refuse));
+static_assert(static_cast<int>(config::AnomalyMethod::two_sigma) ==
+              static_cast<int>(guard::AnomalyMethod::two_sigma));
+static_assert(static_cast<int>(config::ApiScope::admin) == 2 &&
+              static_cast<int>(api::Scope::admin) == 1 << 2);
+
 }  // namespace
 
 Seeds draw_seeds() {
@@ -170,7 +195,7 @@ gateway::GatewayOptions gateway_options(const config::Settings& settings, bool e
       .echo = echo,
       .reject_with_http = settings.auth.reject == config::RejectStyle::http,
       .auth_required = settings.auth.required,
-      .compression = static_cast<wire::DeflateMode>(0),
+      .compression = deflate_mode_of(settings.compression.mode),
       .compression_min_bytes = static_cast<std::size_t>(settings.compression.min_bytes),
       .fragments = static_cast<std::uint32_t>(settings.limits.fragments),
       .outbound_bytes = static_cast<std::size_t>(settings.limits.outbound_bytes),
@@ -183,17 +208,6 @@ gateway::GatewayOptions gateway_options(const config::Settings& settings, bool e
       .idle_timeout_ms = settings.server.idle_timeout_ms,
       .allowed_origins = settings.server.allowed_origins,
       .trusted_proxies = {}};
-  switch (settings.compression.mode) {
-    case config::Compression::shared:
-      options.compression = wire::DeflateMode::shared;
-      break;
-    case config::Compression::dedicated:
-      options.compression = wire::DeflateMode::dedicated;
-      break;
-    case config::Compression::off:
-      options.compression = wire::DeflateMode::off;
-      break;
-  }
   if (options.allowed_origins.empty()) options.allowed_origins = {"same-host"};
   for (const std::string& text : settings.server.trusted_proxies) {
     const auto prefix = IpPrefix::parse(text);

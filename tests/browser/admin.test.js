@@ -126,6 +126,7 @@ test("shows what was asked of the server, how fast it was, how its connections d
   await page.getByLabel("Time looked at").selectOption("1m");
   const bar = (section, name) => page.locator(`#${section} .bars > div`).filter({ has: page.locator("dt", { hasText: name }) }).locator("dd");
   await bar("types", "publish").filter({ hasText: /^[1-9]/ }).first().waitFor();
+  for (const what of ["WebSocket request", "HTTP call"]) await page.locator("#latency h4").filter({ hasText: what }).filter({ hasText: /[1-9]\d* samples?/ }).waitFor();
   await bar("latency", "p99.9").filter({ hasText: "ms" }).first().waitFor();
   await page.locator("#health .grades").filter({ hasText: /[1-9]\d* healthy/ }).waitFor();
   await bar("talkers", "Mary").filter({ hasText: /\d/ }).waitFor();

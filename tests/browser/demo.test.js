@@ -248,7 +248,7 @@ test("a killed server is waited for, and what was written meanwhile arrives once
   await Promise.all([ada.state("waiting"), grace.state("waiting")]);
   await ada.say("into the dark");
   await ada.say("and once more");
-  assert.equal(await ada.waiting.count(), 2);
+  await until(async () => (await ada.waiting.count()) === 2, "both wait");
   await ada.photograph("away");
 
   await server.restart();
@@ -265,7 +265,7 @@ test("a killed server is waited for, and what was written meanwhile arrives once
     await tab.isWhole();
   }
   assert.deepEqual(await ada.transcript(), await grace.transcript());
-  assert.equal(await ada.waiting.count(), 0);
+  await until(async () => (await ada.waiting.count()) === 0, "nothing waits any more");
   await ada.photograph("back");
   await leave(ada, grace);
 });

@@ -212,7 +212,7 @@ test("the dashboard shows the server's own figures, fed by one tab until that on
   await role(grace).filter({ hasText: "Fed by Ada" }).waitFor();
   await tile(grace, "Users").filter({ hasText: /^2$/ }).waitFor();
   await tile(grace, "Connections").filter({ hasText: /^4$/ }).waitFor();
-  assert.ok((await grace.page.locator(".chart .stroke").first().getAttribute("d")).includes("L"));
+  await until(async () => (await grace.page.locator(".chart .stroke").first().getAttribute("d")).includes("L"), "a line in the chart");
   await leave(ada);
   await role(grace).filter({ hasText: "Fed by this tab" }).waitFor();
   await tile(grace, "Users").filter({ hasText: /^1$/ }).waitFor();

@@ -292,6 +292,13 @@ class Client:
         await asyncio.gather(*(c.close() for c in list(cls.open_clients)), return_exceptions=True)
 
 
+async def reloaded_to(server: Server, /, **settings) -> None:
+    """Has the server reload, with these settings over the present ones; every shard goes by them then."""
+    done = server.log().count("reload done")
+    server.reload(settings)
+    await eventually(lambda: server.log().count("reload done") > done, "the end of the reload")
+
+
 async def eventually(check, what: str, timeout_s: float = WAIT_S):
     """Asks again until `check()` (may be a coroutine function) returns something true. For states
     that only polling shows, such as statistics and descriptors."""

@@ -5,9 +5,13 @@ that every seq comes once, in order, or is covered. Written from the text alone,
 from __future__ import annotations
 
 import copy
+import json
 import re
 
-from client import WAIT_S, Client, Message
+from client import WAIT_S, Client, Message, unique
+from raw import RawWebSocket
+from server import Server
+from tokens import mint
 
 ABSENT = object()  # "nothing stands here", where None is JSON's null
 LEVELS = ("critical", "high", "medium", "low")
@@ -266,6 +270,20 @@ class Copy:
 
 
 # -- talking to a channel
+
+
+async def sleeper(server: Server, name: str, *, options: str = "", **claims) -> tuple[RawWebSocket, Message]:
+    """A subscriber with a small receive buffer that reads no more than its `subscribed` until a test does; and that."""
+    raw = await RawWebSocket.open(
+        server,
+        "/ws?inbox=manual" + options,
+        headers={"Authorization": f"Bearer {mint(unique('slow'), **claims)}"},
+        receive_buffer=4096,
+    )
+    await raw.text(json.dumps({"type": "subscribe", "channel": name}))
+    subscribed = Message.parse((await raw.message()).payload)
+    assert subscribed["type"] == "subscribed", subscribed
+    return raw, subscribed
 
 
 async def next_of(client: Client, name: str, timeout_s: float = WAIT_S) -> Message:

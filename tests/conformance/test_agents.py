@@ -20,8 +20,8 @@ from model import (
     path_of,
     post,
 )
-from model import post_all, publish, refused, seqs
-from raw import CLOSE, RawWebSocket
+from model import post_all, publish, refused, seqs, sleeper
+from raw import CLOSE
 from tokens import mint
 
 clause = pytest.mark.clause
@@ -434,14 +434,8 @@ async def test_for_a_slow_reader_deltas_are_merged(server, http, namespace):
     """§7: "for a slow reader deltas are merged (`first_seq`, concatenated text)", and the whole is the same; where
     the log is too short a `snapshot` covers it [K6, P7]"""
     client, name = await run(server, namespace)
-    raw = await RawWebSocket.open(
-        server,
-        "/ws?inbox=manual",
-        headers={"Authorization": f"Bearer {mint(unique('slow'), **grants('subscribe'))}"},
-        receive_buffer=4096,
-    )
-    await raw.text(json.dumps({"type": "subscribe", "channel": name}))
-    mine = Copy("agent").start(json.loads((await raw.message()).payload))
+    raw, subscribed = await sleeper(server, name, **grants("subscribe"))
+    mine = Copy("agent").start(subscribed)
     pieces = [f"{i:05} " for i in range(1200)]
     rest = "x" * 8000  # beside the text, and past what the sockets hold
     for i in range(0, 1200, 100):

@@ -31,7 +31,7 @@ async def scan(client: Client) -> None:
 
 def counted(http, server, kind: str) -> float:
     text = http(server, "GET", "/metrics").text
-    found = re.search(r'^tidewire_anomalies_total\{kind="%s"\} (\S+)$' % kind, text, re.MULTILINE)
+    found = re.search(rf'^tidewire_anomalies_total\{{kind="{kind}"\}} (\S+)$', text, re.MULTILINE)
     return float(found.group(1))
 
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 from client import Client, channel, eventually, unique
-from raw import RawWebSocket
+from model import sleeper
 from tokens import KeySetServer, jwk, mint, private_key
 
 clause = pytest.mark.clause
@@ -87,14 +87,7 @@ async def test_a_connection_that_takes_nothing_is_queued_nothing_until_it_takes_
 
     name = channel("long")
     publisher = await Client.connect(server, mint(unique("u")))
-    raw = await RawWebSocket.open(
-        server,
-        "/ws?inbox=manual",
-        headers={"Authorization": f"Bearer {mint(unique('slow'))}"},
-        receive_buffer=4096,
-    )
-    await raw.text(json.dumps({"type": "subscribe", "channel": name}))
-    assert b'"subscribed"' in (await raw.message()).payload
+    raw, _ = await sleeper(server, name)
     seq = await publish(publisher, name, 1, 500)  # more than the system takes for it
 
     async def is_open() -> bool:

@@ -14,7 +14,7 @@ import time
 
 import jwt
 import pytest
-from client import Client, channel, eventually, unique
+from client import Client, channel, eventually, reloaded_to, unique
 from raw import exchange, upgrade_request
 from server import API_KEY, BASE, SECRET, Server, binary, toml
 from tokens import mint
@@ -140,7 +140,7 @@ def test_an_unknown_flag_or_subcommand_is_an_error():
     """§9: the subcommands are `serve`, `check`, `tail`, `bench`, `token`, `config`"""
     for args, named in ((("serve", "--no-such-flag"), "no-such-flag"), (("nonsense",), "nonsense"), (("config", "foo"), "foo")):
         status, _, err = run(*args)
-        assert status == 2 and named in err
+        assert status == 2 and named in err and "required" not in err
 
 
 # -- configuration
@@ -421,7 +421,6 @@ async def test_sigterm_drains(start, http):
     name = channel("log")
     for client in clients:
         await client.subscribe(name)
-    began = time.monotonic()
     server.terminate()
     waits = []
     for client in clients:
@@ -438,7 +437,6 @@ async def test_sigterm_drains(start, http):
     for client in clients:
         assert await client.closed() == (1012, "draining")
     assert server.wait() == 0
-    assert time.monotonic() - began < 30
 
 
 @clause("9.drain", "O5")
@@ -459,9 +457,9 @@ async def test_live_connections_end_within_5_s_at_most(start):
     client = await Client.connect(server)
     began = time.monotonic()
     server.terminate()
-    assert await client.closed() == (1012, "draining")
-    assert time.monotonic() - began < 30
-    assert await asyncio.to_thread(server.wait, 10) == 0
+    assert await client.closed(20) == (1012, "draining")
+    assert time.monotonic() - began < 20, "nearer to 5 s than to the 60 that are set"
+    assert await asyncio.to_thread(server.wait) == 0
 
 
 @clause("9.drain", "O5")
@@ -474,7 +472,7 @@ async def test_a_second_signal_ends_at_once(start):
     began = time.monotonic()
     server.terminate()
     await asyncio.to_thread(server.wait)
-    assert time.monotonic() - began < 4.5
+    assert time.monotonic() - began < 4, "the drain takes 5 s"
     server.forget()
 
 
@@ -513,20 +511,16 @@ async def test_sighup_reloads_limits_keys_namespaces_and_origins(start, http):
     client = await Client.connect(server, mint("a"))
     other_secret = "another-secret-of-more-than-thirty-two-bytes"
     await client.refused({"type": "subscribe", "channel": "fresh:x"}, "not_found")
-    server.reload(
-        {
-            "limits": {"burst": 71},
-            "auth": {"hs256_secret": other_secret},
-            "api": {"key": "tw_another_key"},
-            "namespaces": {"fresh": {"kind": "stream", "durability": "memory"}},
-            "server": {"allowed_origins": ["https://new.example.org"]},
-        }
+    await reloaded_to(
+        server,
+        limits={"burst": 71},
+        auth={"hs256_secret": other_secret},
+        api={"key": "tw_another_key"},
+        namespaces={"fresh": {"kind": "stream", "durability": "memory"}},
+        server={"allowed_origins": ["https://new.example.org"]},
     )
-
-    async def reloaded():
-        return (await Client.connect(server)).hello["limits"]["burst"] == 71
-
-    await eventually(reloaded, "the new burst")
+    for _ in range(8):  # whichever shard it comes to
+        assert (await Client.connect(server)).hello["limits"]["burst"] == 71
     assert (await client.request({"type": "ping"}))["type"] == "pong"
     assert (await Client.connect(server, mint("b", key=other_secret))).hello["authenticated"]
     stale = await Client.connect(server, mint("b"), hello=False)
@@ -538,13 +532,6 @@ async def test_sighup_reloads_limits_keys_namespaces_and_origins(start, http):
     for origin, status in (("https://new.example.org", 101), (f"http://127.0.0.1:{server.port}", 403)):
         request = upgrade_request(server, headers={"Origin": origin})
         assert (await exchange(server, request)).status == status
-
-
-async def reloaded_to(server: Server, **settings) -> None:
-    """The new settings are read; a shard may take them a moment later than another."""
-    done = server.log().count("reload done")
-    server.reload(settings)
-    await eventually(lambda: server.log().count("reload done") > done, "the end of the reload")
 
 
 @clause("9.reload", "O1", "K4", "K5", "K6")
@@ -577,16 +564,9 @@ async def test_a_reload_reaches_channels_that_are_open(start, http):
         inbox={"max_entries": 2},
     )
 
-    async def joined():
-        join = {"type": "publish", "channel": meeting, "event": "join", "data": None}
-        return (await guest.request(join))["type"] == "published"
-
-    def bounded():
-        notify(3)
-        return pending() == 2
-
-    await eventually(joined, "an open session")
-    await eventually(bounded, "the new bound of the inbox")
+    await guest.publish(meeting, event="join")
+    notify(3)
+    assert pending() == 2
     await owner.close()
 
     async def failed():
@@ -604,11 +584,7 @@ async def test_a_reload_that_demands_authentication_demands_it_of_everybody(star
     silent, late = await Client.connect(server), await Client.connect(server)
     await late.subscribe("public:x")
     await reloaded_to(server, auth={"required": True})
-
-    async def demanded():
-        return (await late.request({"type": "history", "channel": "public:x"})).get("code") == "unauthorized"
-
-    await eventually(demanded, "the demand")
+    await late.refused({"type": "history", "channel": "public:x"}, "unauthorized")
     assert (await late.request({"type": "auth", "token": mint("late")}))["type"] == "auth_success"
     await late.subscribe("public:y")
     assert (await silent.next())["code"] == "auth_timeout"
@@ -650,13 +626,9 @@ async def test_origins_that_can_be_allowed(start, origin, good):
 async def test_what_cannot_be_reloaded_is_named_in_the_log(start):
     """§9: "what can't be reloaded is named in the log" """
     server = start()
-    server.reload({"server": {"shards": 3}, "limits": {"burst": 55}})
-
-    async def reloaded():
-        return (await Client.connect(server)).hello["limits"]["burst"] == 55
-
-    await eventually(reloaded, "the new burst")
-    await eventually(lambda: "server.shards" in server.log(), "the log's line")
+    await reloaded_to(server, server={"shards": 3}, limits={"burst": 55})
+    assert (await Client.connect(server)).hello["limits"]["burst"] == 55
+    assert "needs a restart key=server.shards" in server.log()
 
 
 @clause("9.reload", "O1")
@@ -667,12 +639,8 @@ async def test_a_file_with_an_error_changes_nothing(start):
     await eventually(lambda: "nonsense" in server.log(), "the key in the log")
     assert (await Client.connect(server)).hello["limits"]["burst"] == 70
     server.settings["limits"].pop("nonsense")
-    server.reload({})
-
-    async def reloaded():
-        return (await Client.connect(server)).hello["limits"]["burst"] == 71
-
-    await eventually(reloaded, "the mended file")
+    await reloaded_to(server)
+    assert (await Client.connect(server)).hello["limits"]["burst"] == 71
 
 
 # -- token, check

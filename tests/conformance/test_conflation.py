@@ -10,8 +10,8 @@ import time
 
 import pytest
 from client import Client, channel, unique
-from model import Copy, merge, next_of, patched, post, post_all, same
-from raw import BINARY, CLOSE, RawWebSocket
+from model import Copy, merge, next_of, patched, post, post_all, same, sleeper
+from raw import BINARY, CLOSE
 from tokens import mint
 
 clause = pytest.mark.clause
@@ -297,14 +297,8 @@ async def test_the_log_of_a_conflated_document_keeps_each_message(server):
 async def test_a_slow_reader_of_a_conflated_document_ends_with_the_same_document(server, namespace):
     """Guarantee 2: every seq, "or a `gap`/`snapshot` that covers it", for one who sleeps through it [K2, P7]"""
     name, count = channel(namespace), 1500
-    raw = await RawWebSocket.open(
-        server,
-        "/ws?inbox=manual",
-        headers={"Authorization": f"Bearer {mint(unique('slow'))}"},
-        receive_buffer=4096,
-    )
-    await raw.text(json.dumps({"type": "subscribe", "channel": name}))
-    mine = Copy("document").start(json.loads((await raw.message()).payload))
+    raw, subscribed = await sleeper(server, name)
+    mine = Copy("document").start(subscribed)
     publisher = await user(server)
     reader, live = await reader_of(server, name)
     for first in range(0, count, 50):
@@ -326,14 +320,8 @@ async def test_with_accept_br_a_slow_reader_s_large_snapshots_are_brotli(server)
     import brotli
 
     name, count = channel("few"), 600
-    raw = await RawWebSocket.open(
-        server,
-        "/ws?inbox=manual&accept=br",
-        headers={"Authorization": f"Bearer {mint(unique('slow'))}"},
-        receive_buffer=4096,
-    )
-    await raw.text(json.dumps({"type": "subscribe", "channel": name}))
-    mine = Copy("document").start(json.loads((await raw.message()).payload))
+    raw, subscribed = await sleeper(server, name, options="&accept=br")
+    mine = Copy("document").start(subscribed)
     publisher = await user(server)
     noise = random.Random(1)
     for first in range(0, count, 50):

@@ -87,7 +87,7 @@ async def test_innocent_messages_have_no_flags(server):
 async def test_escapes_hide_nothing(server, data, rule):
     writer = await user(server)
     name = channel("strict")
-    await writer.send('{"type":"publish","id":"e","channel":"%s","data":%s}' % (name, data))
+    await writer.send(f'{{"type":"publish","id":"e","channel":"{name}","data":{data}}}')
     reply = await writer.expect(id="e")
     assert (reply["type"], reply["code"], reply["rule"]) == ("error", "content_rejected", rule)
 

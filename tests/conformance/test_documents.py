@@ -9,7 +9,7 @@ import re
 
 import pytest
 from client import Client, channel, eventually, unique
-from model import Copy, Home, folded, history, next_of, patched, post, post_all, publish, refused, same, seqs
+from model import Copy, Home, folded, history, next_of, patched, post, post_all, publish, refused, same, seqs, sleeper
 from raw import CLOSE, RawWebSocket
 from server import memory_bound_kib
 from tokens import mint
@@ -886,14 +886,8 @@ async def test_a_slow_reader_whose_missed_changes_are_gone_gets_the_document(ser
     """§5: `snapshot`: "the server replaces the client's copy, because what it missed is no longer in the
     log"; a `gap` is for streams [M7, P7]"""
     name, count = channel("tiny"), 1200
-    raw = await RawWebSocket.open(
-        server,
-        "/ws?inbox=manual",
-        headers={"Authorization": f"Bearer {mint(unique('slow'))}"},
-        receive_buffer=4096,
-    )
-    await raw.text(json.dumps({"type": "subscribe", "channel": name}))
-    mine = Copy("document").start(json.loads((await raw.message()).payload))
+    raw, subscribed = await sleeper(server, name)
+    mine = Copy("document").start(subscribed)
     publisher = await user(server)
     for first in range(0, count, 100):
         events = [{"merge": {"n": i, f"k{i % 7}": "x" * 20000}} for i in range(first + 1, first + 101)]

@@ -35,6 +35,14 @@ async def draining(server) -> Client:
     return client
 
 
+async def begun(server, part: bytes) -> RawSocket:
+    """A connection of whose request the server has read this part: it came together with one that is answered."""
+    raw = await RawSocket.connect(server)
+    await raw.send(request(server, "GET", "/healthz") + part)
+    assert (await raw.response()).status == 200
+    return raw
+
+
 def assert_draining(answer) -> None:
     assert answer.status == 503, answer
     assert answer.header("content-type") == "application/problem+json"
@@ -51,9 +59,7 @@ async def test_a_request_under_way_is_finished_and_answered(start, sent):
     server = start(SETTINGS)
     name = channel("log")
     whole = publish(server, name, "x" * 50)
-    raw = await RawSocket.connect(server)
-    await raw.send(whole[:sent])
-    await asyncio.sleep(0.2)  # so that it has been read
+    raw = await begun(server, whole[:sent])
     client = await draining(server)
     await raw.send(whole[sent:])
     answer = await raw.response()
@@ -113,9 +119,7 @@ async def test_a_large_new_body_is_refused_by_its_head(start):
 @clause("9.drain", "O5")
 async def test_an_unfinished_request_is_answered_at_the_end_of_the_drain(start):
     server = start({"server": {"drain_timeout": "500ms"}})
-    raw = await RawSocket.connect(server)
-    await raw.send(publish(server, channel("log"), "x" * 50)[:-10])
-    await asyncio.sleep(0.2)
+    raw = await begun(server, publish(server, channel("log"), "x" * 50)[:-10])
     server.terminate()
     assert_draining(await raw.response())
     assert await asyncio.to_thread(server.wait) == 0

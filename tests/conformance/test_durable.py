@@ -8,8 +8,8 @@ import json
 
 import pytest
 from client import Client, channel, eventually, unique
-from model import Home, history, next_of, post, post_all, publish, seqs
-from raw import CLOSE, RawWebSocket
+from model import Home, history, next_of, post, post_all, publish, seqs, sleeper
+from raw import CLOSE
 from tokens import mint
 
 clause = pytest.mark.clause
@@ -463,14 +463,7 @@ async def test_a_slow_reader_of_a_durable_channel_gets_each_small_message(server
     name, count = channel("keep"), 20000
     publisher, reader = await user(server), await user(server)
     await reader.subscribe(name)
-    raw = await RawWebSocket.open(
-        server,
-        "/ws?inbox=manual",
-        headers={"Authorization": f"Bearer {mint(unique('slow'))}"},
-        receive_buffer=4096,
-    )
-    await raw.text(json.dumps({"type": "subscribe", "channel": name}))
-    assert b'"subscribed"' in (await raw.message()).payload
+    raw, _ = await sleeper(server, name)
     filler = "x" * 400  # 10 MB in all: more than the sockets hold
     for first in range(0, count, 1000):
         await post_all(publisher, name, [{"data": [i, filler]} for i in range(first + 1, first + 1001)])
@@ -489,14 +482,8 @@ async def test_a_slow_reader_of_a_short_durable_log_gets_gaps_for_what_is_gone(s
     """§5: `gap`: "messages a..b of a stream are gone for this client (history trimmed …); what follows starts
     at b+1. Nothing is ever lost in silence" [P7, M6]"""
     name, count = channel("short"), 1200
-    raw = await RawWebSocket.open(
-        server,
-        "/ws?inbox=manual",
-        headers={"Authorization": f"Bearer {mint(unique('slow'))}"},
-        receive_buffer=4096,
-    )
-    await raw.text(json.dumps({"type": "subscribe", "channel": name}))
-    epoch = json.loads((await raw.message()).payload)["epoch"]
+    raw, subscribed = await sleeper(server, name)
+    epoch = subscribed["epoch"]
     publisher = await user(server)
     filler = "x" * 16000
     for first in range(0, count, 100):

@@ -142,8 +142,8 @@ async def test_a_slow_connection_is_treated_gently_and_loses_nothing(server, htt
     run = unique("agent:r-")
     writer = await Client.connect(server, mint(name))
     await writer.publish(run, {}, event="start")
-    await raw.text(json.dumps({"type": "subscribe", "channel": run, "id": "s"}))
-    await asyncio.sleep(0.1)
+    await raw.text(json.dumps({"type": "subscribe", "channel": run}))
+    await eventually(lambda: any(m["type"] == "subscribed" for m in seen), "the subscription")
     for i in range(60):
         await writer.publish(run, {"text": f"{i},"}, event="delta")
         await asyncio.sleep(0.01)

@@ -7,7 +7,7 @@ import asyncio
 import json
 
 import pytest
-from client import Client, eventually, unique
+from client import Client, eventually, reloaded_to, unique
 from model import (
     LEVELS,
     Home,
@@ -125,6 +125,7 @@ async def test_with_inbox_manual_nothing_is_followed(server, http, how):
         client = await Client.connect(server)
         assert (await client.request({"type": "auth", "token": mint(me)}))["type"] == "auth_success"
     notify(http, server, me, data=2)
+    assert seqs((await history(client, inbox_of(me)))["messages"]) == [1, 2]  # from where an entry would come, behind it
     assert await client.barrier() == []
     reply = await client.request({"type": "unsubscribe", "channel": inbox_of(me)})
     assert reply["code"] == "not_subscribed"
@@ -344,6 +345,7 @@ async def test_an_inbox_may_be_unsubscribed(server, http):
     client = await device(server, me)
     assert (await client.request({"type": "unsubscribe", "channel": inbox_of(me)}))["type"] == "unsubscribed"
     notify(http, server, me, data=1)
+    assert seqs((await history(client, inbox_of(me)))["messages"]) == [1]  # from where the entry would come, behind it
     assert await client.barrier() == []
     await client.subscribe(inbox_of(me))
     assert pending(http, server, me) == [1]
@@ -782,8 +784,7 @@ async def test_an_entry_has_its_own_priority_whatever_the_namespaces_is(start, h
     for one in reversed(order):
         notify(http, home.server, me, data=one, **({} if one == "none" else {"priority": one}))
     server, each = home.crash(), {"critical": 1, "high": 1, "medium": 1, "low": 1}
-    server.reload(settings("low" if of_namespace == "critical" else "critical"))
-    await eventually(lambda: "reload done" in server.log(), "the reload")
+    await reloaded_to(server, **settings("low" if of_namespace == "critical" else "critical"))
     assert counts(http, server, me) == each
     client = await device(server, me)
     got = [await next_of(client, inbox_of(me)) for _ in order]

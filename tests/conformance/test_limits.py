@@ -109,9 +109,9 @@ async def test_the_third_refusal_within_10_s_starts_a_penalty(server):
     request is refused with what remains of it, tries during it do not lengthen it" """
     client = await user(server)
     await drain_bucket(client)
+    began = time.monotonic()
     for _ in range(3):
         last = await client.refused(history(), "rate_limited")
-    began = time.monotonic()
     waits = [last["retry_after_ms"]]
     for _ in range(5):
         waits.append((await client.refused(history(), "rate_limited"))["retry_after_ms"])
@@ -119,9 +119,8 @@ async def test_the_third_refusal_within_10_s_starts_a_penalty(server):
     assert waits[1] <= 2000
     assert (await client.request({"type": "ping"}))["type"] == "pong"
     while (reply := await client.request(history()))["type"] == "error":
-        await asyncio.sleep(min(0.2, reply["retry_after_ms"] / 1000))
-        assert time.monotonic() - began < 20, reply
-    assert time.monotonic() - began > 1.5
+        await asyncio.sleep(min(0.2, reply["retry_after_ms"] / 1000))  # were it lengthened, it would never end
+    assert time.monotonic() - began > 1.9
 
 
 @clause("6.penalty", "P1")

@@ -68,8 +68,9 @@ async def test_those_who_asked_see_the_events_and_the_cause_does_not(server):
     assert await event(seer, "update") == member
     await presence(actor, name, "leave")
     assert (await event(seer, "leave"))["user"] == member["user"]
-    assert await actor.barrier() == []
-    assert await plain.barrier() == []
+    for one in (actor, plain):
+        assert await presence(one, name, "get") == []  # answered where the events come from, so behind them
+        assert await one.barrier() == []
 
 
 @clause("4.subscribe-presence", "K3")
@@ -115,6 +116,7 @@ async def test_presence_is_idempotent_per_connection(server):
     assert await presence(client, name, "leave") == []
     await event(seer, "enter")
     await event(seer, "leave")
+    assert await presence(seer, name, "get") == []
     assert await seer.barrier() == []
 
 

@@ -4,7 +4,7 @@ connection changes hands with them. Requirements K3, C2, O1."""
 from __future__ import annotations
 
 import pytest
-from client import Client, channel, eventually, unique
+from client import Client, channel, eventually, reloaded_to, unique
 from tokens import mint
 
 clause = pytest.mark.clause
@@ -112,12 +112,12 @@ async def test_a_reload_says_how_much_open_channels_keep(start, durability):
 
     for name in ("some:quiet", "some:busy"):
         await client.publish_many(name, 20)
-    server.reload({"namespaces": {"some": {"history_messages": 5}}})
-    await eventually(keeps_less, "the reload")
+    await reloaded_to(server, namespaces={"some": {"history_messages": 5}})
+    await eventually(keeps_less, "fewer messages")
     await client.publish_many("some:busy", 40)
     assert await kept("some:busy") == (56, 60)
-    server.reload({"namespaces": {"some": {"history_messages": 10}}})
-    await eventually(keeps_more, "the second reload")
+    await reloaded_to(server, namespaces={"some": {"history_messages": 10}})
+    await eventually(keeps_more, "more messages")
     await client.publish_many("some:busy", 40)
     first, last = await kept("some:busy")
     assert last + 1 - first == 10
@@ -137,12 +137,8 @@ async def test_channels_of_a_namespace_that_is_gone_are_not_listed(start, http, 
         return [c["channel"] for c in http(server, "GET", "/api/v1/channels").json()["channels"]]
 
     assert await listed() == ["fresh:x", "room:x"]
-    server.reload({"namespaces": {"fresh": None}})
-
-    async def is_gone():
-        return http(server, "GET", "/api/v1/channels/fresh:x").status_code == 404
-
-    await eventually(is_gone, "the reload")
+    await reloaded_to(server, namespaces={"fresh": None})
+    assert http(server, "GET", "/api/v1/channels/fresh:x").status_code == 404
     assert await listed() == ["room:x"]
 
 
@@ -152,8 +148,7 @@ async def test_a_namespaces_kind_needs_a_restart(start):
     server = start({"namespaces": {"fresh": {"kind": "stream", "durability": "memory"}}})
     client = await Client.connect(server, mint("a"))
     await client.subscribe("fresh:x")
-    server.reload({"namespaces": {"fresh": {"kind": "document"}}})
-    await eventually(lambda: "reload done" in server.log(), "the reload")
+    await reloaded_to(server, namespaces={"fresh": {"kind": "document"}})
     assert "namespaces.fresh.kind" in server.log()
     await client.refused({"type": "publish", "channel": "fresh:x", "merge": {}}, "invalid_event")
     assert (await client.subscribe("fresh:y"))["kind"] == "stream"

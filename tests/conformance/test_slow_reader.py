@@ -7,6 +7,7 @@ import json
 
 import pytest
 from client import Client, channel, unique
+from model import sleeper
 from raw import CLOSE, RawWebSocket
 from server import memory_bound_kib
 from tokens import mint
@@ -30,19 +31,6 @@ BODY = "x" * 16000
 
 async def user(server) -> Client:
     return await Client.connect(server, mint(unique("u")))
-
-
-async def sleeper(server, name: str) -> RawWebSocket:
-    """A subscriber with a small receive buffer that has read its `subscribed`, and reads no more."""
-    raw = await RawWebSocket.open(
-        server,
-        "/ws?inbox=manual",
-        headers={"Authorization": f"Bearer {mint(unique('slow'))}"},
-        receive_buffer=4096,
-    )
-    await raw.text(json.dumps({"type": "subscribe", "channel": name}))
-    assert b'"subscribed"' in (await raw.message()).payload
-    return raw
 
 
 async def read_all(raw: RawWebSocket, last: int, *, gaps: bool) -> int:
@@ -89,7 +77,7 @@ async def test_sleeping_subscribers_cost_no_memory_and_catch_up_with_a_gap(serve
     await publish(publisher, name, 400, reader)  # the log is full, the allocator warm
     other = channel("short")
     await reader.subscribe(other)
-    sleepers = [await sleeper(server, other) for _ in range(10)]
+    sleepers = [(await sleeper(server, other))[0] for _ in range(10)]
     before = server.memory_kib()
 
     await publish(publisher, other, count, reader)
@@ -111,7 +99,7 @@ async def test_a_sleeping_subscriber_of_a_long_log_gets_every_message(server):
     name = channel("long")
     count = 1500
     publisher = await user(server)
-    raw = await sleeper(server, name)
+    raw, _ = await sleeper(server, name)
     await publish(publisher, name, count)
     assert await read_all(raw, count, gaps=False) == count
 
@@ -121,7 +109,7 @@ async def test_a_sleeping_subscriber_still_gets_its_replies_in_order(server):
     """§5: a backlog of deliveries loses no reply: the pong comes, and every message after it or before"""
     name = channel("long")
     publisher = await user(server)
-    raw = await sleeper(server, name)
+    raw, _ = await sleeper(server, name)
     await publish(publisher, name, 300)
     await raw.text('{"type":"ping","id":"me"}')
     seen, pong = [], False
@@ -140,7 +128,7 @@ async def test_a_sleeping_publisher_of_large_replies_does_not_grow_the_server(se
     publisher = await user(server)
     name = channel("short")
     await publish(publisher, name, 100)
-    raw = await sleeper(server, name)
+    raw, _ = await sleeper(server, name)
     before = server.memory_kib()
     request = json.dumps({"type": "history", "channel": name, "limit": 100})
     try:
@@ -168,7 +156,7 @@ async def test_a_batch_goes_no_further_than_the_budget(server, http):
     the middle of a batch too: of 12.8 MB a reader that does not read gets what lies in the socket and in the
     budget, and then the one message that the log keeps"""
     name = channel("last")
-    raw = await sleeper(server, name)
+    raw, _ = await sleeper(server, name)
     batch(http, server, name, 800)
     assert await read_all(raw, 800, gaps=True) < 250
 
@@ -179,7 +167,7 @@ async def test_batches_to_sleeping_subscribers_cost_no_memory(server, http):
     for _ in range(3):
         batch(http, server, channel("last"), 800)  # the allocator is warm
     names = [channel("last") for _ in range(12)]
-    sleepers = [await sleeper(server, name) for name in names]
+    sleepers = [(await sleeper(server, name))[0] for name in names]
     before = server.memory_kib()
     for name in names:
         batch(http, server, name, 800)  # 154 MB in all
@@ -191,7 +179,7 @@ async def test_batches_to_sleeping_subscribers_cost_no_memory(server, http):
 async def test_a_higher_priority_goes_before_the_rest_of_a_batch(server, http):
     """§5: "Across channels a higher priority goes first when a connection has a backlog" """
     low, high = channel("less"), channel("most")
-    raw = await sleeper(server, low)
+    raw, _ = await sleeper(server, low)
     await raw.text(json.dumps({"type": "subscribe", "channel": high}))
     assert b'"subscribed"' in (await raw.message()).payload
     batch(http, server, low, 800)

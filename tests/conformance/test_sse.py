@@ -213,11 +213,11 @@ async def test_a_stream_is_a_connection_like_any_other(server, http):
     """§1: "connection: one WebSocket (or SSE stream)"; §7: "`$all` is every connection of the tenant,
     anonymous and SSE ones too" """
     name = unique("who")
-    before = stats(server, http)["connections"]
+    await eventually(lambda: stats(server, http)["connections"] == 0, "an empty server", 15)
     stream = await follow(server, channel(), token=mint(name))
     other = await Stream.open(server, channel(), query="")
     await other.event()
-    assert stats(server, http)["connections"] == before + 2
+    assert stats(server, http)["connections"] == 2
     found = http(server, "GET", f"/api/v1/users/{name}").json()
     assert found["online"] == 1
     assert found["connections"][0]["connection_id"] == stream.hello["connection_id"]
@@ -254,7 +254,7 @@ async def test_revoke_ends_a_stream_with_auth_error(server, http):
 @clause("8.sse", "A5")
 async def test_a_stream_ends_with_its_token(server):
     """§5: "`auth_expiring` … At its end: `auth_error` with `token_expired`" and the end of the response"""
-    stream = await follow(server, channel(), token=mint(unique("u"), ttl_s=2))
+    stream = await follow(server, channel(), token=mint(unique("u"), ttl_s=4))
     warning = await stream.expect(type="auth_expiring")
     assert warning.names == ["data"]
     (last,) = await stream.rest()
@@ -302,9 +302,6 @@ async def test_a_comment_comes_every_heartbeat(start):
     for _ in range(4):
         block = await stream.block()
         assert block.comment is not None and block.names == [] and block.message is None
-    publisher = await Client.connect(server)
-    await publisher.close()
-    assert stream.raw.buffer == b""
 
 
 # -- the request
@@ -925,8 +922,9 @@ async def test_a_stream_behind_an_answer_that_is_still_being_taken(server):
 @clause("8.sse", "5.slow-reader", "6.liveness", "P7")
 @pytest.mark.slow_clock(60)
 async def test_a_slow_reader_that_takes_bytes_all_the_time_is_not_cut_off(start, http):
-    """§6: only who "takes not one byte" for `server.write_timeout`, however much the kernel holds for it"""
-    server = start({"server": {"write_timeout": "7s"}})
+    """§6: only who "takes not one byte" for `server.write_timeout`, however much the kernel holds for it: before
+    the circuit of its sending side opens (5 s) and behind that"""
+    server = start({"server": {"write_timeout": "3s"}})
     name = channel()
     stream = await follow(server, name, receive_buffer=4096)
     socket = await RawWebSocket.open(
@@ -938,7 +936,7 @@ async def test_a_slow_reader_that_takes_bytes_all_the_time_is_not_cut_off(start,
     await publish_bodies(publisher, name, 60, 100_000)
 
     async def take(raw) -> None:
-        for _ in range(175):
+        for _ in range(100):
             assert await asyncio.get_running_loop().sock_recv(raw.sock, 1000), "it was cut off"
             await asyncio.sleep(0.1)
 

@@ -1,5 +1,5 @@
-// The simulator (see README-like words in ARCHITECTURE.md, "Proof"): runs the hub in worlds made from
-// seeds, and says which seed broke a rule.
+// The simulator: runs the hub in worlds made from seeds (tests/sim/world.h), and says which seed broke a
+// rule.
 //
 //   sim --seed N [--steps M] [--verbose]     one world; with --verbose all that happened in it
 //   sim --seeds A..B [--steps M]             many, until one fails

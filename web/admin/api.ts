@@ -43,7 +43,7 @@ export interface Percentiles {
 export interface Analytics {
   traffic: { by_type: Record<string, number> };
   refusals: { malformed: number; rate_limited: number; auth_failures: number };
-  latency: { request: Percentiles; round_trip: Percentiles };
+  latency: { request: Percentiles; http: Percentiles; round_trip: Percentiles };
   health: Record<string, number>;
   top_talkers: { user: string | null; address?: string; messages: number; messages_error: number; bytes: number }[];
   anomalies: { at: number; kind: string; user?: string; address?: string; score: number; evidence: string; action: string }[];

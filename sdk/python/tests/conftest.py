@@ -18,7 +18,7 @@ _LIVE_S = 60
 
 def pytest_configure(config: pytest.Config) -> None:
     if not BINARY.exists():
-        pytest.exit(f"no binary at {BINARY}: build it, or name it in TIDEWIRE_BIN", returncode=2)
+        pytest.exit(f"no binary at {BINARY}: build it, or name it in TIDEWIRE_BINARY", returncode=2)
 
 
 @pytest.hookimpl(tryfirst=True)

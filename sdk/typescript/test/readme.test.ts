@@ -43,7 +43,9 @@ it.skipIf(!hasBinary)("starts as it says", async () => {
   const server = await Server.start();
   try {
     const start = blocks[0]!.code.replace("http://127.0.0.1:8080", server.url).replace("fetchToken()", JSON.stringify(server.token("ann"))).replace("<{ text: string }>", "");
-    const output = execFileSync(process.execPath, ["--input-type=module", "-e", `${start}; setTimeout(() => client.close(), 200);`], { cwd: kRoot, encoding: "utf8" });
+    const seen = "let seen = 0; const { log } = console; console.log = (...words) => { log(...words); seen += 1; };";
+    const end = "while (!seen) await new Promise((resolve) => setTimeout(resolve, 5)); client.close();";
+    const output = execFileSync(process.execPath, ["--input-type=module", "-e", `${seen} ${start}; ${end}`], { cwd: kRoot, encoding: "utf8", timeout: 15_000 });
     expect(start.trim().split("\n")).toHaveLength(5);
     expect(output).toBe("hello\n");
   } finally {

@@ -46,7 +46,8 @@ function Sections({ figures }: { figures: Figures }): ReactNode {
         <Bars rows={types.map(([name, count]) => ({ name, size: count, text: countText(count) }))} />
       </Section>
       <Section title="Latency" id="latency">
-        <Latency name="a request, from read to answered" of={latency.request} />
+        <Latency name="a WebSocket request, from read to answered" of={latency.request} />
+        <Latency name="an HTTP call, from read to answered" of={latency.http} />
         <Latency name="a round trip to the client" of={latency.round_trip} />
       </Section>
       <Section title="Health of connections" id="health">

@@ -9,7 +9,7 @@ from .channel import Change, Channel, ChannelState, Gap, Snapshot, Subscribed, U
 from .client import Broadcast, Tidewire
 from .connection import ConnectionState, TokenSource
 from .cursor import Position
-from .document import Document
+from .document import Document, EditOptions
 from .emitter import Events
 from .errors import (
     AuthenticationError,
@@ -50,6 +50,7 @@ __all__ = [
     "ConnectionFailedError",
     "ConnectionState",
     "Document",
+    "EditOptions",
     "Ending",
     "Events",
     "ForbiddenError",

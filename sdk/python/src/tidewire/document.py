@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict, Unpack
 
 from .channel import Change, Channel, ChannelState
 from .errors import TidewireError, misuse
@@ -20,6 +20,19 @@ from .publish import publish_body
 from .waiters import Waiters
 
 _Kind = Literal["data", "merge", "patch"]
+
+
+class EditOptions(TypedDict, total=False):
+    """What `Document.set()`, `merge()` and `patch()` take by name."""
+
+    if_seq: int | None
+    """Refused with `conflict` when the document is not at this seq."""
+    event: str | None
+    key: str | None
+    """Idempotency key; random where not given."""
+    priority: Priority | None
+    timeout: float | None
+    """How long to wait for the answer, in seconds."""
 
 
 @dataclass(eq=False, slots=True)
@@ -65,46 +78,19 @@ class Document(Channel):
         """Which state of the document `confirmed` is: what `if_seq` compares."""
         return self._seq
 
-    async def set(
-        self,
-        value: Any,
-        *,
-        if_seq: int | None = None,
-        event: str | None = None,
-        key: str | None = None,
-        priority: Priority | None = None,
-        timeout: float | None = None,
-    ) -> Published:
-        """Replaces the document. With `if_seq` it is refused with `conflict` when the document is not at this seq."""
-        return await self._edit("data", value, timeout, if_seq=if_seq, event=event, key=key, priority=priority)
+    async def set(self, value: Any, **options: Unpack[EditOptions]) -> Published:
+        """Replaces the document."""
+        return await self._edit("data", value, **options)
 
-    async def merge(
-        self,
-        patch: Any,
-        *,
-        if_seq: int | None = None,
-        event: str | None = None,
-        key: str | None = None,
-        priority: Priority | None = None,
-        timeout: float | None = None,
-    ) -> Published:
+    async def merge(self, patch: Any, **options: Unpack[EditOptions]) -> Published:
         """Merges into it (RFC 7396): members that are there replace, None deletes, the others stay."""
-        return await self._edit("merge", patch, timeout, if_seq=if_seq, event=event, key=key, priority=priority)
+        return await self._edit("merge", patch, **options)
 
-    async def patch(
-        self,
-        operations: Sequence[PatchOperation | dict[str, Any]],
-        *,
-        if_seq: int | None = None,
-        event: str | None = None,
-        key: str | None = None,
-        priority: Priority | None = None,
-        timeout: float | None = None,
-    ) -> Published:
+    async def patch(self, operations: Sequence[PatchOperation | dict[str, Any]], **options: Unpack[EditOptions]) -> Published:
         """Changes places in it (RFC 6902); all operations are done or none."""
         if isinstance(operations, (str, bytes, dict)) or not isinstance(operations, Sequence):
             raise misuse("patch() takes a list of operations: [{'op': ..., 'path': ..., 'value': ...}]")
-        return await self._edit("patch", list(operations), timeout, if_seq=if_seq, event=event, key=key, priority=priority)
+        return await self._edit("patch", list(operations), **options)
 
     async def update(self, change: Callable[[Any], Any], *, attempts: int = 10) -> Published:
         """Reads, changes and writes: when somebody else was faster, `change` is asked again with what they wrote. It
@@ -147,10 +133,21 @@ class Document(Channel):
             return session.user is not None and str(sender.user.id) == str(session.user.id)
         return sender.connection is not None and sender.connection == session.connection_id
 
-    async def _edit(self, kind: _Kind, content: Any, timeout: float | None, **options: Any) -> Published:
+    async def _edit(
+        self,
+        kind: _Kind,
+        content: Any,
+        *,
+        if_seq: int | None = None,
+        event: str | None = None,
+        key: str | None = None,
+        priority: Priority | None = None,
+        timeout: float | None = None,
+    ) -> Published:
         # As the server will have it, whatever becomes of the value that was handed in.
         edit = _Edit(kind, json.loads(encode(content)))
-        sent = self._send(publish_body({kind: edit.content}, **options), timeout)
+        body = publish_body({kind: edit.content}, if_seq=if_seq, event=event, key=key, priority=priority)
+        sent = self._send(body, timeout)
         self._edits.append(edit)
         self._show()
         try:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import tidewire
 
 ROOT = Path(__file__).resolve().parents[4]
-BINARY = Path(os.environ.get("TIDEWIRE_BIN") or os.environ.get("TIDEWIRE_BINARY") or ROOT / "build/release/tidewire")
+BINARY = Path(os.environ.get("TIDEWIRE_BINARY") or ROOT / "build/release/tidewire")
 KEY = "tw_dev"
 
 

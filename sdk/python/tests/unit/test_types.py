@@ -37,6 +37,10 @@ async def wrong_later(publisher: AsyncPublisher, client: Tidewire, message: Mess
     await publisher.publish("room:1", event=5)  # type: ignore[arg-type]
     await client.channel("room:1").publish("x", ttl_ms="5")  # type: ignore[arg-type]
     message.flags = ()  # type: ignore[misc]
+    document = client.open_document("doc:1")
+    await document.set({}, if_seq="5")  # type: ignore[arg-type]
+    await document.merge({}, ttl_ms=5)  # type: ignore[call-arg]
+    await document.patch({"op": "add"})  # type: ignore[arg-type]
 
 
 def test_both_publishers_have_the_same_calls_with_names_and_words() -> None:

@@ -3,14 +3,9 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { Tidewire, type Channel, type Options } from "@tidewire/client";
 import { Proxy } from "./proxy.js";
-import { hasBinary, Server } from "./server.js";
+import { hasBinary, kNoLimits, Server, until } from "./server.js";
 
-// Not the limits, but what comes of a bad network is looked at here.
-const kSettings = { TIDEWIRE_LIMITS_MESSAGES_PER_MINUTE: "1000000", TIDEWIRE_LIMITS_BURST: "10000", TIDEWIRE_LIMITS_FRAMES_PER_SECOND: "0", TIDEWIRE_NAMESPACES_LOG_CONTENT_POLICY: "reject" };
-
-async function until(done: () => boolean): Promise<void> {
-  while (!done()) await new Promise((resolve) => setTimeout(resolve, 5));
-}
+const kSettings = { ...kNoLimits, TIDEWIRE_NAMESPACES_LOG_CONTENT_POLICY: "reject" };
 
 describe.skipIf(!hasBinary)("against the real server", () => {
   let server: Server;

@@ -4,17 +4,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { openAgentRun, openDocument, openInbox, openSession, openUpload } from "@tidewire/client/kinds";
 import { Tidewire } from "@tidewire/client";
 import { Proxy } from "./proxy.js";
-import { hasBinary, Server } from "./server.js";
-
-const kSettings = {
-  TIDEWIRE_LIMITS_MESSAGES_PER_MINUTE: "1000000",
-  TIDEWIRE_LIMITS_BURST: "10000",
-  TIDEWIRE_LIMITS_FRAMES_PER_SECOND: "0",
-};
-
-async function until(done: () => unknown): Promise<void> {
-  while (!done()) await new Promise((resolve) => setTimeout(resolve, 5));
-}
+import { hasBinary, kNoLimits, Server, until } from "./server.js";
 
 describe.skipIf(!hasBinary)("against the real server", () => {
   let server: Server;
@@ -23,7 +13,7 @@ describe.skipIf(!hasBinary)("against the real server", () => {
   let serial = 0;
 
   beforeAll(async () => {
-    server = await Server.start(kSettings);
+    server = await Server.start(kNoLimits);
   });
   afterAll(() => server?.dispose());
   beforeEach(async () => {

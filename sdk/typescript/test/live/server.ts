@@ -16,6 +16,14 @@ export const kBinary = process.env.TIDEWIRE_BINARY ?? fileURLToPath(new URL("../
 export const hasBinary = existsSync(kBinary);
 if (!hasBinary) console.error(`\n*** NO LIVE TESTS: there is no binary at ${kBinary}; build it, or name it in TIDEWIRE_BINARY ***\n`);
 
+/** Not the limits, but what comes of a bad network is looked at. */
+export const kNoLimits = { TIDEWIRE_LIMITS_MESSAGES_PER_MINUTE: "1000000", TIDEWIRE_LIMITS_BURST: "10000", TIDEWIRE_LIMITS_FRAMES_PER_SECOND: "0" };
+
+/** Asks until the answer is yes; the test's own time is the limit. */
+export async function until(done: () => unknown): Promise<void> {
+  while (!done()) await new Promise((resolve) => setTimeout(resolve, 5));
+}
+
 export class Server {
   readonly #settings: Record<string, string>;
   #data = "";
