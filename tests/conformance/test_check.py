@@ -69,7 +69,7 @@ def test_its_tokens_have_the_claims_that_a_server_demands(start, tmp_path):
     assert (status, of(report, "failed")) == (0, []), text
 
 
-@clause("9.check", "T1", "S2")
+@clause("9.check", "T1", "P1")
 def test_it_keeps_to_the_limits_of_production(start, tmp_path):
     """The defaults: 10 at once, 100 a minute. Nothing is refused, nobody is punished."""
     limits = {"messages_per_minute": 100, "burst": 10, "adaptive": True, "frames_per_second": 200, "malformed_per_minute": 20}

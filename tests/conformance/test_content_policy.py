@@ -213,7 +213,7 @@ async def test_a_merged_delivery_has_the_flags_of_all(server):
     assert flags == {"script_tag", "iframe"}
 
 
-@clause("§7 content policy", "P4", "D2")
+@clause("§7 content policy", "P4", "M6")
 async def test_flags_survive_a_restart(start, tmp_path):
     home = Home(start, tmp_path, SERVER["settings"])
     writer = await user(home.server)

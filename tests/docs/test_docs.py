@@ -88,6 +88,14 @@ def test_every_error_code_and_every_close_is_explained():
         assert f"| {close['code']} |" in text, close["code"]
 
 
+def test_every_requirement_that_a_test_names_is_listed():
+    text = (ROOT / "docs" / "requirements.md").read_text()
+    for file in (ROOT / "tests" / "conformance").glob("test_*.py"):
+        for mark in re.findall(r"^@clause\((.*)\)$", file.read_text(), re.M):
+            for row in re.findall(r'"([A-Z]\d)"', mark):
+                assert f"| {row} |" in text, f"{file.name}: {row}"
+
+
 def test_every_setting_that_is_named_exists():
     keys = {s["key"] for s in json.loads((ROOT / "spec" / "settings.json").read_text())["settings"]}
     groups = {key.split(".")[0] for key in keys}
