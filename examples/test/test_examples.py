@@ -117,11 +117,6 @@ def test_node(start: Callable[..., Any], server: str, port: str) -> None:
     in_browser("node.mjs", site)
 
 
-def node_is_old() -> bool:
-    return int(subprocess.check_output(["node", "-p", "process.versions.node.split('.')[0]"])) < 20
-
-
-@pytest.mark.skipif(node_is_old(), reason="the client is for Node.js 20 and later")
 def test_react_chat(start: Callable[..., Any], server: str, port: str) -> None:
     start(EXAMPLES / "run", "react-chat", TIDEWIRE_URL=server, PORT=port).until("open http://127.0.0.1:")
     site = f"http://127.0.0.1:{port}"
