@@ -167,13 +167,14 @@ struct SubscribeResult {
   Result<SubscribedState> result;
 };
 
-// A subscription can't be caught up: what it needs can't be read. Without a session: all that the shard has.
+// A subscription ends: what it needs can't be read, or what it rested on is no more.
 struct SubscriptionLost {
   Handle follower;
   Handle session;
   std::uint32_t subscription = 0;
-  std::string_view code;   // a literal
-  std::uint32_t load = 0;  // of the CatchUpCommand that this answers; 0: of none
+  std::string_view code;    // a literal
+  std::uint64_t up_to = 0;  // what it lacks up to here it gets first; 0: it ends at once
+  std::uint32_t load = 0;   // of the CatchUpCommand that this answers; 0: of none
 };
 
 // The channel's numbering has started anew: what its subscribers have is of no use any more.

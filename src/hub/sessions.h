@@ -356,6 +356,7 @@ class Sessions {
   void keep(Page&& page);
   void catch_up(CatchUpResult&& result);
   void end_lost(const SubscriptionLost& lost);
+  void end_told(Handle connection, Session& session, Subscription& subscription, std::string_view code);
   void no_longer_behind(Session& session, const Subscription& subscription);
 
   // sessions.cpp
