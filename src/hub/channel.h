@@ -26,7 +26,6 @@
 #include "hub/types.h"
 #include "kinds/fold.h"
 #include "kinds/inbox.h"
-#include "kinds/member_changes.h"
 #include "kinds/owned_run.h"
 #include "log/log.h"
 
@@ -45,7 +44,7 @@ struct PendingEntry {
   Handle skip;
   std::vector<Asker> repeats;  // the same key again, answered when this one is
   kinds::Event event = {};     // where the channel folds
-  std::string member = {};     // of a session: who joins or leaves by it; empty: nobody
+  std::string leaver = {};     // of a session: who leaves by it; empty: nobody
   std::optional<Acked> acked;  // it was asked for by an `ack`
   // What must not be said before this entry is safe, in order; with the error if it never will be.
   std::vector<std::function<void(const Error*)>> held;
@@ -150,8 +149,7 @@ struct Folded {
   std::vector<Reader> readers;
   std::unique_ptr<Window> window;
   RunCheck run_check;
-  std::unique_ptr<Tellings> tellings;                     // null until there was one
-  std::unique_ptr<kinds::MemberChanges> changes_pending;  // of a session, on their way; null: none
+  std::unique_ptr<Tellings> tellings;  // null until there was one
 
   bool is_telling() const { return tellings && !tellings->all.empty(); }
 };

@@ -184,12 +184,7 @@ class Home {
   void answer_backlog(ShardId to, const CatchUpCommand& command, Channel& channel, const Time& now);
 
   // home_tellings.cpp
-  static bool is_leave(const PendingEntry& pending);
-  static void expect_change(Channel& channel, const PendingEntry& pending);
-  static void forget_change(Channel& channel, const PendingEntry& pending);
-  static const kinds::MemberChanges& changes_pending(const Channel& channel);
-  bool tell_absent(Handle handle, Channel& channel, const kinds::Event& event,
-                   const kinds::MemberChanges& later, Folded::Telling&& telling);
+  bool tell_absent(Handle handle, Channel& channel, const kinds::Event& event, Folded::Telling&& telling);
   bool tell_again(Handle handle, Channel& channel, std::uint64_t seq, const PendingEntry::Asker& asker);
   bool may_tell(const Channel& channel) const;
   void tell_on();

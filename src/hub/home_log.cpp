@@ -175,7 +175,6 @@ void Home::on(log::Failed&& failed, const Time& now) {
       const PendingEntry pending = std::move(durable.pending.front());
       durable.pending.pop_front();
       if (!pending.key.empty()) channel->keys()->give_up(pending.key);
-      if (!pending.member.empty()) forget_change(*channel, pending);
       answer(pending, *channel, &failed.error);
       if (!durable.pending.empty()) return;
       durable.assigned = channel->seq;

@@ -11,33 +11,11 @@
 
 namespace tidewire::hub {
 
-bool Home::is_leave(const PendingEntry& pending) {
-  return kinds::session_action_kind(pending.event.name) == kinds::SessionAction::Kind::leave;
-}
-
-void Home::expect_change(Channel& channel, const PendingEntry& pending) {
-  std::unique_ptr<kinds::MemberChanges>& changes = channel.folded()->changes_pending;
-  if (!changes) changes = std::make_unique<kinds::MemberChanges>();
-  changes->add(pending.member, is_leave(pending));
-}
-
-// It is safe, or never will be.
-void Home::forget_change(Channel& channel, const PendingEntry& pending) {
-  std::unique_ptr<kinds::MemberChanges>& changes = channel.folded()->changes_pending;
-  changes->pop(pending.member);
-  if (changes->empty()) changes.reset();
-}
-
-const kinds::MemberChanges& Home::changes_pending(const Channel& channel) {
-  static const kinds::MemberChanges kNone;
-  return channel.folded()->changes_pending ? *channel.folded()->changes_pending : kNone;
-}
-
 // Who was a member as of this message and has no connection here gets it in the inbox, and only then its
 // publisher is answered: what was acknowledged reaches them whatever happens. A key makes telling it twice
-// harmless. `later` are the members' changes behind it. False when there is nobody to tell.
+// harmless. False when there is nobody to tell.
 bool Home::tell_absent(Handle handle, Channel& channel, const kinds::Event& event,
-                       const kinds::MemberChanges& later, Folded::Telling&& telling) {
+                       Folded::Telling&& telling) {
   const Namespace* ns = namespaces_.find(kInboxNamespace);
   if (ns == nullptr || ns->kind != Kind::inbox || !kinds::SessionChannel::is_message(event)) return false;
   Folded& folded = *channel.folded();
@@ -45,7 +23,7 @@ bool Home::tell_absent(Handle handle, Channel& channel, const kinds::Event& even
   for (const Folded::Reader& reader : folded.readers) here.push_back(reader.user_id);
   std::ranges::sort(here);
   telling.users = static_cast<const kinds::SessionChannel&>(*folded.fold)
-                      .members_at(event.seq, later, [&](std::string_view user_id) {
+                      .members_at(event.seq, [&](std::string_view user_id) {
                         return user_id != event.user_id && !std::ranges::binary_search(here, user_id);
                       });
   if (telling.users.empty()) return false;
@@ -83,18 +61,7 @@ bool Home::tell_again(Handle handle, Channel& channel, std::uint64_t seq, const 
     answer(asker, channel, std::unexpected(overload_error()));
     return true;
   }
-  constexpr std::size_t kHeadBytes = 80;  // an event's name stands behind its seq and timestamp
-  kinds::MemberChanges later;
-  for (std::uint64_t at = seq + 1; at <= channel.seq; ++at) {
-    const SharedBytes& body = channel.history().at(at).body;
-    const std::string_view head = body.view().substr(0, kHeadBytes);
-    if (!head.contains(R"("event":"join")") && !head.contains(R"("event":"leave")")) continue;
-    const auto action = kinds::session_action_of(kinds::event_of(body, 0));
-    if (!action || action->user.id.empty()) continue;
-    later.add(action->user.id, action->kind == kinds::SessionAction::Kind::leave);
-  }
-  for (const std::string& user_id : changes_pending(channel).leavers()) later.add(user_id, true);
-  return tell_absent(handle, channel, kinds::event_of(channel.history().at(seq).body, 0), later,
+  return tell_absent(handle, channel, kinds::event_of(channel.history().at(seq).body, 0),
                      {.seq = seq, .published = {}, .duplicate = {asker}});
 }
 

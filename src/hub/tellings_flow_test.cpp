@@ -186,6 +186,26 @@ TEST(TellingsFlow, TellsARepeatAgainWhereAnInboxHasFailed) {
   EXPECT_THAT(far.inbox_of(far.users[0]), Contains(HasSubstr("session_message")));
 }
 
+// Whose membership the second `join` did not begin.
+TEST(TellingsFlow, TellsARepeatToWhoJoinedAgainAndHasLeftSince) {
+  FarInboxes far(1);
+  far.say(R"("data":1,"key":"k")");
+  far.shards.carry(1);
+  far.shards.work_log(1);  // opens it
+  auto operations = std::exchange(far.shards.operations(1), {});
+  ASSERT_EQ(operations.size(), 1u);
+  far.shards.home(1).handle(append_fails(operations[0]), far.shards.now);
+  far.shards.run();
+  for (const char* event : {"join", "leave"})
+    far.say(R"("data":{"user":")" + far.users[0] + R"("},"event":")" + event + '"');
+  far.shards.run();
+  EXPECT_THAT(far.shards.take(far.a),
+              ElementsAre(HasSubstr("unavailable"), HasSubstr("\"published\""), HasSubstr("\"published\"")));
+  EXPECT_THAT(far.shards.ask(far.a, publish_to(far.name, R"("data":1,"key":"k")")),
+              ElementsAre(HasSubstr("duplicate")));
+  EXPECT_THAT(far.inbox_of(far.users[0]), Contains(HasSubstr("session_message")));
+}
+
 TEST(TellingsFlow, TakesNoMoreMessagesOfASessionThatHasTooMuchToTell) {
   FarInboxes far(2);
   for (int i = 0; i < 34; ++i) far.say(large());
