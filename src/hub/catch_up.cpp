@@ -206,7 +206,7 @@ void Sessions::end_told(Handle connection, Session& session, Subscription& subsc
   outbound_.hurry(connection, {replica.priority, subscription.replica});
   const std::string channel(replica.key.name);
   end_subscription(connection, session, subscription);
-  // Behind its `subscribed`, or one of subscribing again, should that still wait for earlier replies.
+  // Behind its `subscribed`, should that still wait for earlier replies.
   reply(connection, session,
         protocol::MessageWriter("unsubscribed").text("channel", channel).text("code", code).finish());
   want_page(connection, session);

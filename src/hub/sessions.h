@@ -283,7 +283,7 @@ class Sessions {
   void carry_out(Context& context, protocol::PresenceRequest&& request);
   void carry_out(Context& context, protocol::AckRequest&& request);
   enum class Following : std::uint8_t { asked, automatic };
-  bool awaits_subscribed(const Session& session, const SharedName& channel) const;
+  bool must_wait(const Session& session, const SharedName& channel) const;
   void subscribe_one(Context& context, protocol::SubscribeItem&& item);
   void subscribe_one(Context& context, protocol::SubscribeItem&& item, const Admission& admission,
                      Following following);

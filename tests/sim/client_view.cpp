@@ -74,6 +74,8 @@ void ClientView::on_subscribed(const Json& message, const SubscribeAsked& asked,
   const Json& messages = message.at("messages");
   if (known != readings_.end()) {
     require(messages.empty() && !message.contains("recovered"), "{} was rewound in {}", who_, channel);
+    require(!known->second.next || seq + 1 >= *known->second.next, "{} was told of {} of {} after {}", who_,
+            seq, channel, known->second.next.value_or(0) - 1);
     if (message.contains("snapshot"))
       check_snapshot(*life, channel, seq, message.at("snapshot").at("data"), asked.at_us, sent_us);
     if (asked.presence) known->second.members = users_of(message.at("members"));

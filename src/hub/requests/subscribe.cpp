@@ -12,7 +12,7 @@ void Sessions::carry_out(Context& context, protocol::SubscribeRequest&& request)
   const bool is_malformed =
       std::ranges::any_of(request.channels, [](const auto& item) { return !item.fault.empty(); });
   if (request.channels.size() == 1 && !session.to_subscribe && !is_malformed &&
-      !awaits_subscribed(session, request.channels[0].channel))
+      !must_wait(session, request.channels[0].channel))
     return subscribe_one(context, std::move(request.channels[0]));
   if (!session.to_subscribe) session.to_subscribe = std::make_unique<ToSubscribe>();
   for (protocol::SubscribeItem& item : request.channels)
@@ -42,11 +42,14 @@ void Sessions::take_rest(Handle connection, const Time& now) {
   if (next.ends_malformed) note_malformed(connection, session, now);
 }
 
-// Whether it stands is not known yet, so neither is what subscribing again would mean.
-bool Sessions::awaits_subscribed(const Session& session, const SharedName& channel) const {
+// Subscribing again is asked for when its answer can go out as soon as it comes: what is delivered while it
+// waited for earlier ones would be newer than the state that it tells. (And whether the subscription stands
+// is not known before it is answered.)
+bool Sessions::must_wait(const Session& session, const SharedName& channel) const {
+  if (!session.replies || session.replies->empty()) return false;
   const Handle replica = replicas_.find({session.tenant, channel});
   return replica && std::ranges::any_of(session.subscriptions, [&](const Subscription& subscription) {
-           return subscription.replica == replica && !subscription.counted;
+           return subscription.replica == replica;
          });
 }
 
