@@ -91,7 +91,8 @@ struct Folded {
     Handle session;
     std::uint32_t subscription = 0;
     std::string user_id;
-    bool by_right = false;  // of a grant or rule: it stays when its user is no member any more
+    std::uint64_t since = 0;  // the channel's seq when it began
+    bool by_right = false;    // of a grant or rule: it stays when its user is no member any more
   };
   // Deliveries that are held back and merged, in a conflated channel.
   struct Window {
@@ -118,6 +119,7 @@ struct Folded {
     SharedBytes tail = {};
     std::string key = {};
     std::optional<Error> error = {};
+    bool is_late = false;  // to one who was here when it came, and has gone without it; nobody waits for it
 
     std::size_t bytes_of_one() const { return tail.size() + key.size() + kTellingBytes; }
     std::size_t bytes() const { return tail.size() + key.size() + users.size() * sizeof(std::string); }

@@ -43,6 +43,9 @@ struct UnsubscribeCommand {
   Handle follower;
   Handle session;
   std::uint32_t subscription = 0;  // it may have another one to the channel by now
+  // Of a session channel: the first message that it was not given and its user is to find in its inbox;
+  // 0: none.
+  std::uint64_t lacks_from = 0;
 };
 
 struct PublishCommand {

@@ -223,5 +223,83 @@ TEST(TellingsFlow, TakesNoMoreMessagesOfASessionThatHasTooMuchToTell) {
               ElementsAre(HasSubstr("\"published\"")));
 }
 
+// A session at shard 0 of `a`, and its member `b` at shard 1, whose inbox another connection follows.
+struct MemberFarAway {
+  MemberFarAway() {
+    say(R"("event":"join")");
+    say(R"("event":"join","data":{"user":"b"})");
+    shards.ask(b, subscribe_to(name));
+    shards.take(inbox);
+  }
+  void say(const std::string& rest) { shards.ask(a, publish_to(name, rest)); }
+  std::string unsubscribe() const { return R"({"type":"unsubscribe","channel":")" + name + "\"}"; }
+
+  TestShards shards{2};
+  std::string name = shards.channel_at(0, "session");
+  TestShards::Peer a = shards.open(TestShards::user("a"), 0), b = shards.open(TestShards::user("b"), 1),
+                   inbox = shards.open(TestShards::user("b"), 1, false);
+};
+
+TEST(TellingsFlow, TellsAMemberWhatWasOnItsWayWhenItUnsubscribed) {
+  MemberFarAway far;
+  far.shards.say(far.a, publish_to(far.name, R"("data":1)"));
+  far.shards.carry(0);
+  far.shards.work_log(0);  // it is on its way to shard 1
+  far.shards.say(far.b, far.unsubscribe());
+  EXPECT_THAT(far.shards.take(far.b), ElementsAre(HasSubstr("\"unsubscribed\"")));
+  far.shards.run();
+  EXPECT_THAT(far.shards.take(far.b), IsEmpty());
+  EXPECT_THAT(far.shards.take(far.inbox),
+              ElementsAre(AllOf(HasSubstr("session_message"), HasSubstr(R"("data":1)"))));
+}
+
+TEST(TellingsFlow, GivesAMemberThatUnsubscribesWhatItsShardHas) {
+  MemberFarAway far;
+  far.shards.say(far.a, publish_to(far.name, R"("data":1)"));
+  far.shards.carry(0);
+  far.shards.work_log(0);
+  far.shards.carry(1);  // into the batch of this turn
+  far.shards.say(far.b, far.unsubscribe());
+  EXPECT_THAT(far.shards.at(far.b).hurried, SizeIs(1));
+  far.shards.run();
+  EXPECT_THAT(far.shards.take(far.b), ElementsAre(HasSubstr(R"("data":1)"), HasSubstr("\"unsubscribed\"")));
+  EXPECT_THAT(far.shards.take(far.inbox), IsEmpty());
+}
+
+TEST(TellingsFlow, TellsAMemberThatUnsubscribesWhatItWasTooSlowFor) {
+  MemberFarAway far;
+  far.say(R"("data":0)");
+  far.shards.at(far.b).full = true;
+  far.say(R"("data":1,"key":"k")");
+  far.shards.ask(far.inbox, publish_to(far.name, R"("data":"its own")"));
+  far.say(R"("data":2)");
+  far.shards.take(far.b);
+  far.shards.ask(far.b, far.unsubscribe());
+  EXPECT_THAT(far.shards.take(far.inbox), ElementsAre(HasSubstr(R"("data":1)"), HasSubstr(R"("data":2)")));
+  // That it was told late says nothing of the others.
+  EXPECT_THAT(far.shards.ask(far.a, publish_to(far.name, R"("data":1,"key":"k")")),
+              Contains(HasSubstr("duplicate")));
+  far.say(R"("data":3)");
+  EXPECT_THAT(far.shards.take(far.inbox), ElementsAre(HasSubstr(R"("data":3)")));
+}
+
+TEST(TellingsFlow, TellsNobodyWhatAnotherConnectionHasOrWhatCameBeforeIt) {
+  MemberFarAway far;
+  const auto other = far.shards.open(TestShards::user("b"), 0);
+  for (int i = 0; i < 2; ++i) far.say(R"("data":0)");
+  far.shards.take(far.b);
+  // What it asks for again is no news.
+  far.shards.ask(far.b, far.unsubscribe());
+  far.shards.at(far.b).full = true;
+  far.shards.ask(far.b, subscribe_to(far.name, R"(,"history":2)"));
+  far.shards.ask(far.b, far.unsubscribe());
+  EXPECT_THAT(far.shards.take(far.inbox), IsEmpty());
+  far.shards.ask(far.b, subscribe_to(far.name));
+  far.shards.ask(other, subscribe_to(far.name));
+  far.say(R"("data":1)");
+  far.shards.ask(far.b, far.unsubscribe());
+  EXPECT_THAT(far.shards.take(far.inbox), IsEmpty());
+}
+
 }  // namespace
 }  // namespace tidewire::hub

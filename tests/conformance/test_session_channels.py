@@ -841,6 +841,21 @@ async def test_a_slow_subscriber_gets_what_came_before_its_leave_at_its_own_pace
     assert (await next_raw(raw))["type"] == "pong"
 
 
+@clause("7.session-inbox", "5.slow-reader", "M5", "M6")
+async def test_what_a_member_was_too_slow_for_is_in_its_inbox_once_it_unsubscribes(server, http):
+    """§7: "Every other member with no connection subscribed gets each `message` in its inbox": none reaches
+    neither the connection nor the inbox, and none both [M5, M6]"""
+    name, _, guest, raw = await flooded(server, "open")
+    await raw.text(json.dumps({"type": "unsubscribe", "channel": name}))
+    got = []
+    while (message := await next_raw(raw))["type"] != "unsubscribed":
+        got.append(message["data"].split()[0])
+    assert len(got) < FLOOD
+    entries = await session_messages(http, server, name, guest, wanted=FLOOD - len(got))
+    got += [entry["data"]["data"].split()[0] for entry in entries]
+    assert got == [str(i) for i in range(FLOOD)]
+
+
 @clause("7.session-inbox", "4.key", "M6")
 async def test_a_key_repeated_after_a_crash_tells_those_who_were_members(start, http, tmp_path):
     """§7: "Every other member": as of the message, not of its repetition [M6, K4]"""

@@ -148,12 +148,15 @@ void Sessions::handle(SubscribeResult&& result, const Time&) {
   }
   std::uint32_t activates = 0;
   if (!result.again && subscription == nullptr) {
-    // It has ended meanwhile, and the home has just begun to count it.
+    // It has ended meanwhile, and the home has just begun to count it. A member that has unsubscribed is
+    // to find in its inbox what comes behind the answer.
+    const bool is_member = session != nullptr && state.kind == Kind::session;
     const ShardId home = home_of(result.channel);
     post_(home, UnsubscribeCommand{.channel = std::move(result.channel),
                                    .follower = result.follower,
                                    .session = result.reply.target,
-                                   .subscription = result.subscription});
+                                   .subscription = result.subscription,
+                                   .lacks_from = is_member ? state.next_seq : 0});
   } else if (!result.again) {
     subscription->counted = true;
     subscription->needs.set_next_seq(state.next_seq);
