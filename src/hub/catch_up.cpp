@@ -22,7 +22,7 @@ bool is_stored(const Replica& replica) { return replica.ns->durability == Durabi
 
 // Nothing in a page is to be left out for it, and nothing else comes before it.
 bool is_like_others(const Subscription& subscription) {
-  return !subscription.backlog() && subscription.own().empty();
+  return !subscription.backlog() && subscription.own().empty() && subscription.last_seq() == 0;
 }
 }  // namespace
 
@@ -191,15 +191,25 @@ void Sessions::end_lost(const SubscriptionLost& lost) {
   Subscription* subscription = session->find(lost.subscription);
   if (subscription == nullptr) return want_page(lost.session, *session);  // as after a CatchUpResult
   Replica& replica = *replicas_.get(subscription->replica);
-  // What waits in the batch and in the lane came before this.
+  // What waits in the batch came before this.
   if (replica.turn) flush(subscription->replica, replica);
-  outbound_.hurry(lost.session, {replica.priority, subscription->replica});
+  if (subscription->state != Subscription::State::live && subscription->needs.next_seq() <= lost.up_to)
+    subscription->needs.more().last_seq = lost.up_to;
+  else
+    end_told(lost.session, *session, *subscription, lost.code);
+}
+
+// Behind what waits for it in the lane.
+void Sessions::end_told(Handle connection, Session& session, Subscription& subscription,
+                        std::string_view code) {
+  const Replica& replica = *replicas_.get(subscription.replica);
+  outbound_.hurry(connection, {replica.priority, subscription.replica});
   const std::string channel(replica.key.name);
-  end_subscription(lost.session, *session, *subscription);
-  // Behind its `subscribed`, or one of subscribing again, should that still wait for earlier replies.
-  reply(lost.session, *session,
-        protocol::MessageWriter("unsubscribed").text("channel", channel).text("code", lost.code).finish());
-  want_page(lost.session, *session);
+  end_subscription(connection, session, subscription);
+  // Behind its `subscribed`, should that still wait for earlier replies.
+  reply(connection, session,
+        protocol::MessageWriter("unsubscribed").text("channel", channel).text("code", code).finish());
+  want_page(connection, session);
 }
 
 // What is queued, and where they are, is of the old epoch; the new state comes as a `snapshot`, which is what
@@ -219,6 +229,12 @@ void Sessions::handle(const EpochChanged& changed, const Time& now) {
     if (subscription == nullptr || session->closing || !subscription->counted) continue;
     const Handle connection{static_cast<std::uint32_t>(index), session->generation};
     outbound_.drop(connection, {replica->priority, changed.follower});
+    if (subscription->last_seq() != 0) {  // what it was to get is no more, and the new state not for it
+      end_told(connection, *session, *subscription, "revoked");
+      replica = replicas_.get(changed.follower);
+      if (replica == nullptr) return;
+      continue;
+    }
     subscription->needs.drop_extras();
     subscription->needs.set_next_seq(0);
     if (subscription->state == Subscription::State::live)
@@ -246,12 +262,18 @@ void Sessions::catch_up(CatchUpResult&& result) {
   // Asked for under another epoch.
   if (result.from_seq != subscription->needs.next_seq()) return want_page(result.session, *session);
 
+  // What came behind its end is not for it, and so no state that has that.
+  const std::uint64_t last_seq = subscription->last_seq();
+  if (last_seq != 0)
+    std::erase_if(result.items, [&](const CatchUpItem& item) { return item.last > last_seq; });
   Page page = render(result, replica, *subscription);
   const bool taken = hand_over(result.session, replica, *subscription, page);
   // What was refused would be asked for again otherwise.
   if (result.for_any && !result.at_end && is_like_others(*subscription) && (!taken || replica.behind > 1))
     keep(std::move(page));
   if (!taken) return outbound_.notify_when_drained(result.session);
+  if (last_seq != 0 && result.next_seq > last_seq)
+    return end_told(result.session, *session, *subscription, "revoked");
 
   subscription->needs.set_next_seq(result.next_seq);
   if (SubscriptionExtras* extras = subscription->needs.extras()) {

@@ -26,7 +26,6 @@
 #include "hub/types.h"
 #include "kinds/fold.h"
 #include "kinds/inbox.h"
-#include "kinds/member_changes.h"
 #include "kinds/owned_run.h"
 #include "log/log.h"
 
@@ -45,7 +44,7 @@ struct PendingEntry {
   Handle skip;
   std::vector<Asker> repeats;  // the same key again, answered when this one is
   kinds::Event event = {};     // where the channel folds
-  std::string member = {};     // of a session: who joins or leaves by it; empty: nobody
+  std::string leaver = {};     // of a session: who leaves by it; empty: nobody
   std::optional<Acked> acked;  // it was asked for by an `ack`
   // What must not be said before this entry is safe, in order; with the error if it never will be.
   std::vector<std::function<void(const Error*)>> held;
@@ -92,7 +91,8 @@ struct Folded {
     Handle session;
     std::uint32_t subscription = 0;
     std::string user_id;
-    bool by_right = false;  // of a grant or rule: it stays when its user is no member any more
+    std::uint64_t since = 0;  // the channel's seq when it began
+    bool by_right = false;    // of a grant or rule: it stays when its user is no member any more
   };
   // Deliveries that are held back and merged, in a conflated channel.
   struct Window {
@@ -119,6 +119,7 @@ struct Folded {
     SharedBytes tail = {};
     std::string key = {};
     std::optional<Error> error = {};
+    bool is_late = false;  // to one who was here when it came, and has gone without it; nobody waits for it
 
     std::size_t bytes_of_one() const { return tail.size() + key.size() + kTellingBytes; }
     std::size_t bytes() const { return tail.size() + key.size() + users.size() * sizeof(std::string); }
@@ -150,8 +151,7 @@ struct Folded {
   std::vector<Reader> readers;
   std::unique_ptr<Window> window;
   RunCheck run_check;
-  std::unique_ptr<Tellings> tellings;                     // null until there was one
-  std::unique_ptr<kinds::MemberChanges> changes_pending;  // of a session, on their way; null: none
+  std::unique_ptr<Tellings> tellings;  // null until there was one
 
   bool is_telling() const { return tellings && !tellings->all.empty(); }
 };

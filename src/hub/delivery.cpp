@@ -189,7 +189,8 @@ void Sessions::ask_members(Handle connection, const Replica& replica) {
                                             .rights = {.subscribe = true}});
 }
 
-void Sessions::end_subscription(Handle connection, Session& session, Subscription& subscription) {
+void Sessions::end_subscription(Handle connection, Session& session, Subscription& subscription,
+                                std::uint64_t lacks_from) {
   const Handle handle = subscription.replica;
   Replica& replica = *replicas_.get(handle);
   if (subscription.state != Subscription::State::joining) remove_subscriber(replica, subscription.place);
@@ -201,7 +202,8 @@ void Sessions::end_subscription(Handle connection, Session& session, Subscriptio
     post_(replica.home_shard, UnsubscribeCommand{.channel = replica.key,
                                                  .follower = handle,
                                                  .session = connection,
-                                                 .subscription = subscription.number});
+                                                 .subscription = subscription.number,
+                                                 .lacks_from = lacks_from});
   subscription = std::move(session.subscriptions.back());
   session.subscriptions.pop_back();
   if (--replica.subscriptions > 0) return;

@@ -177,6 +177,7 @@ void Home::begin_subscription(ShardId from, SubscribeCommand&& command, Handle h
                                          .session = command.reply.target,
                                          .subscription = command.subscription,
                                          .user_id = command.author ? command.author->user_id : std::string(),
+                                         .since = channel.seq,
                                          .by_right = command.rights.subscribe});
   if (channel.kind == Kind::inbox && !command.again && !command.since)
     state.backlog = start_backlog(handle, channel, now);
@@ -191,21 +192,25 @@ void Home::begin_subscription(ShardId from, SubscribeCommand&& command, Handle h
 }
 
 void Home::handle(ShardId from, UnsubscribeCommand&& command, const Time& now) {
-  Channel* channel = find(command.channel);
+  const Handle handle = channels_.find(command.channel);
+  Channel* channel = channels_.get(handle);
   TIDEWIRE_CHECK(channel != nullptr);  // followed channels are not swept
-  if (channel->folded())
-    std::erase_if(channel->folded()->readers, [&](const Folded::Reader& reader) {
-      return reader.shard == from && reader.session == command.session &&
-             reader.subscription == command.subscription;
-    });
-  Channel::Follower& follower = follower_of(*channel, from, command.follower);
-  TIDEWIRE_CHECK(follower.subscribers > 0);
   channel->last_used_ms = now.mono_ms();
-  if (--follower.subscribers > 0) return;
-  follower = channel->followers.back();
-  channel->followers.pop_back();
+  // Who its members were is not known while the state is built anew.
+  if (command.lacks_from != 0 && wait_for_log(handle, *channel, from, command, now)) return;
+  unfollow(from, handle, command);
   // All that it was is in the log.
-  if (channel->parked && channel->followers.empty()) sweep(channels_.find(command.channel), *channel, now);
+  if (channel->parked && channel->followers.empty()) sweep(handle, *channel, now);
+}
+
+void Home::unfollow(ShardId from, Handle handle, const UnsubscribeCommand& command) {
+  Channel& channel = *channels_.get(handle);
+  if (channel.kind == Kind::session) remove_reader(from, handle, channel, command);
+  Channel::Follower& follower = follower_of(channel, from, command.follower);
+  TIDEWIRE_CHECK(follower.subscribers > 0);
+  if (--follower.subscribers > 0) return;
+  follower = channel.followers.back();
+  channel.followers.pop_back();
 }
 
 void Home::handle(ShardId from, PresenceCommand&& command, const Time& now) {

@@ -129,6 +129,7 @@ class Home {
                           const Time& now);
   // Whose right to it was looked at; without `may_list` it is a `leave`.
   void carry_out(ShardId from, Handle handle, PresenceCommand&& command, bool may_list, const Time& now);
+  void unfollow(ShardId from, Handle handle, const UnsubscribeCommand& command);
   void depart(Handle handle, const Author& author, const Time& now);
   void sweep(Handle handle, Channel& channel, const Time& now);
   void begin(Handle handle, Channel& channel);
@@ -184,12 +185,11 @@ class Home {
   void answer_backlog(ShardId to, const CatchUpCommand& command, Channel& channel, const Time& now);
 
   // home_tellings.cpp
-  static bool is_leave(const PendingEntry& pending);
-  static void expect_change(Channel& channel, const PendingEntry& pending);
-  static void forget_change(Channel& channel, const PendingEntry& pending);
-  static const kinds::MemberChanges& changes_pending(const Channel& channel);
-  bool tell_absent(Handle handle, Channel& channel, const kinds::Event& event,
-                   const kinds::MemberChanges& later, Folded::Telling&& telling);
+  bool tell_absent(Handle handle, Channel& channel, const kinds::Event& event, Folded::Telling&& telling);
+  bool tell(Handle handle, Channel& channel, const kinds::Event& event,
+            const std::function<bool(std::string_view user_id)>& wanted, Folded::Telling&& telling);
+  void tell_late(Handle handle, Channel& channel, const std::string& user_id, std::uint64_t from_seq);
+  void remove_reader(ShardId from, Handle handle, Channel& channel, const UnsubscribeCommand& command);
   bool tell_again(Handle handle, Channel& channel, std::uint64_t seq, const PendingEntry::Asker& asker);
   bool may_tell(const Channel& channel) const;
   void tell_on();

@@ -147,6 +147,10 @@ bool Home::merge(ShardId to, const CatchUpCommand& command, Channel& channel, st
 }
 
 void Home::after_event(Handle handle, Channel& channel, const Time& now) {
+  // Who was a member is asked of messages that are kept, and of those to come.
+  if (channel.kind == Kind::session)
+    static_cast<kinds::SessionChannel&>(*channel.folded()->fold)
+        .forget_leavers(channel.history().empty() ? channel.seq + 1 : channel.history().first_seq());
   if (channel.kind == Kind::inbox && !channel.durable() && !channel.followers.empty())
     channel.folded()->mark = channel.seq;
   if (channel.kind == Kind::upload || channel.kind == Kind::agent) {

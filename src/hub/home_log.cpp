@@ -175,7 +175,6 @@ void Home::on(log::Failed&& failed, const Time& now) {
       const PendingEntry pending = std::move(durable.pending.front());
       durable.pending.pop_front();
       if (!pending.key.empty()) channel->keys()->give_up(pending.key);
-      if (!pending.member.empty()) forget_change(*channel, pending);
       answer(pending, *channel, &failed.error);
       if (!durable.pending.empty()) return;
       durable.assigned = channel->seq;
@@ -259,6 +258,9 @@ void Home::refuse(DurableState::Waiting&& waiting, const Error& error) {
     post_(to, SnapshotResult{.reply = snapshot->reply,
                              .channel = std::move(snapshot->channel),
                              .result = std::unexpected(error)});
+  } else if (auto* unsubscribe = std::get_if<UnsubscribeCommand>(&waiting.command)) {
+    unsubscribe->lacks_from = 0;
+    unfollow(to, channels_.find(unsubscribe->channel), *unsubscribe);
   } else if (const auto* departs = std::get_if<DepartCommand>(&waiting.command)) {
     if (Channel* channel = find(departs->channel)) leave_presence(*channel, *departs->author, {}, to);
   } else if (const auto* review = std::get_if<ReviewCommand>(&waiting.command)) {

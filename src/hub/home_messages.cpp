@@ -58,7 +58,7 @@ void Home::handle(ShardId from, PublishCommand&& command, const Time& now) {
     auto taken = channel.folded()->fold->take(pending.event, asker);
     if (!taken) return refuse_settled(handle, channel, pending.asker, taken.error());
     if (taken->dropped) return answer_dropped(handle, channel, pending.asker);
-    pending.member = std::move(taken->member);
+    pending.leaver = std::move(taken->leaver);
   }
   if (command.ephemeral) return take_ephemeral(handle, channel, std::move(pending), now);
   append(handle, channel, std::move(pending), now);
@@ -169,7 +169,6 @@ void Home::append(Handle handle, Channel& channel, PendingEntry&& pending, const
                            .seq = pending.entry.seq,
                            .until_ms = now.unix_ms + options_.idempotency_window_ms});
   }
-  if (!pending.member.empty()) expect_change(channel, pending);
   if (channel.kind == Kind::inbox) {
     Folded& folded = *channel.folded();
     const std::uint64_t oldest = static_cast<const kinds::Inbox&>(*folded.fold).oldest_seq();
@@ -190,13 +189,10 @@ void Home::commit(Handle handle, Channel& channel, PendingEntry&& pending, const
   if (!pending.key.empty())
     channel.keys_wanted().add(std::move(pending.key), channel.seq,
                               now.unix_ms + options_.idempotency_window_ms);
-  if (!pending.member.empty()) {
-    if (channel.durable()) forget_change(channel, pending);
-    if (is_leave(pending)) revoke_readers(channel, pending.member);
-  }
+  if (!pending.leaver.empty()) revoke_readers(channel, pending.leaver);
   show(handle, channel, pending, now);
   if (channel.kind == Kind::session &&
-      tell_absent(handle, channel, pending.event, changes_pending(channel),
+      tell_absent(handle, channel, pending.event,
                   {.seq = channel.seq, .published = {pending.asker}, .duplicate = pending.repeats}))
     for (const auto& then : pending.held) then(nullptr);
   else

@@ -11,42 +11,30 @@
 
 namespace tidewire::hub {
 
-bool Home::is_leave(const PendingEntry& pending) {
-  return kinds::session_action_kind(pending.event.name) == kinds::SessionAction::Kind::leave;
-}
-
-void Home::expect_change(Channel& channel, const PendingEntry& pending) {
-  std::unique_ptr<kinds::MemberChanges>& changes = channel.folded()->changes_pending;
-  if (!changes) changes = std::make_unique<kinds::MemberChanges>();
-  changes->add(pending.member, is_leave(pending));
-}
-
-// It is safe, or never will be.
-void Home::forget_change(Channel& channel, const PendingEntry& pending) {
-  std::unique_ptr<kinds::MemberChanges>& changes = channel.folded()->changes_pending;
-  changes->pop(pending.member);
-  if (changes->empty()) changes.reset();
-}
-
-const kinds::MemberChanges& Home::changes_pending(const Channel& channel) {
-  static const kinds::MemberChanges kNone;
-  return channel.folded()->changes_pending ? *channel.folded()->changes_pending : kNone;
-}
-
 // Who was a member as of this message and has no connection here gets it in the inbox, and only then its
 // publisher is answered: what was acknowledged reaches them whatever happens. A key makes telling it twice
-// harmless. `later` are the members' changes behind it. False when there is nobody to tell.
+// harmless. False when there is nobody to tell.
 bool Home::tell_absent(Handle handle, Channel& channel, const kinds::Event& event,
-                       const kinds::MemberChanges& later, Folded::Telling&& telling) {
-  const Namespace* ns = namespaces_.find(kInboxNamespace);
-  if (ns == nullptr || ns->kind != Kind::inbox || !kinds::SessionChannel::is_message(event)) return false;
-  Folded& folded = *channel.folded();
+                       Folded::Telling&& telling) {
+  if (!kinds::SessionChannel::is_message(event)) return false;
   std::vector<std::string_view> here;
-  for (const Folded::Reader& reader : folded.readers) here.push_back(reader.user_id);
+  for (const Folded::Reader& reader : channel.folded()->readers) here.push_back(reader.user_id);
   std::ranges::sort(here);
+  return tell(
+      handle, channel, event,
+      [&](std::string_view user_id) { return !std::ranges::binary_search(here, user_id); },
+      std::move(telling));
+}
+
+// Of its members at that time, the wanted ones.
+bool Home::tell(Handle handle, Channel& channel, const kinds::Event& event,
+                const std::function<bool(std::string_view user_id)>& wanted, Folded::Telling&& telling) {
+  const Namespace* ns = namespaces_.find(kInboxNamespace);
+  if (ns == nullptr || ns->kind != Kind::inbox) return false;
+  Folded& folded = *channel.folded();
   telling.users = static_cast<const kinds::SessionChannel&>(*folded.fold)
-                      .members_at(event.seq, later, [&](std::string_view user_id) {
-                        return user_id != event.user_id && !std::ranges::binary_search(here, user_id);
+                      .members_at(event.seq, [&](std::string_view user_id) {
+                        return user_id != event.user_id && wanted(user_id);
                       });
   if (telling.users.empty()) return false;
   protocol::MessageWriter writer;
@@ -67,6 +55,36 @@ bool Home::tell_absent(Handle handle, Channel& channel, const kinds::Event& even
   return true;
 }
 
+// A subscription has ended. What the home had for it and the client was not given, as it wished no more of
+// it, reaches its user like what comes from now on.
+void Home::remove_reader(ShardId from, Handle handle, Channel& channel, const UnsubscribeCommand& command) {
+  auto& readers = channel.folded()->readers;
+  const auto found = std::ranges::find_if(readers, [&](const Folded::Reader& reader) {
+    return reader.shard == from && reader.session == command.session &&
+           reader.subscription == command.subscription;
+  });
+  if (found == readers.end()) return;
+  const Folded::Reader gone = std::move(*found);
+  readers.erase(found);
+  // Another connection of the user has it, or what stands for it.
+  const bool is_here = std::ranges::find(readers, gone.user_id, &Folded::Reader::user_id) != readers.end();
+  if (command.lacks_from != 0 && !is_here)
+    tell_late(handle, channel, gone.user_id, std::max(command.lacks_from, gone.since + 1));
+}
+
+// As far as the history has it, and not more than a page.
+void Home::tell_late(Handle handle, Channel& channel, const std::string& user_id, std::uint64_t from_seq) {
+  const History& history = channel.history();
+  if (channel.seq > kReplayMessages) from_seq = std::max(from_seq, channel.seq + 1 - kReplayMessages);
+  for (std::uint64_t seq = std::max(from_seq, history.first_seq());
+       seq <= channel.seq && history.holds(seq) && may_tell(channel); ++seq) {
+    const kinds::Event event = kinds::event_of(history.at(seq).body, 0);
+    if (!kinds::SessionChannel::is_message(event)) continue;
+    tell(handle, channel, event, [&](std::string_view member) { return member == user_id; },
+         {.seq = seq, .published = {}, .duplicate = {}, .is_late = true});
+  }
+}
+
 // A message that came again with its key: a crash, or an error, may have come between it and the inboxes of
 // those who are away. False when there is nobody to tell.
 bool Home::tell_again(Handle handle, Channel& channel, std::uint64_t seq, const PendingEntry::Asker& asker) {
@@ -74,7 +92,7 @@ bool Home::tell_again(Handle handle, Channel& channel, std::uint64_t seq, const 
   if (Folded::Tellings* tellings = channel.folded()->tellings.get()) {
     if (tellings->told.contains(seq)) return false;
     for (auto& [slot, telling] : tellings->all) {
-      if (telling.seq != seq) continue;
+      if (telling.seq != seq || telling.is_late) continue;
       telling.duplicate.push_back(asker);
       return true;
     }
@@ -83,18 +101,7 @@ bool Home::tell_again(Handle handle, Channel& channel, std::uint64_t seq, const 
     answer(asker, channel, std::unexpected(overload_error()));
     return true;
   }
-  constexpr std::size_t kHeadBytes = 80;  // an event's name stands behind its seq and timestamp
-  kinds::MemberChanges later;
-  for (std::uint64_t at = seq + 1; at <= channel.seq; ++at) {
-    const SharedBytes& body = channel.history().at(at).body;
-    const std::string_view head = body.view().substr(0, kHeadBytes);
-    if (!head.contains(R"("event":"join")") && !head.contains(R"("event":"leave")")) continue;
-    const auto action = kinds::session_action_of(kinds::event_of(body, 0));
-    if (!action || action->user.id.empty()) continue;
-    later.add(action->user.id, action->kind == kinds::SessionAction::Kind::leave);
-  }
-  for (const std::string& user_id : changes_pending(channel).leavers()) later.add(user_id, true);
-  return tell_absent(handle, channel, kinds::event_of(channel.history().at(seq).body, 0), later,
+  return tell_absent(handle, channel, kinds::event_of(channel.history().at(seq).body, 0),
                      {.seq = seq, .published = {}, .duplicate = {asker}});
 }
 
@@ -159,7 +166,8 @@ void Home::answer_told(Channel& channel, const Folded::Telling& told) {
   tellings_bytes_ -= told.bytes();
   std::set<std::uint64_t>& all_told = channel.folded()->tellings->told;
   all_told.erase(all_told.begin(), all_told.lower_bound(channel.history().first_seq()));
-  if (!told.error && channel.keys() && channel.history().holds(told.seq)) all_told.insert(told.seq);
+  if (!told.error && !told.is_late && channel.keys() && channel.history().holds(told.seq))
+    all_told.insert(told.seq);
   Published published{.epoch = channel.epoch, .seq = told.seq};
   const auto answer_all = [&](const std::vector<PendingEntry::Asker>& askers) {
     for (const PendingEntry::Asker& asker : askers) {

@@ -43,6 +43,9 @@ struct UnsubscribeCommand {
   Handle follower;
   Handle session;
   std::uint32_t subscription = 0;  // it may have another one to the channel by now
+  // Of a session channel: the first message that it was not given and its user is to find in its inbox;
+  // 0: none.
+  std::uint64_t lacks_from = 0;
 };
 
 struct PublishCommand {
@@ -167,13 +170,14 @@ struct SubscribeResult {
   Result<SubscribedState> result;
 };
 
-// A subscription can't be caught up: what it needs can't be read. Without a session: all that the shard has.
+// A subscription ends: what it needs can't be read, or what it rested on is no more.
 struct SubscriptionLost {
   Handle follower;
   Handle session;
   std::uint32_t subscription = 0;
-  std::string_view code;   // a literal
-  std::uint32_t load = 0;  // of the CatchUpCommand that this answers; 0: of none
+  std::string_view code;    // a literal
+  std::uint64_t up_to = 0;  // what it lacks up to here it gets first; 0: it ends at once
+  std::uint32_t load = 0;   // of the CatchUpCommand that this answers; 0: of none
 };
 
 // The channel's numbering has started anew: what its subscribers have is of no use any more.

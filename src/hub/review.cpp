@@ -115,31 +115,38 @@ void Home::review_presence(ShardId from, Channel& channel, const ReviewCommand& 
 }
 
 void Home::review_reader(ShardId from, Channel& channel, const ReviewCommand& command, bool allowed) {
+  auto& readers = channel.folded()->readers;
+  const auto reader = std::ranges::find_if(readers, [&](const Folded::Reader& each) {
+    return each.shard == from && each.session == command.session && each.subscription == command.subscription;
+  });
+  // Where its membership has ended it is ending, and gets what it had a right to.
+  if (channel.kind == Kind::session && reader == readers.end()) return;
   if (!allowed) {
     post_(from, SubscriptionLost{.follower = command.follower,
                                  .session = command.session,
                                  .subscription = command.subscription,
                                  .code = "revoked"});
-    return;
-  }
-  for (Folded::Reader& reader : channel.folded()->readers) {
-    if (reader.shard != from || reader.session != command.session) continue;
-    reader.user_id = command.author->user_id;
-    reader.by_right = command.rights.subscribe;
+    if (reader != readers.end()) readers.erase(reader);
+  } else if (reader != readers.end()) {
+    reader->user_id = command.author->user_id;
+    reader->by_right = command.rights.subscribe;
   }
 }
 
-// A subscription ends with the membership that it rested on, and so does being there. The state may be
-// ahead: who has come back since subscribes again, and who leaves later is still there.
+// A subscription ends with the membership that it rested on, behind what came before, and so does being
+// there. From now on nobody is here by it. The state may be ahead: who has come back since subscribes again,
+// and who leaves later is still there.
 void Home::revoke_readers(Channel& channel, std::string_view left) {
   const auto owns = [&](std::string_view user_id) { return user_id != left; };
-  for (const Folded::Reader& reader : channel.folded()->readers) {
-    if (reader.by_right || owns(reader.user_id)) continue;
+  std::erase_if(channel.folded()->readers, [&](const Folded::Reader& reader) {
+    if (reader.by_right || owns(reader.user_id)) return false;
     post_(reader.shard, SubscriptionLost{.follower = reader.follower,
                                          .session = reader.session,
                                          .subscription = reader.subscription,
-                                         .code = "revoked"});
-  }
+                                         .code = "revoked",
+                                         .up_to = channel.seq - 1});
+    return true;
+  });
   if (!channel.presence()) return;
   for (const Presence::Outcome& outcome : channel.presence()->expel(owns))
     tell_presence(channel, outcome, {}, 0);

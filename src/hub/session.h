@@ -36,6 +36,8 @@ struct SubscriptionExtras {
   std::optional<Backlog> backlog = {};
   // Seqs that the connection published without echo and that it has not passed yet, ascending.
   std::vector<std::uint64_t> own = {};
+  // It is caught up as far as this, and then ends with `revoked`; 0: it goes on.
+  std::uint64_t last_seq = 0;
 };
 
 // What a subscription needs next, and beside it what few come to need: one word, for there are very many.
@@ -103,6 +105,7 @@ struct Subscription {
     const SubscriptionExtras* extras = needs.extras();
     return extras ? std::span<const std::uint64_t>(extras->own) : std::span<const std::uint64_t>();
   }
+  std::uint64_t last_seq() const { return needs.extras() ? needs.extras()->last_seq : 0; }
 };
 static_assert(sizeof(Subscription) == 24);
 

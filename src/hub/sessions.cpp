@@ -35,7 +35,7 @@ bool Sessions::can_take(Handle connection) const {
   const Session* found = session(connection);
   if (found == nullptr) return true;
   const ToSubscribe* rest = found->to_subscribe.get();
-  if (rest != nullptr && awaits_subscribed(*found, rest->items.front().item.channel)) return false;
+  if (rest != nullptr && must_wait(*found, rest->items.front().item.channel)) return false;
   return !found->replies || (found->replies->size() < kPendingRepliesMax &&
                              found->large_replies < (rest != nullptr ? rest->window : kLargeRepliesMax));
 }

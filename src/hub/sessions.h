@@ -283,7 +283,7 @@ class Sessions {
   void carry_out(Context& context, protocol::PresenceRequest&& request);
   void carry_out(Context& context, protocol::AckRequest&& request);
   enum class Following : std::uint8_t { asked, automatic };
-  bool awaits_subscribed(const Session& session, const SharedName& channel) const;
+  bool must_wait(const Session& session, const SharedName& channel) const;
   void subscribe_one(Context& context, protocol::SubscribeItem&& item);
   void subscribe_one(Context& context, protocol::SubscribeItem&& item, const Admission& admission,
                      Following following);
@@ -310,7 +310,8 @@ class Sessions {
 
   // delivery.cpp
   void activate(Handle connection, Session& session, std::uint32_t subscription);
-  void end_subscription(Handle connection, Session& session, Subscription& subscription);
+  void end_subscription(Handle connection, Session& session, Subscription& subscription,
+                        std::uint64_t lacks_from = 0);
   void remove_subscriber(Replica& replica, std::uint32_t place);
   Replica::Turn& turn_of(Handle handle, Replica& replica);
   void flush(Handle handle, Replica& replica);
@@ -356,6 +357,8 @@ class Sessions {
   void keep(Page&& page);
   void catch_up(CatchUpResult&& result);
   void end_lost(const SubscriptionLost& lost);
+  std::uint64_t give_last(Handle connection, const Subscription& subscription);
+  void end_told(Handle connection, Session& session, Subscription& subscription, std::string_view code);
   void no_longer_behind(Session& session, const Subscription& subscription);
 
   // sessions.cpp

@@ -196,5 +196,26 @@ TEST(SubscribeFlow, WhoFollowsAChannelThatBeginsAnewGetsItsStateAndNothingOld) {
   EXPECT_THAT(shards.at(live).dropped, SizeIs(1));
 }
 
+TEST(SubscribeFlow, TellsWhoSubscribesAgainNoStateOlderThanWhatItHas) {
+  TestShards shards;
+  const auto author = shards.open(), reader = shards.open();
+  const auto delta = [&](const std::string& text) {
+    shards.ask(author, publish("agent:1", R"(,"event":"delta","data":{"text":")" + text + "\"}"));
+  };
+  delta("a");
+  shards.ask(reader, subscribe("agent:1"));
+  shards.log_held = true;
+  shards.say(reader, publish("log:1"));
+  shards.say(reader, subscribe("agent:1"));
+  shards.run();
+  delta("b");
+  EXPECT_THAT(shards.take(reader), ElementsAre(HasSubstr("\"seq\":2,")));
+  shards.log_held = false;
+  shards.run();
+  EXPECT_THAT(shards.take(reader),
+              ElementsAre(HasSubstr("\"published\""),
+                          testing::AllOf(HasSubstr(R"("snapshot":{"seq":2,)"), HasSubstr(R"("text":"ab")"))));
+}
+
 }  // namespace
 }  // namespace tidewire::hub

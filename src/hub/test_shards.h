@@ -79,6 +79,14 @@ inline log::Outcome append_fails(const log::Operation& operation) {
                      .error = fail(ErrorCode::unavailable).error()};
 }
 
+// Requests without an `id`; `rest` is what else stands in them.
+inline std::string publish_to(const std::string& channel, const std::string& rest) {
+  return R"({"type":"publish","channel":")" + channel + "\"," + rest + "}";
+}
+inline std::string subscribe_to(const std::string& channel, const std::string& rest = {}) {
+  return R"({"type":"subscribe","channel":")" + channel + "\"" + rest + "}";
+}
+
 // A connection's end as a test sees it.
 class TestOutbound final : public Outbound {
  public:

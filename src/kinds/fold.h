@@ -38,7 +38,7 @@ struct Run {
 
 struct Taken {
   bool dropped = false;     // an inbox was full of more important entries: nothing is to be appended
-  std::string member = {};  // of a session: who has joined or left by it; empty: nobody
+  std::string leaver = {};  // of a session: who has left by it; empty: nobody
 };
 
 class Fold {

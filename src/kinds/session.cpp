@@ -1,7 +1,6 @@
 #include "kinds/session.h"
 
 #include <algorithm>
-#include <iterator>
 
 #include "base/check.h"
 #include "protocol/message_writer.h"
@@ -28,14 +27,18 @@ bool SessionChannel::owned_by(std::string_view user_id) const {
 }
 
 std::vector<std::string> SessionChannel::members_at(
-    std::uint64_t seq, const MemberChanges& later,
-    const std::function<bool(std::string_view user_id)>& wanted) const {
+    std::uint64_t seq, const std::function<bool(std::string_view user_id)>& wanted) const {
   std::vector<std::string> users;
-  std::ranges::copy_if(later.leavers(), std::back_inserter(users), wanted);
   // Whoever joined later has read up to its join.
+  for (const Leaver& leaver : leavers_)
+    if (leaver.left > seq && leaver.read < seq && wanted(leaver.user_id)) users.push_back(leaver.user_id);
   for (const Member& member : members_)
     if (member.read < seq && wanted(member.user_id)) users.push_back(member.user_id);
   return users;
+}
+
+void SessionChannel::forget_leavers(std::uint64_t seq) {
+  while (!leavers_.empty() && leavers_.front().left < seq) leavers_.pop_front();
 }
 
 bool SessionChannel::led_by(std::string_view user_id) const {
@@ -71,9 +74,8 @@ Result<Taken> SessionChannel::take(const Event& event, const Asker& asker) {
   auto judged = judge(event, asker);
   if (!judged || event.seq == 0) return judged;
   SessionAction action = *session_action_of(event);
-  const bool joins = action.kind == Kind::join && !owned_by(action.user.id);
   apply(action, event);
-  if (joins || action.kind == Kind::leave) judged->member = std::move(action.user.id);
+  if (action.kind == Kind::leave) judged->leaver = std::move(action.user.id);
   return judged;
 }
 
@@ -158,7 +160,7 @@ void SessionChannel::apply(const SessionAction& action, const Event& event) {
       add_member(action.user, event.seq);
       break;
     case Kind::leave:
-      remove_member(action.user.id);
+      remove_member(action.user.id, event.seq);
       break;
     case Kind::edit:
     case Kind::custom:
@@ -209,8 +211,10 @@ void SessionChannel::add_member(const NamedUser& user, std::uint64_t seq) {
       {.user_id = user.id, .user_json = user.json, .owner = members_.empty(), .read = seq, .unread = 0});
 }
 
-void SessionChannel::remove_member(std::string_view user_id) {
-  std::erase_if(members_, [&](const Member& member) { return member.user_id == user_id; });
+void SessionChannel::remove_member(std::string_view user_id, std::uint64_t seq) {
+  const auto member = std::ranges::find(members_, user_id, &Member::user_id);
+  leavers_.push_back({.user_id = member->user_id, .read = member->read, .left = seq});
+  members_.erase(member);
   if (!members_.empty()) members_.front().owner = true;
   const auto person = people_.find(user_id);
   person->second.member = false;

@@ -15,7 +15,6 @@
 #include <vector>
 
 #include "kinds/fold.h"
-#include "kinds/member_changes.h"
 #include "kinds/session_action.h"
 
 namespace tidewire::kinds {
@@ -48,9 +47,11 @@ class SessionChannel final : public Fold {
   const std::vector<Member>& members() const { return members_; }
 
   // Of those who were members when message `seq` was written and have not read beyond it since, the wanted
-  // ones; `later` are the changes behind it, as far as the state has them.
-  std::vector<std::string> members_at(std::uint64_t seq, const MemberChanges& later,
+  // ones; of those who have left by now only where that was not forgotten.
+  std::vector<std::string> members_at(std::uint64_t seq,
                                       const std::function<bool(std::string_view user_id)>& wanted) const;
+  // Nobody will ask for those who were members before `seq` any more.
+  void forget_leavers(std::uint64_t seq);
 
   // Whether this event is one that members who are away get in their inbox.
   static bool is_message(const Event& event);
@@ -79,6 +80,11 @@ class SessionChannel final : public Fold {
     People::value_type* author = nullptr;  // null: the API, or anonymous
   };
   using Messages = std::deque<Message>;
+  struct Leaver {
+    std::string user_id;
+    std::uint64_t read = 0;
+    std::uint64_t left = 0;  // the seq of its `leave`
+  };
 
   bool led_by(std::string_view user_id) const;
   Result<void> admit_join(const Event& event, const Asker& asker) const;
@@ -89,9 +95,10 @@ class SessionChannel final : public Fold {
   void remove_message(Messages::const_iterator at);
   void read_up_to(Member& member, std::uint64_t seq);
   void add_member(const NamedUser& user, std::uint64_t seq);
-  void remove_member(std::string_view user_id);
+  void remove_member(std::string_view user_id, std::uint64_t seq);
   void forget_if_unused(People::iterator person);
   bool read_saved(std::string_view saved);
+  bool read_leavers(const protocol::JsonValue* saved);
 
   // The end, and null, when there is none.
   Messages::const_iterator find_message(std::uint64_t seq) const;
@@ -104,6 +111,7 @@ class SessionChannel final : public Fold {
   std::vector<Member> members_;
   Messages messages_;  // by seq
   People people_;
+  std::deque<Leaver> leavers_;  // by `left`
 };
 
 }  // namespace tidewire::kinds

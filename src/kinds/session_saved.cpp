@@ -1,7 +1,10 @@
 // A session channel as the log keeps it:
-//   {"v":1,"last_seq":n,"founded":b,"members":[[id,read,unread],…],"authors":[id|null,…],"messages":[…]}
-// Members stand in the order of joining. `messages` goes through the index by seq: a number of an author
-// is a message of the next seq, and -k says that the k seqs before the next one are none.
+//   {"v":1,"last_seq":n,"founded":b,"members":[[id,read,unread],…],"left":[[id,read,seq],…],
+//    "authors":[id|null,…],"messages":[…]}
+// Members stand in the order of joining. `left` are those who have left lately, with the seq of the `leave`;
+// it stands where there are some, and older versions neither wrote nor read it. `messages` goes through the
+// index by seq: a number of an author is a message of the next seq, and -k says that the k seqs before the
+// next one are none.
 #include <algorithm>
 #include <unordered_map>
 
@@ -40,6 +43,14 @@ std::string SessionChannel::save() const {
     fmt::format_to(std::back_inserter(out), "[{},{},{}]", member.user_json, member.read, member.unread);
   }
 
+  std::string left;
+  for (const Leaver& leaver : leavers_) {
+    left += left.empty() ? R"(],"left":[[)" : ",[";
+    append_json_string(left, leaver.user_id);
+    fmt::format_to(std::back_inserter(left), ",{},{}]", leaver.read, leaver.left);
+  }
+  out += left;
+
   std::string authors, messages;
   std::unordered_map<const People::value_type*, std::size_t> number_of;
   std::uint64_t next = 1;
@@ -68,6 +79,7 @@ bool SessionChannel::restore(std::string_view saved) {
     members_.clear();
     messages_.clear();
     people_.clear();
+    leavers_.clear();
   };
   forget();
   if (read_saved(saved)) return true;
@@ -98,6 +110,7 @@ bool SessionChannel::read_saved(std::string_view saved) {
     add_member(*user, *read);
     members_.back().unread = *unread;
   }
+  if (!read_leavers(fields.find("left"))) return false;
 
   std::vector<People::value_type*> people;
   for (const JsonValue& id : *authors) {
@@ -123,6 +136,23 @@ bool SessionChannel::read_saved(std::string_view saved) {
   // An author without a message has no place here.
   return std::ranges::none_of(
       people, [](const auto* person) { return person != nullptr && person->second.messages == 0; });
+}
+
+// Null: as an older version has saved it.
+bool SessionChannel::read_leavers(const JsonValue* saved) {
+  if (saved == nullptr) return true;
+  const auto leavers = elements_of(saved);
+  if (!leavers) return false;
+  for (const JsonValue& item : *leavers) {
+    const auto parts = elements_of(&item);
+    if (!parts || parts->size() != 3) return false;
+    const auto user = user_named((*parts)[0]);
+    const auto left = count_in((*parts)[2], last_seq_);
+    const auto read = count_in((*parts)[1], left.value_or(0));
+    if (!user || !read || !left || (!leavers_.empty() && *left <= leavers_.back().left)) return false;
+    leavers_.push_back({.user_id = user->id, .read = *read, .left = *left});
+  }
+  return true;
 }
 
 }  // namespace tidewire::kinds

@@ -34,11 +34,7 @@ struct World {
                       .may_publish = who.grant || who.author.empty()};
     const std::string before = session.save();
     std::string result = outcome(session.admit(event, asker));
-    if (result == "ok") {
-      const auto taken = session.take(event, asker);
-      result = outcome(taken);
-      if (taken && !taken->member.empty()) changes.add(taken->member, name == "leave");
-    }
+    if (result == "ok") result = outcome(session.take(event, asker));
     if (result == "ok" && !ephemeral) ++seq;
     if (result != "ok" || ephemeral) {
       EXPECT_EQ(session.save(), before);
@@ -48,7 +44,6 @@ struct World {
   std::string shown() const { return session.snapshot(0); }
 
   SessionChannel session;
-  MemberChanges changes;
   std::uint64_t seq = 0;
 };
 
@@ -70,23 +65,43 @@ struct WorldOfTwo : World {
 TEST(SessionChannel, KnowsWhoWasAMemberWhenAMessageWasWritten) {
   WorldOfTwo world;
   world.publish(kAnna, "message");  // 3
-  world.changes = {};
   const auto change = [&](const std::string& name, const std::string& user) {
     EXPECT_EQ(world.publish(kAnna, name, R"({"user":")" + user + "\"}"), "ok");
   };
   const auto anybody = [](std::string_view) { return true; };
-  const auto then = [&] { return world.session.members_at(3, world.changes, anybody); };
-  EXPECT_THAT(then(), UnorderedElementsAre("anna", "bob"));
-  change("join", "eve");
-  EXPECT_THAT(then(), UnorderedElementsAre("anna", "bob"));
+  const auto at = [&](std::uint64_t seq) {
+    // What is saved knows it as well.
+    SessionChannel saved({});
+    EXPECT_TRUE(saved.restore(world.session.save()));
+    EXPECT_EQ(saved.members_at(seq, anybody), world.session.members_at(seq, anybody));
+    return world.session.members_at(seq, anybody);
+  };
+  EXPECT_THAT(at(3), UnorderedElementsAre("anna", "bob"));
+  change("join", "eve");  // 4
+  EXPECT_THAT(at(3), UnorderedElementsAre("anna", "bob"));
   change("join", "bob");
-  EXPECT_THAT(then(), UnorderedElementsAre("anna", "bob"));
+  EXPECT_THAT(at(3), UnorderedElementsAre("anna", "bob"));
   change("leave", "bob");
-  change("leave", "eve");
-  EXPECT_THAT(then(), UnorderedElementsAre("anna", "bob"));
+  change("leave", "eve");  // 7
+  EXPECT_THAT(at(3), UnorderedElementsAre("anna", "bob"));
   change("join", "bob");
-  EXPECT_THAT(then(), UnorderedElementsAre("anna", "bob"));
-  EXPECT_THAT(world.session.members_at(world.seq + 1, {}, anybody), UnorderedElementsAre("anna", "bob"));
+  EXPECT_THAT(at(3), UnorderedElementsAre("anna", "bob"));
+  EXPECT_THAT(at(5), UnorderedElementsAre("anna", "bob", "eve"));
+  EXPECT_THAT(at(world.seq + 1), UnorderedElementsAre("anna", "bob"));
+  world.session.forget_leavers(7);
+  EXPECT_THAT(at(5), UnorderedElementsAre("anna", "eve"));
+  world.session.forget_leavers(8);
+  EXPECT_THAT(at(5), UnorderedElementsAre("anna"));
+}
+
+TEST(SessionChannel, HasToldALeaverWhatItHasRead) {
+  WorldOfTwo world;
+  for (int i = 0; i < 2; ++i) world.publish(kAnna, "message");
+  world.publish(kBob, "read", R"({"seq":3})");
+  world.publish(kBob, "leave");
+  const auto bob = [](std::string_view user_id) { return user_id == "bob"; };
+  EXPECT_TRUE(world.session.members_at(3, bob).empty());
+  EXPECT_EQ(world.session.members_at(4, bob).size(), 1u);
 }
 
 TEST(SessionChannel, IsEmptyAtFirst) {
@@ -412,6 +427,11 @@ TEST(SessionChannel, SavesItsState) {
   EXPECT_EQ(other.save(), saved);
   EXPECT_EQ(other.snapshot(0), world.shown());
   EXPECT_TRUE(other.owned_by("bob"));
+  world.publish(kBob, "leave");
+  const std::string left = world.session.save();
+  EXPECT_THAT(left, HasSubstr(R"("members":[["anna",1,3]],"left":[["bob",2,7]],"authors")"));
+  ASSERT_TRUE(other.restore(left));
+  EXPECT_EQ(other.save(), left);
 }
 
 TEST(SessionChannel, SavesTenThousandMessagesInLittle) {
@@ -452,6 +472,11 @@ TEST(SessionChannel, IsAsNewWhenTheSavedStateCantBeRead) {
            R"({"v":1,"last_seq":9,"members":[["a",-1,0]],"authors":[],"messages":[]})",
            R"({"v":1,"last_seq":9,"members":[["a b",1,0]],"authors":[],"messages":[]})",
            R"({"v":1,"last_seq":9,"members":[["1",1,0],[1,1,0]],"authors":[],"messages":[]})",
+           R"({"v":1,"last_seq":9,"members":[],"left":1,"authors":[],"messages":[]})",
+           R"({"v":1,"last_seq":9,"members":[],"left":[["a",1]],"authors":[],"messages":[]})",
+           R"({"v":1,"last_seq":9,"members":[],"left":[["a",5,4]],"authors":[],"messages":[]})",
+           R"({"v":1,"last_seq":9,"members":[],"left":[["a",1,10]],"authors":[],"messages":[]})",
+           R"({"v":1,"last_seq":9,"members":[],"left":[["a",1,4],["b",1,4]],"authors":[],"messages":[]})",
            R"({"v":1,"last_seq":9,"members":[],"authors":[""],"messages":[0]})",
            R"({"v":1,"last_seq":9,"members":[],"authors":["a"],"messages":[1]})",
            R"({"v":1,"last_seq":9,"members":[],"authors":["a"],"messages":["0"]})",

@@ -29,6 +29,7 @@ from model import (
     seqs,
     uid,
 )
+from raw import RawWebSocket
 from server import memory_bound_kib
 from sse import Stream
 from tokens import mint
@@ -804,6 +805,55 @@ async def test_a_subscriber_gets_what_came_before_its_leave(server, http, namesp
         assert [m["type"] for m in one] == ["message"] * len(before) + ["unsubscribed"], one
         assert [m["data"] for m in one[:-1]] == before and one[-1]["code"] == "revoked"
     assert await guest.barrier() == []
+
+
+async def flooded(server, namespace: str) -> tuple[str, Client, str, RawWebSocket]:
+    """A session, its owner and a member whose subscribed connection reads nothing while more comes than it may
+    have waiting."""
+    name, (owner, guest) = await session(server, 2, namespace)
+    headers = {"Authorization": f"Bearer {mint(me(guest))}"}
+    raw = await RawWebSocket.open(server, "/ws?inbox=manual", headers=headers, receive_buffer=4096)
+    await raw.text(json.dumps({"type": "subscribe", "channel": name}))
+    assert (await next_raw(raw))["type"] == "subscribed"
+    await post_all(owner, name, [{"data": f"{i} " + "x" * 40_000} for i in range(FLOOD)])
+    return name, owner, me(guest), raw
+
+
+FLOOD = 80
+
+
+async def next_raw(raw: RawWebSocket) -> dict:
+    return json.loads((await raw.message(timeout_s=15)).payload)
+
+
+@clause("7.session-leave", "5.order", "5.slow-reader", "K4", "P7")
+@pytest.mark.parametrize("namespace", ["session", "open"])
+async def test_a_slow_subscriber_gets_what_came_before_its_leave_at_its_own_pace(server, namespace):
+    """§5: "A subscriber gets every seq": who is removed while it is behind gets what it had a right to, and
+    nothing else [K4, P7]"""
+    name, owner, guest, raw = await flooded(server, namespace)
+    await post_all(owner, name, [{"event": "leave", "data": {"user": guest}}, {"data": "secret"}])
+    got = [await next_raw(raw) for _ in range(FLOOD + 1)]
+    assert [m["type"] for m in got] == ["message"] * FLOOD + ["unsubscribed"]
+    assert [m["data"].split()[0] for m in got[:-1]] == [str(i) for i in range(FLOOD)]
+    assert got[-1]["code"] == "revoked"
+    await raw.text('{"type":"ping"}')
+    assert (await next_raw(raw))["type"] == "pong"
+
+
+@clause("7.session-inbox", "5.slow-reader", "M5", "M6")
+async def test_what_a_member_was_too_slow_for_is_in_its_inbox_once_it_unsubscribes(server, http):
+    """§7: "Every other member with no connection subscribed gets each `message` in its inbox": none reaches
+    neither the connection nor the inbox, and none both [M5, M6]"""
+    name, _, guest, raw = await flooded(server, "open")
+    await raw.text(json.dumps({"type": "unsubscribe", "channel": name}))
+    got = []
+    while (message := await next_raw(raw))["type"] != "unsubscribed":
+        got.append(message["data"].split()[0])
+    assert len(got) < FLOOD
+    entries = await session_messages(http, server, name, guest, wanted=FLOOD - len(got))
+    got += [entry["data"]["data"].split()[0] for entry in entries]
+    assert got == [str(i) for i in range(FLOOD)]
 
 
 @clause("7.session-inbox", "4.key", "M6")

@@ -353,6 +353,8 @@ void Client::receive(std::uint64_t link, const std::string& text, std::int64_t s
   if (message.contains("id") || (type == "error" && !message.contains("request")))
     return on_reply(message, sent_us);
   if (type == "presence") return view_.on_members(message, asks_presence());
+  if (type == "unsubscribed" && message.value("code", "") == "revoked")
+    view_.on_revoked(message.at("channel"), identity_, sent_us);
   if (type == "unsubscribed" && message.contains("code")) return view_.on_unsubscribed(message.at("channel"));
   static const std::set<std::string> kNotices{"auth_expiring", "auth_error"};
   require(kNotices.contains(type), "{} did not expect {}", name_, text);

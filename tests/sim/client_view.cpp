@@ -74,6 +74,8 @@ void ClientView::on_subscribed(const Json& message, const SubscribeAsked& asked,
   const Json& messages = message.at("messages");
   if (known != readings_.end()) {
     require(messages.empty() && !message.contains("recovered"), "{} was rewound in {}", who_, channel);
+    require(!known->second.next || seq + 1 >= *known->second.next, "{} was told of {} of {} after {}", who_,
+            seq, channel, known->second.next.value_or(0) - 1);
     if (message.contains("snapshot"))
       check_snapshot(*life, channel, seq, message.at("snapshot").at("data"), asked.at_us, sent_us);
     if (asked.presence) known->second.members = users_of(message.at("members"));
@@ -277,6 +279,21 @@ void ClientView::on_unsubscribed(const std::string& channel) {
   if (found == readings_.end()) return;
   keep_copy(channel, found->second);
   readings_.erase(found);
+}
+
+// It has had everything up to its `leave`, but for what the log no longer has.
+void ClientView::on_revoked(const std::string& channel, const std::string& user, std::int64_t sent_us) {
+  const auto found = readings_.find(channel);
+  if (found == readings_.end() || !found->second.next) return;
+  const Life& life = *world_->model.find(channel, found->second.epoch);
+  std::uint64_t seq = *found->second.next;
+  if (seq < life.first_kept_at(sent_us)) return;
+  const auto leaves_at = [&](std::uint64_t at) {
+    return life.state_at(at - 1).is_member(user) && !life.state_at(at).is_member(user);
+  };
+  for (; seq <= life.latest() && !leaves_at(seq); ++seq)
+    require(own(life, seq), "{} was taken out of {} and never got {}", who_, channel, seq);
+  require(seq <= life.latest(), "{} was taken out of {} and did not leave", who_, channel);
 }
 
 // Where a channel belongs to somebody, a follower must have been one of those meanwhile.

@@ -39,6 +39,8 @@ class ClientView {
   // `sent_us` is when the server wrote it.
   void on_subscribed(const Json& message, const SubscribeAsked& asked, std::int64_t sent_us);
   void on_unsubscribed(const std::string& channel);
+  // The server has ended it: the user, as JSON, was taken out of a session.
+  void on_revoked(const std::string& channel, const std::string& user, std::int64_t sent_us);
   void on_snapshot(const Json& message, std::int64_t sent_us);
   void on_acked(const Json& message);
   void on_message(const Json& message, std::string_view raw);

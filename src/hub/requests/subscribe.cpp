@@ -12,7 +12,7 @@ void Sessions::carry_out(Context& context, protocol::SubscribeRequest&& request)
   const bool is_malformed =
       std::ranges::any_of(request.channels, [](const auto& item) { return !item.fault.empty(); });
   if (request.channels.size() == 1 && !session.to_subscribe && !is_malformed &&
-      !awaits_subscribed(session, request.channels[0].channel))
+      !must_wait(session, request.channels[0].channel))
     return subscribe_one(context, std::move(request.channels[0]));
   if (!session.to_subscribe) session.to_subscribe = std::make_unique<ToSubscribe>();
   for (protocol::SubscribeItem& item : request.channels)
@@ -42,11 +42,14 @@ void Sessions::take_rest(Handle connection, const Time& now) {
   if (next.ends_malformed) note_malformed(connection, session, now);
 }
 
-// Whether it stands is not known yet, so neither is what subscribing again would mean.
-bool Sessions::awaits_subscribed(const Session& session, const SharedName& channel) const {
+// Subscribing again is asked for when its answer can go out as soon as it comes: what is delivered while it
+// waited for earlier ones would be newer than the state that it tells. (And whether the subscription stands
+// is not known before it is answered.)
+bool Sessions::must_wait(const Session& session, const SharedName& channel) const {
+  if (!session.replies || session.replies->empty()) return false;
   const Handle replica = replicas_.find({session.tenant, channel});
   return replica && std::ranges::any_of(session.subscriptions, [&](const Subscription& subscription) {
-           return subscription.replica == replica && !subscription.counted;
+           return subscription.replica == replica;
          });
 }
 
@@ -145,12 +148,15 @@ void Sessions::handle(SubscribeResult&& result, const Time&) {
   }
   std::uint32_t activates = 0;
   if (!result.again && subscription == nullptr) {
-    // It has ended meanwhile, and the home has just begun to count it.
+    // It has ended meanwhile, and the home has just begun to count it. A member that has unsubscribed is
+    // to find in its inbox what comes behind the answer.
+    const bool is_member = session != nullptr && state.kind == Kind::session;
     const ShardId home = home_of(result.channel);
     post_(home, UnsubscribeCommand{.channel = std::move(result.channel),
                                    .follower = result.follower,
                                    .session = result.reply.target,
-                                   .subscription = result.subscription});
+                                   .subscription = result.subscription,
+                                   .lacks_from = is_member ? state.next_seq : 0});
   } else if (!result.again) {
     subscription->counted = true;
     subscription->needs.set_next_seq(state.next_seq);
