@@ -76,6 +76,7 @@ class Stream {
   struct Progress {
     std::uint64_t acknowledged = 0;
     std::size_t outstanding = 0;
+    std::int64_t silent_ms = 0;  // since its system last acknowledged anything, be it nothing new
   };
   Progress progress() const;
   // Plain TCP, or TLS whose handshake is done.
