@@ -52,6 +52,7 @@ struct ConnectionExtras {
   std::uint64_t acknowledged = 0;  // bytes by the peer's system, when it was last asked
   // The same once it has our first ping that is not answered; 0: that did not wait behind much else.
   std::uint64_t ping_end = 0;
+  std::uint32_t delivered = 0;  // segments that had come to it, when it was last asked
 
   // Mono milliseconds; 0: does not apply.
   std::int64_t taken_ms = 0;      // while the socket is full: when it last took bytes

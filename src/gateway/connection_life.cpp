@@ -136,9 +136,12 @@ void Gateway::on_timer(Connection& connection) {
   reschedule(connection);
 }
 
-// Whether the peer's system has acknowledged bytes since it was asked last.
+// Whether the peer's system has acknowledged bytes since it was asked last. Behind a lost segment, which on a
+// slow link comes again only when all that is queued there is through, it takes others out of their order.
 bool Gateway::has_acknowledged(Connection& connection, const net::Stream::Progress& progress) {
-  return std::exchange(connection.more().acknowledged, progress.acknowledged) != progress.acknowledged;
+  ConnectionExtras& extras = connection.more();
+  const bool in_order = std::exchange(extras.acknowledged, progress.acknowledged) != progress.acknowledged;
+  return std::exchange(extras.delivered, progress.delivered) != progress.delivered || in_order;
 }
 
 // A slow peer that is still taking what lies in the socket before our ping can't have answered it; once it
@@ -159,7 +162,7 @@ void Gateway::note_ping_end(Connection& connection) {
   if (!waits && (!is_first || connection.extras().ping_end == 0)) return;
   ConnectionExtras& extras = connection.more();
   extras.ping_end = waits ? progress.acknowledged + progress.outstanding : 0;
-  if (is_first) extras.acknowledged = progress.acknowledged;
+  if (is_first) has_acknowledged(connection, progress);  // from here on
 }
 
 // An event stream's client never says a word: what its system acknowledges is its sign of life. One whose

@@ -16,6 +16,7 @@ Stream::Progress Stream::progress() const {
   socklen_t size = sizeof info;
   if (::getsockopt(fd_, IPPROTO_TCP, TCP_INFO, &info, &size) == 0) {
     progress.acknowledged = info.tcpi_bytes_acked;
+    progress.delivered = info.tcpi_delivered;
     progress.silent_ms = info.tcpi_last_ack_recv;
   }
   int outstanding = 0;
