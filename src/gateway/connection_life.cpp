@@ -171,10 +171,11 @@ bool Gateway::has_vanished(Connection& connection) {
   const std::int64_t now = now_ms();
   const net::Stream::Progress progress = connection.stream.progress();
   const bool all_taken = progress.outstanding == 0;
-  if (has_acknowledged(connection, progress) || all_taken) connection.more().acked_ms = now;
+  std::int64_t& acked_ms = connection.more().acked_ms;
+  if (has_acknowledged(connection, progress) || all_taken || acked_ms == 0) acked_ms = now;
   connection.last_life_ms = all_taken ? now : now - progress.silent_ms;
   return now - connection.last_life_ms >= 2 * options_.heartbeat_ms ||
-         now - connection.extras().acked_ms >= options_.write_timeout_ms;
+         now - acked_ms >= options_.write_timeout_ms;
 }
 
 // Asks the peer for a sign of life, or gives one where it can't answer. A full socket has no room for it.
