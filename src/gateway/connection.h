@@ -50,14 +50,17 @@ struct ConnectionExtras {
   std::unique_ptr<std::string> held;  // bytes that were read and not looked at yet
 
   std::uint64_t acknowledged = 0;  // bytes by the peer's system, when it was last asked
+  // The same once it has our first ping that is not answered; 0: that did not wait behind much else.
+  std::uint64_t ping_end = 0;
+  std::uint32_t delivered = 0;  // segments that had come to it, when it was last asked
 
   // Mono milliseconds; 0: does not apply.
-  std::int64_t taken_ms = 0;         // while the socket is full: when it last took bytes
-  std::int64_t acknowledged_ms = 0;  // likewise: when the peer's system was last seen to have taken some
-  std::int64_t look_ms = 0;          // likewise: when to ask for that again
-  std::int64_t answer_by_ms = 0;     // likewise, over HTTP: the answer comes too slowly then
-  std::int64_t resume_ms = 0;        // read again, when paced
-  std::int64_t close_by_ms = 0;      // cut off then
+  std::int64_t taken_ms = 0;      // while the socket is full: when it last took bytes
+  std::int64_t acked_ms = 0;      // when the peer's system was last seen to have taken bytes
+  std::int64_t look_ms = 0;       // while the socket is full: when that is asked next
+  std::int64_t answer_by_ms = 0;  // likewise, over HTTP: the answer comes too slowly then
+  std::int64_t resume_ms = 0;     // read again, when paced
+  std::int64_t close_by_ms = 0;   // cut off then
   // Of deliveries in bursts (gateway/pace.cpp): none before the first; until the second, once it is set.
   std::int64_t pace_opens_ms = 0;
   std::int64_t pace_closes_ms = 0;

@@ -19,9 +19,6 @@ constexpr std::size_t kSpareOutboxes = 1024;
 // keep that memory for as long as it likes.
 constexpr std::int64_t kLeastBytesPerMs = 16;
 constexpr std::int64_t kFreeBodyBytes = std::int64_t{64} << 10;
-// How often in a write_timeout a peer whose socket is full is asked what it has taken: one that takes nothing
-// is cut off by a quarter of it late at the most.
-constexpr std::int64_t kLooks = 4;
 }  // namespace
 
 // ---- time ----
@@ -39,6 +36,7 @@ void Gateway::reschedule(Connection& connection) {
   const bool stalled = connection.stalled();
   if (stalled && extras.taken_ms != 0) {
     by(extras.look_ms);
+    by(extras.acked_ms + options_.write_timeout_ms);
     by(extras.answer_by_ms);
     if (has_send_circuit(connection) && !connection.send_open)
       by(extras.taken_ms + options_.send_failures * 1000);
@@ -60,6 +58,7 @@ void Gateway::reschedule(Connection& connection) {
     case Connection::State::sse:
       by(sessions_->next_deadline_ms(connection.handle, loop_.now()));
       by(connection.ping_due_ms);
+      if (!stalled) by(connection.last_life_ms + 2 * options_.heartbeat_ms);
       break;
     case Connection::State::closing:
     case Connection::State::gone:
@@ -93,9 +92,11 @@ void Gateway::on_timer(Connection& connection) {
   const ConnectionExtras& extras = connection.extras();
   if (over(extras.close_by_ms)) return end_overdue(connection);
   // Bytes that it sends do not count: who talks and never listens is cut off too (protocol §6).
-  if (stalled && extras.taken_ms != 0 &&
-      (over(extras.answer_by_ms) || (over(extras.look_ms) && !still_takes(connection))))
-    return lose(connection);
+  if (stalled && extras.taken_ms != 0) {
+    look_at_stall(connection);
+    if (over(extras.answer_by_ms) || over(extras.acked_ms + options_.write_timeout_ms))
+      return lose(connection);
+  }
   if (stalled && has_send_circuit(connection)) takes_deliveries(connection);
   if (over(extras.resume_ms)) holding_.push_back(connection.handle);
   if (over(extras.pace_opens_ms)) {
@@ -125,10 +126,8 @@ void Gateway::on_timer(Connection& connection) {
     case Connection::State::sse:
       sessions_->on_timer(connection.handle, loop_.now());
       if (connection.state != Connection::State::sse) return;
-      if (over(connection.ping_due_ms)) {
-        if (!stalled && has_vanished(connection)) return lose(connection);
-        beat(connection);
-      }
+      if (!stalled && has_vanished(connection)) return lose(connection);
+      if (over(connection.ping_due_ms)) beat(connection);
       break;
     case Connection::State::closing:
     case Connection::State::gone:
@@ -137,32 +136,46 @@ void Gateway::on_timer(Connection& connection) {
   reschedule(connection);
 }
 
-// Whether the peer's system has acknowledged bytes since it was asked last.
+// Whether the peer's system has acknowledged bytes since it was asked last. Behind a lost segment, which on a
+// slow link comes again only when all that is queued there is through, it takes others out of their order.
 bool Gateway::has_acknowledged(Connection& connection, const net::Stream::Progress& progress) {
-  return std::exchange(connection.more().acknowledged, progress.acknowledged) != progress.acknowledged;
-}
-
-// The socket has room again only once a good part of what it holds is through, so a peer that takes little at
-// a time is seen by what its system acknowledges.
-bool Gateway::still_takes(Connection& connection) {
   ConnectionExtras& extras = connection.more();
-  if (has_acknowledged(connection, connection.stream.progress())) extras.acknowledged_ms = now_ms();
-  extras.look_ms = now_ms() + options_.write_timeout_ms / kLooks;
-  return now_ms() - extras.acknowledged_ms < options_.write_timeout_ms;
+  const bool in_order = std::exchange(extras.acknowledged, progress.acknowledged) != progress.acknowledged;
+  return std::exchange(extras.delivered, progress.delivered) != progress.delivered || in_order;
 }
 
-// What lies in the socket before our ping, which a slow peer is still taking, keeps its answer away.
+// A slow peer that is still taking what lies in the socket before our ping can't have answered it; once it
+// has taken that, it has a heartbeat for its answer.
 bool Gateway::is_on_the_way(Connection& connection) {
-  constexpr std::size_t kFewPings = 4096;
+  if (connection.extras().ping_end == 0) return false;
   const net::Stream::Progress progress = connection.stream.progress();
-  return progress.outstanding > kFewPings && has_acknowledged(connection, progress);
+  if (progress.acknowledged >= connection.extras().ping_end) connection.more().ping_end = 0;
+  return has_acknowledged(connection, progress);
 }
 
-// An event stream's client never says a word: what it acknowledges is its sign of life.
-bool Gateway::has_vanished(Connection& connection) {
+// Behind how much our next ping will wait.
+void Gateway::note_ping_end(Connection& connection) {
+  constexpr std::size_t kFewPings = 4096;
+  const bool is_first = connection.pings_waiting == 0;
   const net::Stream::Progress progress = connection.stream.progress();
-  if (has_acknowledged(connection, progress) || progress.outstanding == 0) connection.last_life_ms = now_ms();
-  return now_ms() - connection.last_life_ms >= options_.write_timeout_ms;
+  const bool waits = progress.outstanding > kFewPings;
+  if (!waits && (!is_first || connection.extras().ping_end == 0)) return;
+  ConnectionExtras& extras = connection.more();
+  extras.ping_end = waits ? progress.acknowledged + progress.outstanding : 0;
+  if (is_first) has_acknowledged(connection, progress);  // from here on
+}
+
+// An event stream's client never says a word: what its system acknowledges is its sign of life. One whose
+// system says that there is no room is alive and takes nothing, so it has the time of those.
+bool Gateway::has_vanished(Connection& connection) {
+  const std::int64_t now = now_ms();
+  const net::Stream::Progress progress = connection.stream.progress();
+  const bool all_taken = progress.outstanding == 0;
+  std::int64_t& acked_ms = connection.more().acked_ms;
+  if (has_acknowledged(connection, progress) || all_taken || acked_ms == 0) acked_ms = now;
+  connection.last_life_ms = all_taken ? now : now - progress.silent_ms;
+  return now - connection.last_life_ms >= 2 * options_.heartbeat_ms ||
+         now - acked_ms >= options_.write_timeout_ms;
 }
 
 // Asks the peer for a sign of life, or gives one where it can't answer. A full socket has no room for it.
@@ -170,6 +183,7 @@ void Gateway::beat(Connection& connection) {
   connection.ping_due_ms = now_ms() + options_.heartbeat_ms;
   if (connection.stalled()) return;
   if (connection.state == Connection::State::sse) return send_lines(connection, ": heartbeat\n\n");
+  note_ping_end(connection);
   char sent_us[sizeof(std::int64_t)];
   std::memcpy(sent_us, &loop_.now().mono_us, sizeof sent_us);
   send_frame(connection, wire::Opcode::ping, std::string_view(sent_us, sizeof sent_us));
@@ -234,16 +248,27 @@ void Gateway::note_stall(Connection& connection, std::size_t written) {
     return;
   }
   ConnectionExtras& extras = connection.more();
-  if (written > 0 || extras.taken_ms == 0) {
-    extras.taken_ms = extras.acknowledged_ms = now_ms();
-    extras.look_ms = now_ms() + options_.write_timeout_ms / kLooks;
-  }
+  const std::int64_t now = now_ms();
+  const bool begins = extras.taken_ms == 0;
+  if (written > 0 || begins) extras.taken_ms = extras.acked_ms = now;
   // What waits for a WebSocket or a stream has a bound of its own (`limits.outbound_bytes`).
-  if (!connection.http) return;
-  const std::int64_t latest_ms = now_ms() + options_.write_timeout_ms;
-  const std::int64_t earned_ms = static_cast<std::int64_t>(written) / kLeastBytesPerMs;
-  extras.answer_by_ms =
-      extras.answer_by_ms == 0 ? latest_ms : std::min(extras.answer_by_ms + earned_ms, latest_ms);
+  if (begins && connection.http) extras.answer_by_ms = now + options_.write_timeout_ms;
+  if (begins) look_at_stall(connection);
+}
+
+// What the peer has taken since the last look. The socket itself says so only when a good part of it is
+// through, which on a slow link is far too late.
+void Gateway::look_at_stall(Connection& connection) {
+  constexpr std::int64_t kLooks = 4;  // in the time in which a peer must take something
+  ConnectionExtras& extras = connection.more();
+  const std::int64_t now = now_ms();
+  extras.look_ms = now + std::max<std::int64_t>(options_.write_timeout_ms / kLooks, 1);
+  const std::uint64_t before = extras.acknowledged;
+  if (!has_acknowledged(connection, connection.stream.progress())) return;
+  extras.acked_ms = now;
+  if (extras.answer_by_ms == 0) return;
+  const auto earned_ms = static_cast<std::int64_t>(extras.acknowledged - before) / kLeastBytesPerMs;
+  extras.answer_by_ms = std::min(extras.answer_by_ms + earned_ms, now + options_.write_timeout_ms);
 }
 
 void Gateway::after_flush(Connection& connection, net::IoStatus status, std::size_t written) {

@@ -206,8 +206,8 @@ class Gateway final : public hub::Outbound {
                    std::size_t last, Lane lane);
   static bool has_send_circuit(const Connection& connection);
   static bool has_acknowledged(Connection& connection, const net::Stream::Progress& progress);
-  bool still_takes(Connection& connection);
   bool is_on_the_way(Connection& connection);
+  void note_ping_end(Connection& connection);
   bool has_vanished(Connection& connection);
   bool takes_deliveries(Connection& connection);
   bool has_room(Connection& connection);
@@ -215,6 +215,7 @@ class Gateway final : public hub::Outbound {
   void flush(Connection& connection);
   void after_flush(Connection& connection, net::IoStatus status, std::size_t written);
   void note_stall(Connection& connection, std::size_t written);
+  void look_at_stall(Connection& connection);
   void start_close(Connection& connection, std::uint16_t code, std::string_view reason);
   void fail_connection(Connection& connection, std::uint16_t code, std::string_view reason);
   void finish_close(Connection& connection);

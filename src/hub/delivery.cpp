@@ -1,6 +1,6 @@
 // From a channel's home to its subscribers on this shard: live ones are pushed to, once a turn; one
 // whose connection is over its outbound budget falls behind, which is a number and nothing else, and is
-// caught up from the home at its own pace (architecture §1.5).
+// caught up from the home at its own pace (ARCHITECTURE.md, idea 5).
 //
 // Why there is no seam: envelopes from the home keep their order. When an answer says "up to n", all
 // deliveries up to n have been handled here and none after n has; so what comes next is n+1.

@@ -2,7 +2,7 @@
 //
 // Invariant: envelopes from the channel's home keep their order, so every message up to `seq` was
 // either put into the batch, or concerns nobody here. Subscribers stand in a dense array in the order
-// of connecting; a fan-out walks it without looking anything up (architecture §5).
+// of connecting; a fan-out walks it without looking anything up (ARCHITECTURE.md, idea 6).
 #pragma once
 
 #include <cstdint>

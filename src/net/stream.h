@@ -72,10 +72,13 @@ class Stream {
   // How many bytes the kernel takes beyond those on their way before the socket counts as full.
   void set_unsent_limit(std::size_t bytes);
   // What the peer's system has taken of all that was written, and what it has not: with TLS, of its records.
-  // One that takes bytes moves `acknowledged`, however full the socket is meanwhile.
+  // One that takes bytes moves `acknowledged`, or `delivered` while something before them is lost and must be
+  // sent again, however full the socket is meanwhile.
   struct Progress {
     std::uint64_t acknowledged = 0;
+    std::uint32_t delivered = 0;  // segments, those behind a lost one too
     std::size_t outstanding = 0;
+    std::int64_t silent_ms = 0;  // since its system last acknowledged anything, be it nothing new
   };
   Progress progress() const;
   // Plain TCP, or TLS whose handshake is done.

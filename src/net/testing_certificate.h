@@ -45,6 +45,11 @@ class TestingCertificate {
     file = std::fopen(encrypted_key_file().c_str(), "w");
     PEM_write_PrivateKey(file, key, EVP_aes_128_cbc(), nullptr, 0, nullptr, const_cast<char*>("secret"));
     std::fclose(file);
+    EVP_PKEY* other = EVP_PKEY_Q_keygen(nullptr, nullptr, "ED25519");
+    file = std::fopen(other_type_key_file().c_str(), "w");
+    PEM_write_PrivateKey(file, other, nullptr, nullptr, 0, nullptr, nullptr);
+    std::fclose(file);
+    EVP_PKEY_free(other);
     std::ofstream(nonsense_file()) << "this is no PEM\n";
     X509_free(certificate);
     EVP_PKEY_free(key);
@@ -56,6 +61,8 @@ class TestingCertificate {
   std::string certificate_file() const { return folder_ + "/certificate.pem"; }
   std::string key_file() const { return folder_ + "/key.pem"; }
   std::string encrypted_key_file() const { return folder_ + "/encrypted.pem"; }
+  // A key that has nothing to do with the certificate, not even its type.
+  std::string other_type_key_file() const { return folder_ + "/other_type.pem"; }
   std::string nonsense_file() const { return folder_ + "/nonsense.pem"; }
   std::string missing_file() const { return folder_ + "/missing.pem"; }
 

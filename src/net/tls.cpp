@@ -88,6 +88,9 @@ Result<std::shared_ptr<const TlsContext>> TlsContext::load(const std::string& ce
   bool password_asked = false;
   SSL_CTX_set_default_passwd_cb(context, no_password);
   SSL_CTX_set_default_passwd_cb_userdata(context, &password_asked);
+  const auto mismatch = [&] {
+    return wrong(fmt::format("the key {} does not match the certificate {}", key_file, certificate_file));
+  };
   ERR_clear_error();
   if (SSL_CTX_use_certificate_chain_file(context, certificate_file.c_str()) != 1)
     return wrong(
@@ -99,10 +102,16 @@ Result<std::shared_ptr<const TlsContext>> TlsContext::load(const std::string& ce
     const int reason = ERR_GET_REASON(error);
     if (ERR_GET_LIB(error) == ERR_LIB_X509 &&
         (reason == X509_R_KEY_VALUES_MISMATCH || reason == X509_R_KEY_TYPE_MISMATCH))
-      return wrong(fmt::format("the key {} does not match the certificate {}", key_file, certificate_file));
+      return mismatch();
     if (password_asked)
       return wrong(fmt::format("the key {} is encrypted; a key without password is needed", key_file));
     return wrong(fmt::format("{} holds no usable PEM key: {}", key_file, words(error)));
+  }
+  // OpenSSL keeps a certificate for each type of key, and takes a key of another type for the first half of
+  // a second pair.
+  if (SSL_CTX_check_private_key(context) != 1) {
+    ERR_clear_error();
+    return mismatch();
   }
   return result;
 }

@@ -46,6 +46,13 @@ TEST(TlsContext, RefusesAKeyOfAnotherCertificate) {
   EXPECT_THAT(context.error().message, HasSubstr("does not match"));
 }
 
+TEST(TlsContext, RefusesAKeyOfAnotherType) {
+  const TestingCertificate files;
+  const auto context = TlsContext::load(files.certificate_file(), files.other_type_key_file());
+  ASSERT_FALSE(context.has_value());
+  EXPECT_THAT(context.error().message, HasSubstr("does not match"));
+}
+
 TEST(TlsContext, RefusesAnEncryptedKeyWithoutAskingTheTerminal) {
   const TestingCertificate files;
   const auto context = TlsContext::load(files.certificate_file(), files.encrypted_key_file());

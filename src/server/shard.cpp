@@ -31,10 +31,20 @@ hub::Tenants make_tenants(const std::vector<TenantPlan>& plans,
   return tenants;
 }
 
+// The host without its port, and without the dot that makes a name absolute.
+std::string_view host_name(std::string_view host) {
+  const std::size_t colon = host.rfind(':');
+  if (colon != std::string_view::npos && host.find(']', colon) == std::string_view::npos)
+    host = host.substr(0, colon);
+  if (host.ends_with('.')) host.remove_suffix(1);
+  return host;
+}
+
 std::vector<std::pair<std::string, hub::TenantId>> hosts_of(const std::vector<TenantPlan>& plans) {
   std::vector<std::pair<std::string, hub::TenantId>> hosts;
   for (std::size_t i = 0; i < plans.size(); ++i)
-    for (const std::string& host : plans[i].hosts) hosts.emplace_back(host, static_cast<hub::TenantId>(i));
+    for (const std::string& host : plans[i].hosts)
+      hosts.emplace_back(host_name(host), static_cast<hub::TenantId>(i));
   return hosts;
 }
 
@@ -63,14 +73,6 @@ std::int64_t used_bytes(std::int64_t limit_bytes, const net::Loop& loop, std::in
   ::malloc_trim(0);
   next_ms = now_ms + std::max<std::int64_t>(1000, 20 * (now_us(loop) - began_us) / 1000);
   return held_bytes();
-}
-
-// The host without its port.
-std::string_view host_name(std::string_view host) {
-  const std::size_t colon = host.rfind(':');
-  return colon == std::string_view::npos || host.find(']', colon) != std::string_view::npos
-             ? host
-             : host.substr(0, colon);
 }
 
 }  // namespace

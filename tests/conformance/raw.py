@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import ctypes
 import dataclasses
 import os
 import socket
@@ -161,6 +162,23 @@ class RawSocket:
             while await self._more(timeout_s):
                 pass
             out.body, self.buffer = bytes(self.buffer), bytearray()
+        return out
+
+    def vanish(self) -> None:
+        """As when its cable is cut: its system sees none of what comes from now on, and acknowledges nothing."""
+        drop_all = ctypes.create_string_buffer(struct.pack("HBBI", 6, 0, 0, 0))  # BPF: return 0
+        program = struct.pack("HL", 1, ctypes.addressof(drop_all))
+        self.sock.setsockopt(socket.SOL_SOCKET, 26, program)  # SO_ATTACH_FILTER
+
+    async def take(self, count: int, bytes_per_s: int, step: int = 1000) -> bytes:
+        """Reads `count` bytes, `step` at a time, as fast as a slow link would bring them."""
+        loop = asyncio.get_running_loop()
+        began, out = loop.time(), b""
+        while len(out) < count:
+            more = await asyncio.wait_for(loop.sock_recv(self.sock, min(step, count - len(out))), WAIT_S)
+            assert more, f"cut off after {len(out)} of {count} bytes"
+            out += more
+            await asyncio.sleep(max(0.0, began + len(out) / bytes_per_s - loop.time()))
         return out
 
     def close(self) -> None:

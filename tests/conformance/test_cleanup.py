@@ -242,6 +242,28 @@ async def test_memory_returns_after_many_short_lives(server, http):
     assert grown < memory_bound_kib(4096), f"{grown} KiB left of 2500 connections"
 
 
+@clause("6.liveness", "5.slow-reader", "C8")
+@pytest.mark.slow_clock(60)
+async def test_a_ping_behind_what_a_slow_peer_is_still_taking_may_be_answered_late(start):
+    """§5: "a slow one (it takes bytes now and then) is not cut off", nor when it has not come to the ping yet
+    and the socket is nearly empty already"""
+    server = start({"heartbeat": {"interval": "3s"}})
+    publisher = await Client.connect(server, mint(unique("u")))
+    name = channel()
+    headers = {"Authorization": f"Bearer {mint(unique('v'))}"}
+    raw = await RawWebSocket.open(server, "/ws?inbox=manual", headers=headers, receive_buffer=4096)
+    await raw.text(json.dumps({"type": "subscribe", "channel": name}))
+    assert b'"subscribed"' in (await raw.message()).payload
+    await publisher.publish(name, "x" * 60_000)
+    # The first ping, after 3 s, waits behind half of it; after 6 s nearly all of it is through.
+    await raw.take(58_000, 10_800)
+    await asyncio.sleep(1.2)
+    await raw.read_until(b"\x89\x08")
+    await raw.send_frame(10, await raw.read(8))
+    await raw.text('{"type":"ping","id":1}')
+    assert b'"pong"' in (await raw.message()).payload
+
+
 @clause("6.liveness", "C5", "P7")
 async def test_who_talks_but_never_listens_is_cut_off(start, http):
     """§6: "takes not one byte of what is written to it for `server.write_timeout` … is cut off", and what it

@@ -17,11 +17,20 @@ KEY = "tw_beta_key_of_tests"
 
 @clause("9.tenants", "T1")
 @pytest.mark.parametrize(
-    "host", ["beta.example", "BETA.example", "Beta.Example:8080", "mixed.example", "MIXED.EXAMPLE:443"]
+    "host",
+    [
+        "beta.example",
+        "BETA.example",
+        "Beta.Example:8080",
+        "mixed.example",
+        "MIXED.EXAMPLE:443",
+        "beta.example.",
+        "mixed.example.:443",
+    ],
 )
-async def test_a_host_name_is_the_same_in_any_case_and_with_any_port(start, http, host):
+async def test_a_host_name_is_the_same_in_any_case_absolute_and_with_any_port(start, http, host):
     """§9: "a WebSocket's tenant: by `Host`"; RFC 9110 §4.2.3: "the host is … normally provided in lowercase
-    and compared in a case-insensitive manner" """
+    and compared in a case-insensitive manner"; RFC 3986 §3.2.2: a name may end with a dot """
     server = start(
         {"tenants": {"beta": {"hosts": ["beta.example", "Mixed.Example"], "hs256_secret": SECRET, "api_key": KEY}}}
     )

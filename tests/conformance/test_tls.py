@@ -12,7 +12,7 @@ import pytest
 from client import Client, channel, eventually, unique
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from tokens import mint
 
 clause = pytest.mark.clause
@@ -136,10 +136,25 @@ async def test_a_reload_takes_files_of_another_name(secure, tmp_path):
     await eventually(second, "the new certificate")
 
 
+def no_certificate(folder) -> None:
+    (folder / "cert.pem").write_text("not a certificate")
+
+
+def key_of_another_type(folder) -> None:
+    """As after a renewal that went from ECDSA to RSA, when only the key has been copied."""
+    key = rsa.generate_private_key(65537, 2048)
+    (folder / "key.pem").write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+    )
+
+
 @clause("9.tls-reload", "C6", "O1")
-async def test_a_broken_certificate_changes_nothing(secure, tmp_path):
+@pytest.mark.parametrize("spoil", [no_certificate, key_of_another_type])
+async def test_a_broken_certificate_changes_nothing(secure, tmp_path, spoil):
     """§9: "a file with an error changes nothing" """
-    (tmp_path / "cert.pem").write_text("not a certificate")
+    spoil(tmp_path)
     size = len(secure.log())
     secure.reload()
     await eventually(lambda: len(secure.log()) > size, "a word in the log")

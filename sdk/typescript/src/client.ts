@@ -27,7 +27,7 @@ export interface Options {
   connectTimeoutMs?: number;
   /** Silence of this length is doubted with a ping; the server may ask for less. 25 s. */
   heartbeatMs?: number;
-  /** How long the answer to that ping may take. 8 s. */
+  /** How long the answer to that ping may take: 8 s, and longer, up to 16 times, after connections that ended for it. */
   pingTimeoutMs?: number;
 }
 

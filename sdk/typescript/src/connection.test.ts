@@ -449,6 +449,27 @@ describe("silence", () => {
     expect(server.socket.ended).toEqual({ code: 4000 });
   });
 
+  it("is borne longer after each connection that it ended, and half as long after each answer", async () => {
+    // A message that takes longer than all this would otherwise come from its beginning for ever.
+    const client = await server.connected({ heartbeatMs: 5000, pingTimeoutMs: 1000 });
+    for (const waitMs of [1000, 2000, 4000, 8000, 16_000, 16_000]) {
+      await after(5000 + waitMs - 1);
+      expect(client.state.name).toBe("connected");
+      await after(1);
+      expect(client.state).toMatchObject({ name: "waiting", error: { message: `no answer to a ping within ${waitMs} ms` } });
+      await vi.advanceTimersToNextTimerAsync();
+      server.socket.welcome();
+    }
+    for (let i = 0; i < 3; i += 1) {
+      await after(5000);
+      server.socket.say({ type: "pong", timestamp: 1 });
+    }
+    await after(5000 + 1999);
+    expect(client.state.name).toBe("connected");
+    await after(1);
+    expect(client.state.name).toBe("waiting");
+  });
+
   it("is never doubted while the server talks, and as often as the server wishes", async () => {
     await server.connected({ heartbeatMs: 60_000 }, { heartbeat_ms: 3000 });
     for (let i = 0; i < 10; i += 1) {

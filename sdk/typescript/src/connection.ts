@@ -13,6 +13,8 @@ import type { Socket, Transport } from "./transport.js";
 const kStableMs = 5_000;
 /** The least wait where the server asked to slow down, or a proxy in its place. */
 const kSlowDownMs = 15_000;
+/** After a connection that fell silent the next ping's answer has twice the time, up to so many times; each answer halves it. */
+const kPatienceMax = 16;
 /** So many tokens in a row may be refused. */
 const kRefusalsMax = 3;
 /** @internal */
@@ -69,6 +71,7 @@ export class Connection {
   #upAtMs = 0;
   #heardAtMs = 0;
   #heartbeatMs = 0;
+  #patience = 1;
   /** Not before: the server said when to come back, or to slow down. */
   #notBeforeMs = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -179,7 +182,10 @@ export class Connection {
       else if (wire.type === "auth_error") this.#refusal = errorOf(wire);
       return;
     }
-    if (wire.type === "pong" && wire.id === undefined) return;
+    if (wire.type === "pong" && wire.id === undefined) {
+      this.#patience = Math.ceil(this.#patience / 2);
+      return this.#listen();
+    }
     if (wire.type === "reconnect" && typeof wire.after_ms === "number") this.#notBeforeMs = Date.now() + waitOf(wire.after_ms);
     else if (wire.type === "auth_error" && wire.id === undefined) this.#refusal = errorOf(wire);
     else this.#events.message(wire);
@@ -205,22 +211,24 @@ export class Connection {
     else this.#timer = setTimeout(() => this.#listen(), waitMs);
   }
 
-  #probe(): void {
+  #probe(patience = this.#patience): void {
     // One that is under way is not put off by the next doubt.
     if (this.#heardAtMs < 0) return;
     clearTimeout(this.#timer);
     const askedAtMs = Date.now();
-    const { pingTimeoutMs } = this.#options;
+    const waitMs = this.#options.pingTimeoutMs * patience;
     this.send('{"type":"ping"}');
     this.#heardAtMs = -1;
     this.#timer = setTimeout(() => {
-      if (this.#heardAtMs >= askedAtMs) this.#listen();
-      else this.#lost(kGaveUp, "", new TidewireError("timeout", `no answer to a ping within ${pingTimeoutMs} ms`));
-    }, pingTimeoutMs);
+      if (this.#heardAtMs >= askedAtMs) return this.#listen();
+      // One long message on a slow link is silence too, and would begin anew on each connection, and never end.
+      this.#patience = Math.min(2 * this.#patience, kPatienceMax);
+      this.#lost(kGaveUp, "", new TidewireError("timeout", `no answer to a ping within ${waitMs} ms`));
+    }, waitMs);
   }
 
   #wake(): void {
-    if (this.#state.name === "connected") this.#probe();
+    if (this.#state.name === "connected") this.#probe(1);
     if (this.#state.name !== "waiting" || globalThis.navigator?.onLine === false) return;
     const soonMs = Math.random() * kWakeSpreadMs;
     if (Date.now() + soonMs < this.#state.retryAtMs) this.#wait(Math.max(soonMs, this.#notBeforeMs - Date.now()), this.#state.error);

@@ -9,8 +9,8 @@ const kTabs = 'export * from "./dist/tabs/index.js";';
 const kKinds = 'export * from "./dist/kinds/index.js";';
 
 const kBudgets = [
-  { name: "core", bytes: 9000, contents: kCore },
-  { name: "core, outbox, tabs", bytes: 12_000, contents: kCore + kOutbox + kTabs },
+  { name: "core", bytes: 9100, contents: kCore },
+  { name: "core, outbox, tabs", bytes: 12_100, contents: kCore + kOutbox + kTabs },
   { name: "react", bytes: 2500, contents: 'export * from "./dist/react/index.js";', external: ["react", "../errors.js", "../index.js", "../kinds/index.js"] },
   { name: "core, kinds", contents: kCore + kKinds },
   { name: "everything but react", contents: kCore + kOutbox + kTabs + kKinds },

@@ -60,7 +60,7 @@ class Tidewire(Emitter):
     `url` is the server's address, `https://host` or `wss://host/ws`. `token` is a JWT or a function that gives one; without
     it the connection is anonymous. All times are seconds: `timeout` is how long an answer may take from the call on,
     `connect_timeout` an attempt to connect, the token included; silence of `heartbeat` is doubted with a ping (the server
-    may ask for less), and ends the connection after `ping_timeout`."""
+    may ask for less), and ends the connection after `ping_timeout`; later, up to 16 times, where that has ended others."""
 
     def __init__(
         self,

@@ -26,6 +26,8 @@ _STABLE_S = 5.0
 _SLOW_DOWN_S = 15.0
 # What a server, or what pretends to be one, may make this client wait.
 _NOT_BEFORE_MAX_S = 600.0
+# After a connection that fell silent the next ping's answer has twice the time, up to so many times; each answer halves it.
+_PATIENCE_MAX = 16
 # So many tokens in a row may be refused.
 _REFUSALS_MAX = 3
 # A close code of the range for private use: this side gave up.
@@ -94,6 +96,7 @@ class Connection:
         self._heard_at = 0.0
         self._probing = False
         self._heartbeat = 0.0
+        self._patience = 1
         # Not before: the server said when to come back, or to slow down.
         self._not_before = -math.inf
         self._timer: asyncio.TimerHandle | None = None
@@ -183,7 +186,8 @@ class Connection:
                 self._refusal = error_of(wire)
             return None
         if kind == "pong" and wire.get("id") is None:
-            return None
+            self._patience = (self._patience + 1) // 2
+            return self._listen()
         after_ms = number_of(wire.get("after_ms"))
         if kind == "reconnect" and after_ms is not None:
             self._not_before = self._now() + min(max(after_ms / 1000, 0), _NOT_BEFORE_MAX_S)
@@ -219,16 +223,18 @@ class Connection:
             self._after(wait, self._listen)
 
     def _probe(self) -> None:
-        timeout = self._options.ping_timeout
+        timeout = self._options.ping_timeout * self._patience
         asked_at = self._now()
         self._heard_at = -math.inf
         self.send('{"type":"ping"}')
 
         def judge() -> None:
             if self._heard_at >= asked_at:
-                self._listen()
-            else:
-                self._lost(Ending(_GAVE_UP, "", make_error("timeout", f"no answer to a ping within {timeout} s")))
+                return self._listen()
+            # One long message on a slow link is silence too, and would begin anew on each connection, and never end.
+            self._patience = min(2 * self._patience, _PATIENCE_MAX)
+            self._lost(Ending(_GAVE_UP, "", make_error("timeout", f"no answer to a ping within {timeout} s")))
+            return None
 
         self._after(timeout, judge)
 

@@ -440,6 +440,29 @@ async def test_silence_after_a_ping_is_the_end_of_the_connection() -> None:
     await client.close()
 
 
+async def test_silence_is_borne_longer_after_each_connection_that_it_ended_and_half_as_long_after_each_answer() -> None:
+    # A message that takes longer than all this would otherwise come from its beginning for ever.
+    server = FakeServer()
+    server.answers_pings = False
+    client = await server.connected(heartbeat=20, ping_timeout=5)
+    for wait in (5, 10, 20, 40, 80, 80):
+        states = record(client, ConnectionState)
+        await asyncio.sleep(20 + wait - 0.1)
+        assert not states
+        await asyncio.sleep(0.2)
+        assert states[0].name == "waiting" and f"within {wait} s" in states[0].error.message
+        await server.again()
+    for _ in range(3):
+        await asyncio.sleep(20.1)
+        server.socket.say({"type": "pong", "timestamp": 1})
+    states = record(client, ConnectionState)
+    await asyncio.sleep(20 + 9.9)
+    assert not states
+    await asyncio.sleep(0.3)
+    assert states[0].name == "waiting"
+    await client.close()
+
+
 async def test_a_connection_on_which_the_server_talks_is_never_doubted() -> None:
     server = FakeServer()
     client = await server.connected({"heartbeat_ms": 3000}, heartbeat=20)
