@@ -247,5 +247,17 @@ TEST(Key, RsaKeyWithoutAlgorithmKeepsPaddingsApart) {
   }
 }
 
+// OpenSSL takes it: as a number it is the same.
+TEST(Key, RefusesAnRsaSignatureWhoseLeadingZeroIsMissing) {
+  const Key key = *Key::from_public_key("", {}, rsa().pkey());
+  std::string input, signature;
+  for (int i = 0; signature.empty() || signature.front() != '\0'; ++i) {
+    input = std::to_string(i);
+    signature = rsa().sign(Algorithm::RS256, input);
+  }
+  EXPECT_TRUE(key.verifies(Algorithm::RS256, input, signature));
+  EXPECT_FALSE(key.verifies(Algorithm::RS256, input, signature.substr(1)));
+}
+
 }  // namespace
 }  // namespace tidewire::auth

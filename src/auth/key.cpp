@@ -256,6 +256,10 @@ bool Key::verifies(Algorithm algorithm, std::string_view input, std::string_view
     der = der_of_raw_ecdsa(type_, signature);
     signature = der;
   }
+  // RFC 8017 §8.1.2, §8.2.2: as long as the modulus. OpenSSL would take one whose leading zeros are missing.
+  if (type_ == KeyType::rsa &&
+      signature.size() != static_cast<std::size_t>(EVP_PKEY_get_size(public_key_.get())))
+    return false;
   const bool good = !signature.empty() && public_key_matches(public_key_.get(), algorithm, input, signature);
   if (!good) ERR_clear_error();  // or TLS on this thread would read our failure as its own
   return good;
