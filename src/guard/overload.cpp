@@ -40,12 +40,12 @@ std::optional<Overload::Change> Overload::update(const OverloadLimits& limits, c
                                                  std::int64_t now_ms) {
   now_ms = std::max(now_ms, last_ms_);
   last_ms_ = now_ms;
-  pressure_ = 0;
+  double lag = 0, memory = 0;
   if (limits.max_lag_ms > 0)
-    pressure_ = static_cast<double>(sample.lag_us) / (1000.0 * static_cast<double>(limits.max_lag_ms));
+    lag = static_cast<double>(sample.lag_us) / (1000.0 * static_cast<double>(limits.max_lag_ms));
   if (limits.max_memory > 0)
-    pressure_ =
-        std::max(pressure_, static_cast<double>(sample.memory) / static_cast<double>(limits.max_memory));
+    memory = static_cast<double>(sample.memory) / static_cast<double>(limits.max_memory);
+  pressure_ = std::max(lag, memory);
 
   if (pressure_ >= 1) {
     low_since_ms_ = -1;
@@ -68,7 +68,7 @@ std::optional<Overload::Change> Overload::update(const OverloadLimits& limits, c
     return change;
   }
   high_since_ms_ = -1;
-  if (pressure_ >= kRelief) {
+  if (lag >= kRelief || memory >= kMemoryRelief) {
     low_since_ms_ = -1;
     return std::nullopt;
   }

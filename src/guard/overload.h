@@ -4,7 +4,7 @@
 //   calm → no_new_connections → defer_low_priority → shed_publishes, and back, one step at a time
 //
 // Pressure is the worse of two: how long a turn of a loop takes against `max_lag_ms`, and memory in use
-// against `max_memory`. It must stay at 1 for a while to go up a step, and below kRelief for longer to
+// against `max_memory`. It must stay at 1 for a while to go up a step, and below its relief for longer to
 // come down one; a step that is soon taken again doubles that time, up to a bound, so it does not
 // flap. On the last step a share of the publishes passes: it falls fast under pressure and grows slowly
 // without. Invariant: never stuck, whatever came before: without pressure it is calm within a bounded
@@ -36,7 +36,9 @@ class Overload {
   static constexpr std::int64_t kRise_ms = 300;
   static constexpr std::int64_t kFall_ms = 2'000;
   static constexpr std::int64_t kMostFall_ms = 30'000;
+  // Of max_lag. Of max_memory it is nearer: a server may well hold four fifths of it in peace.
   static constexpr double kRelief = 0.6;
+  static constexpr double kMemoryRelief = 0.9;
   static constexpr double kLeastShare = 0.02;
 
   struct Change {

@@ -44,7 +44,7 @@ TEST(Overload, WatchesMemoryLikeLag) {
   Rig rig;
   rig.run(0, 3'000, 1'000'000);
   EXPECT_EQ(rig.overload.step(), shed_publishes);
-  rig.run(0, 60'000, 500'000);
+  rig.run(0, 60'000, 850'000);  // as much as a server that is well may always hold
   EXPECT_EQ(rig.overload.step(), calm);
 }
 

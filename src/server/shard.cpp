@@ -66,7 +66,7 @@ std::int64_t now_us(const net::Loop& loop) { return loop.now().mono_us + loop.el
 std::int64_t used_bytes(std::int64_t limit_bytes, const net::Loop& loop, std::int64_t now_ms) {
   static std::int64_t next_ms = 0;
   const std::int64_t held = held_bytes();
-  if (static_cast<double>(held) < guard::Overload::kRelief * static_cast<double>(limit_bytes) ||
+  if (static_cast<double>(held) < guard::Overload::kMemoryRelief * static_cast<double>(limit_bytes) ||
       now_ms < next_ms)
     return held;
   const std::int64_t began_us = now_us(loop);
