@@ -178,6 +178,15 @@ bool Gateway::has_vanished(Connection& connection) {
          now - acked_ms >= options_.write_timeout_ms;
 }
 
+// The connection goes on as a WebSocket or an event stream: the bounds of time of its requests and answers
+// end, and its heartbeat begins.
+void Gateway::leave_http(Connection& connection) {
+  retired_http_.push_back(std::move(connection.http));  // the request being read is still in it
+  connection.begun_ms = 0;
+  connection.clear(&ConnectionExtras::answer_by_ms);
+  connection.ping_due_ms = now_ms() + options_.heartbeat_ms;
+}
+
 // Asks the peer for a sign of life, or gives one where it can't answer. A full socket has no room for it.
 void Gateway::beat(Connection& connection) {
   connection.ping_due_ms = now_ms() + options_.heartbeat_ms;

@@ -197,6 +197,7 @@ class Gateway final : public hub::Outbound {
   void on_timer(Connection& connection);
   void beat(Connection& connection);
   std::int64_t request_due_ms(const Connection& connection) const;
+  void leave_http(Connection& connection);
   void reschedule(Connection& connection);
   void touch(Connection& connection);
   Outbox& outbox_of(Connection& connection);

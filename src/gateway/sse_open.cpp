@@ -102,10 +102,7 @@ void Gateway::start_stream(Connection& connection, hub::Opening&& opening,
                            std::unique_ptr<SseStream> stream) {
   connection.more().sse = std::move(stream);
   connection.state = Connection::State::sse;
-  retired_http_.push_back(std::move(connection.http));  // the request being read is still in it
-  connection.begun_ms = 0;
-  connection.clear(&ConnectionExtras::answer_by_ms);
-  connection.ping_due_ms = now_ms() + options_.heartbeat_ms;
+  leave_http(connection);
   opening.connection_id = random_.next();
   sessions_->open(connection.handle, std::move(opening), loop_.now());
   follow_more(connection);

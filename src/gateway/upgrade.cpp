@@ -181,10 +181,7 @@ void Gateway::become_websocket(Connection& connection, const wire::UpgradeReques
       .add_reply(wire::write_upgrade_response(wire::accept_key(asked.key), subprotocol, extensions), {});
   connection.state = Connection::State::websocket;
   connection.reader = wire::MessageReader(&reader_limits_[connection.tenant]);
-  retired_http_.push_back(std::move(connection.http));  // the request being read is still in it
-  connection.begun_ms = 0;
-  connection.clear(&ConnectionExtras::answer_by_ms);
-  connection.ping_due_ms = now_ms() + options_.heartbeat_ms;
+  leave_http(connection);
   reschedule(connection);
 }
 
