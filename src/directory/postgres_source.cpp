@@ -145,8 +145,8 @@ bool PostgresSource::send_stage(const Asked& asked) {
   const bool converts = asked.stage == Stage::converting;
   const char* values[] = {asked.question.user.c_str(), asked.question.tenant.c_str()};
   const char* query = !converts ? options_.query.c_str() : asked.names_tenant ? "select $1, $2" : "select $1";
-  return PQsendQueryParams(connection_, query, asked.names_tenant ? 2 : 1,
-                           converts ? asked.types.data() : nullptr, values, nullptr, nullptr, 0) == 1;
+  return PQsendQueryParams(connection_, query, asked.parameters(), converts ? asked.types.data() : nullptr,
+                           values, nullptr, nullptr, 0) == 1;
 }
 
 // One write for what a turn brings.
@@ -209,7 +209,7 @@ void PostgresSource::take_rows(Asked& asked, pg_result* result) {
       return;
     case PGRES_COMMAND_OK:
       if (asked.stage == Stage::asking) asked.outcome.reason = "directory.query does not ask for rows";
-      for (int i = 0; i < PQnparams(result) && i < (asked.names_tenant ? 2 : 1); ++i)
+      for (int i = 0; i < PQnparams(result) && i < asked.parameters(); ++i)
         asked.types[static_cast<std::size_t>(i)] = PQparamtype(result, i);
       return;
     case PGRES_PIPELINE_ABORTED:  // what stood behind a failure, which has its reason

@@ -59,6 +59,8 @@ class PostgresSource final : public Source, private net::Watcher {
     bool is_refused_two = false;              // with both it was no question, perhaps with one
     std::array<std::uint32_t, 2> types = {};  // OIDs; known from `converting` on
     Outcome outcome;
+
+    int parameters() const { return names_tenant ? 2 : 1; }
   };
 
   void on_events(std::uint32_t events) override;
