@@ -125,19 +125,22 @@ TEST(Overload, IsNeverStuckAndComesDownStepByStep) {
   });
 }
 
+// Of 100 ms and more; memory is not looked at.
+void judge_lag(SharedOverload& shared, std::int64_t now_ms) {
+  shared.judge({.max_lag_ms = 100, .max_memory = 0}, [] { return std::int64_t{0}; }, now_ms);
+}
+
 TEST(SharedOverload, SeesAShardThatIsStuckInATurn) {
   SharedOverload shared;
-  const auto memory = [] { return std::int64_t{0}; };
-  const OverloadLimits limits{.max_lag_ms = 100, .max_memory = 0};
   for (std::int64_t now_ms = 1'000; now_ms < 2'000; now_ms += 100) {
     shared.report(0, 0, 0, now_ms);
     shared.report(1, 0, 0, now_ms);
-    shared.judge(limits, memory, now_ms);
+    judge_lag(shared, now_ms);
   }
   EXPECT_EQ(shared.step(), calm);
   for (std::int64_t now_ms = 2'000; now_ms < 4'000; now_ms += 100) {
     shared.report(0, 0, 0, now_ms);  // the other says nothing any more
-    shared.judge(limits, memory, now_ms);
+    judge_lag(shared, now_ms);
   }
   EXPECT_EQ(shared.step(), shed_publishes);
   EXPECT_LT(shared.publish_share(), 1);
@@ -145,28 +148,24 @@ TEST(SharedOverload, SeesAShardThatIsStuckInATurn) {
 
 TEST(SharedOverload, ALongTurnOfOneShardIsJudgedOnce) {
   SharedOverload shared;
-  const auto memory = [] { return std::int64_t{0}; };
-  const OverloadLimits limits{.max_lag_ms = 100, .max_memory = 0};
   for (std::int64_t now_ms = 1'000; now_ms < 10'000; now_ms += 100) {
     shared.report(0, 0, 0, now_ms);
-    shared.judge(limits, memory, now_ms);
+    judge_lag(shared, now_ms);
     // The other reports half as often, and now and then one long turn.
     if (now_ms % 200 == 0) {
       shared.report(1, now_ms % 1'000 == 0 ? 300'000 : 0, 0, now_ms + 10);
-      shared.judge(limits, memory, now_ms + 10);
+      judge_lag(shared, now_ms + 10);
     }
     EXPECT_EQ(shared.step(), calm) << now_ms;
   }
 }
 
 TEST(SharedOverload, ALoopThatFindsTimeToWaitBeginsNoOverload) {
-  const auto memory = [] { return std::int64_t{0}; };
-  const OverloadLimits limits{.max_lag_ms = 100, .max_memory = 0};
   for (const std::int64_t waited_us : {0, 60'000}) {
     SharedOverload shared;
     for (std::int64_t now_ms = 1'000; now_ms < 10'000; now_ms += 500) {
       shared.report(0, 400'000, waited_us, now_ms);
-      shared.judge(limits, memory, now_ms);
+      judge_lag(shared, now_ms);
     }
     EXPECT_EQ(shared.step(), waited_us == 0 ? shed_publishes : calm);
   }
@@ -174,12 +173,10 @@ TEST(SharedOverload, ALoopThatFindsTimeToWaitBeginsNoOverload) {
 
 TEST(SharedOverload, WatchesEveryShardThatMayBe) {
   SharedOverload shared;
-  const auto memory = [] { return std::int64_t{0}; };
-  const OverloadLimits limits{.max_lag_ms = 100, .max_memory = 0};
   for (std::int64_t now_ms = 1'000; now_ms < 3'000; now_ms += 100) {
     for (std::size_t shard = 0; shard < SharedOverload::kMostShards; ++shard)
       shared.report(shard, shard + 1 == SharedOverload::kMostShards ? 500'000 : 0, 0, now_ms);
-    shared.judge(limits, memory, now_ms);
+    judge_lag(shared, now_ms);
   }
   EXPECT_EQ(shared.step(), shed_publishes);
 }
