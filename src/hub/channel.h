@@ -153,6 +153,12 @@ struct Folded {
   RunCheck run_check;
   std::unique_ptr<Tellings> tellings;  // null until there was one
 
+  // readers.end(): it has none, or the membership that it rested on has ended.
+  std::vector<Reader>::iterator find_reader(ShardId shard, Handle session, std::uint32_t subscription) {
+    return std::ranges::find_if(readers, [&](const Reader& reader) {
+      return reader.shard == shard && reader.session == session && reader.subscription == subscription;
+    });
+  }
   bool is_telling() const { return tellings && !tellings->all.empty(); }
 };
 

@@ -59,10 +59,7 @@ bool Home::tell(Handle handle, Channel& channel, const kinds::Event& event,
 // it, reaches its user like what comes from now on.
 void Home::remove_reader(ShardId from, Handle handle, Channel& channel, const UnsubscribeCommand& command) {
   auto& readers = channel.folded()->readers;
-  const auto found = std::ranges::find_if(readers, [&](const Folded::Reader& reader) {
-    return reader.shard == from && reader.session == command.session &&
-           reader.subscription == command.subscription;
-  });
+  const auto found = channel.folded()->find_reader(from, command.session, command.subscription);
   if (found == readers.end()) return;
   const Folded::Reader gone = std::move(*found);
   readers.erase(found);

@@ -116,9 +116,7 @@ void Home::review_presence(ShardId from, Channel& channel, const ReviewCommand& 
 
 void Home::review_reader(ShardId from, Channel& channel, const ReviewCommand& command, bool allowed) {
   auto& readers = channel.folded()->readers;
-  const auto reader = std::ranges::find_if(readers, [&](const Folded::Reader& each) {
-    return each.shard == from && each.session == command.session && each.subscription == command.subscription;
-  });
+  const auto reader = channel.folded()->find_reader(from, command.session, command.subscription);
   // Where its membership has ended it is ending, and gets what it had a right to.
   if (channel.kind == Kind::session && reader == readers.end()) return;
   if (!allowed) {
