@@ -45,9 +45,7 @@ TEST(DocumentFlow, BuildsTheStateAnewWhenAnAppendFails) {
   shards.log_held = true;
   shards.ask(a, publish_to("doc:1", R"("merge":{"lost":1})"));
   shards.ask(b, subscribe_to("doc:1"));
-  auto operations = std::exchange(shards.operations(), {});
-  ASSERT_EQ(operations.size(), 1u);
-  shards.home().handle(append_fails(operations[0]), shards.now);
+  shards.fail_append();
   shards.log_held = false;
   shards.run();
   EXPECT_THAT(shards.take(a), ElementsAre(HasSubstr("unavailable")));

@@ -176,9 +176,7 @@ TEST(TellingsFlow, TellsARepeatAgainWhereAnInboxHasFailed) {
   far.say(R"("data":1,"key":"k")");
   far.shards.carry(1);
   far.shards.work_log(1);  // opens it
-  auto operations = std::exchange(far.shards.operations(1), {});
-  ASSERT_EQ(operations.size(), 1u);
-  far.shards.home(1).handle(append_fails(operations[0]), far.shards.now);
+  far.shards.fail_append(1);
   far.shards.run();
   EXPECT_THAT(far.shards.take(far.a), ElementsAre(HasSubstr("unavailable")));
   EXPECT_THAT(far.shards.ask(far.a, publish_to(far.name, R"("data":1,"key":"k")")),
@@ -192,9 +190,7 @@ TEST(TellingsFlow, TellsARepeatToWhoJoinedAgainAndHasLeftSince) {
   far.say(R"("data":1,"key":"k")");
   far.shards.carry(1);
   far.shards.work_log(1);  // opens it
-  auto operations = std::exchange(far.shards.operations(1), {});
-  ASSERT_EQ(operations.size(), 1u);
-  far.shards.home(1).handle(append_fails(operations[0]), far.shards.now);
+  far.shards.fail_append(1);
   far.shards.run();
   for (const char* event : {"join", "leave"})
     far.say(R"("data":{"user":")" + far.users[0] + R"("},"event":")" + event + '"');

@@ -273,6 +273,12 @@ class TestShards {
     return true;
   }
   std::vector<log::Operation>& operations(ShardId shard = 0) { return shards_[shard]->operations; }
+  // The log has been given one append, and can't make it safe.
+  void fail_append(ShardId shard = 0) {
+    const auto given = std::exchange(operations(shard), {});
+    ASSERT_EQ(given.size(), 1u);
+    home(shard).handle(append_fails(given[0]), now);
+  }
   void drained(Peer peer) {
     at(peer).full = false;
     at(peer).wants_drained = false;
