@@ -8,6 +8,7 @@ import json
 
 import pytest
 from client import Client, channel, eventually, poll_value, unique
+from model import sleeper
 from raw import TEXT, RawWebSocket, encode_frame
 from server import memory_bound_kib
 from tokens import mint
@@ -250,10 +251,7 @@ async def test_a_ping_behind_what_a_slow_peer_is_still_taking_may_be_answered_la
     server = start({"heartbeat": {"interval": "3s"}})
     publisher = await Client.connect(server, mint(unique("u")))
     name = channel()
-    headers = {"Authorization": f"Bearer {mint(unique('v'))}"}
-    raw = await RawWebSocket.open(server, "/ws?inbox=manual", headers=headers, receive_buffer=4096)
-    await raw.text(json.dumps({"type": "subscribe", "channel": name}))
-    assert b'"subscribed"' in (await raw.message()).payload
+    raw, _ = await sleeper(server, name)
     await publisher.publish(name, "x" * 60_000)
     # The first ping, after 3 s, waits behind half of it; after 6 s nearly all of it is through.
     await raw.take(58_000, 10_800)
